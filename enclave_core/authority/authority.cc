@@ -1,0 +1,239 @@
+#include "enclave_core/authority/authority.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "enclave_core/authority/wire.h"
+#include "enclave_core/error.h"
+#include "invariant/check.h"
+
+namespace coffer::authority {
+namespace {
+
+using boundary::v1::ERROR_STATE_REFUSED;
+using ledger::FromProto;
+using payouts::Payout;
+using sealed::v1::StateEvent;
+
+ledger::Change ToChange(boundary::v1::Event::Kind kind) {
+  switch (kind) {
+    case boundary::v1::Event::KIND_CREDIT:
+      return ledger::Change::kCredit;
+    case boundary::v1::Event::KIND_ADJUST_UP:
+      return ledger::Change::kAdjustUp;
+    case boundary::v1::Event::KIND_ADJUST_DOWN:
+      return ledger::Change::kAdjustDown;
+    default:
+      COFFER_CHECK(false, "a sealed balance change of no kind");
+  }
+}
+
+// The names of the limits that differ, for the sentence that refuses them.
+std::string Differences(const policy::Policy& a, const policy::Policy& b) {
+  std::vector<absl::string_view> names;
+  const auto note = [&](bool differs, absl::string_view name) {
+    if (differs) names.push_back(name);
+  };
+  note(a.allow_tickets != b.allow_tickets, "allow_tickets");
+  note(a.allow_eth_transfer != b.allow_eth_transfer, "allow_eth_transfer");
+  note(a.max_face_value != b.max_face_value, "max_face_value");
+  note(a.max_batch_total != b.max_batch_total, "max_batch_total");
+  note(a.max_tickets != b.max_tickets, "max_tickets");
+  note(a.max_gas_limit != b.max_gas_limit, "max_gas_limit");
+  note(a.max_fee_per_gas != b.max_fee_per_gas, "max_fee_per_gas");
+  note(a.max_priority_fee_per_gas != b.max_priority_fee_per_gas, "max_priority_fee_per_gas");
+  note(a.max_fund_deposit != b.max_fund_deposit, "max_fund_deposit");
+  note(a.max_fund_reserve != b.max_fund_reserve, "max_fund_reserve");
+  note(a.ticket_validity_rounds != b.ticket_validity_rounds, "ticket_validity_rounds");
+  note(a.void_on_host_word != b.void_on_host_word, "void_on_host_word");
+  return absl::StrJoin(names, ", ");
+}
+
+}  // namespace
+
+void Authority::Emit(StateEvent* event) {
+  const absl::Status applied = Apply(*event);
+  COFFER_CHECK(applied.ok(), "an event that was just made cannot be applied");
+}
+
+void Authority::Found(const ethereum::Address& address, const policy::Policy& policy,
+                      std::string_view fingerprint_key, Batch* out) {
+  COFFER_CHECK(!founded(), "a state is founded once");
+  StateEvent* event = out->add_events();
+  sealed::v1::Genesis* genesis = event->mutable_genesis();
+  genesis->set_format(1);
+  genesis->set_address(std::string(address.view()));
+  policy::ToProto(policy, genesis->mutable_policy());
+  genesis->set_fingerprint_key(std::string(fingerprint_key));
+  Emit(event);
+}
+
+absl::Status Authority::Adopt(const ethereum::Address& address, const policy::Policy& policy,
+                              bool accept_change, Batch* out) {
+  COFFER_CHECK(founded(), "there is no state to adopt");
+  if (address != address_) {
+    return Refuse(ERROR_STATE_REFUSED,
+                  absl::StrCat("the state belongs to the key of ", ethereum::ToChecksum(address_),
+                               ", this enclave holds the key of ", ethereum::ToChecksum(address)));
+  }
+  if (policy.chain_id != policy_.chain_id || policy.broker != policy_.broker) {
+    return Refuse(ERROR_STATE_REFUSED,
+                  absl::StrCat("the state is for chain ", policy_.chain_id, " and broker ",
+                               ethereum::ToChecksum(policy_.broker), ", the enclave was started for chain ",
+                               policy.chain_id, " and broker ", ethereum::ToChecksum(policy.broker),
+                               ": one key serves one chain and one broker"));
+  }
+  if (policy == policy_) return absl::OkStatus();
+  if (!accept_change) {
+    return Refuse(ERROR_STATE_REFUSED,
+                  absl::StrCat("the sealed policy has other limits than the enclave was started with (",
+                               Differences(policy_, policy),
+                               "); start it with the sealed limits or with --accept-policy-change"));
+  }
+  StateEvent* event = out->add_events();
+  policy::ToProto(policy, event->mutable_policy_changed()->mutable_policy());
+  Emit(event);
+  return absl::OkStatus();
+}
+
+absl::Status Authority::SetPolicy(const boundary::v1::Policy& proto) {
+  absl::StatusOr<policy::Policy> policy = policy::FromProto(proto);
+  if (!policy.ok()) return policy.status();
+  policy_ = *policy;
+  *genesis_.mutable_policy() = proto;
+  return absl::OkStatus();
+}
+
+absl::Status Authority::ApplyGenesis(const sealed::v1::Genesis& genesis) {
+  if (founded()) return absl::DataLossError("a second genesis");
+  if (genesis.format() != 1) {
+    return absl::DataLossError(absl::StrCat("state format ", genesis.format(),
+                                            " is not known to this version, which reads format 1"));
+  }
+  absl::StatusOr<ethereum::Address> address = ethereum::Address::FromBytes(genesis.address());
+  if (!address.ok() || genesis.fingerprint_key().size() != 32) {
+    return absl::DataLossError("a genesis with fields of a wrong size");
+  }
+  genesis_ = genesis;
+  address_ = *address;
+  fingerprints_.emplace(genesis.fingerprint_key());
+  return SetPolicy(genesis.policy());
+}
+
+absl::Status Authority::Apply(const StateEvent& event) {
+  if (!founded() && !event.has_genesis()) return absl::DataLossError("the first event is not a genesis");
+  switch (event.event_case()) {
+    case StateEvent::kGenesis:
+      return ApplyGenesis(event.genesis());
+    case StateEvent::kPolicyChanged:
+      return SetPolicy(event.policy_changed().policy());
+    case StateEvent::kAccountOpened:
+      ledger_.Open(event.account_opened().id(), SealedAddress(event.account_opened().recipient()));
+      return absl::OkStatus();
+    case StateEvent::kBalanceChanged:
+      Fold(event.balance_changed());
+      return absl::OkStatus();
+    case StateEvent::kPayoutReserved:
+      Fold(event.payout_reserved());
+      return absl::OkStatus();
+    case StateEvent::kRetryReserved:
+      payouts_.AskSignature(event.retry_reserved().payout_id(),
+                            {event.retry_reserved().nonce(), policy::FromProto(event.retry_reserved().fees())});
+      return absl::OkStatus();
+    case StateEvent::kBumpReserved:
+      payouts_.AskSignature(event.bump_reserved().payout_id(),
+                            {event.bump_reserved().nonce(), policy::FromProto(event.bump_reserved().fees())});
+      return absl::OkStatus();
+    case StateEvent::kTransactionSigned:
+      Fold(event.transaction_signed());
+      return absl::OkStatus();
+    case StateEvent::kReceiptApplied:
+      Fold(event.receipt_applied());
+      return absl::OkStatus();
+    case StateEvent::kReceiptReverted:
+      Fold(event.receipt_reverted());
+      return absl::OkStatus();
+    case StateEvent::kTicketsVoided:
+      Fold(event.tickets_voided());
+      return absl::OkStatus();
+    case StateEvent::EVENT_NOT_SET:
+      break;
+  }
+  return absl::DataLossError("an event of a kind that this version does not know");
+}
+
+void Authority::Fold(const sealed::v1::BalanceChanged& event) {
+  event_ids_.Insert({event.id_high(), event.id_low()}, event.content_fingerprint());
+  ledger_.Apply(event.account(), ToChange(event.kind()),
+                absl::MakeUint128(event.amount_high(), event.amount_low()));
+}
+
+void Authority::Fold(const sealed::v1::PayoutReserved& event) {
+  Payout payout;
+  payout.id = event.id();
+  payout.strategy = event.strategy();
+  payout.funding = FromProto(event.funding());
+  payout.aux_data.creation_round = event.creation_round();
+  if (payout.IsTickets()) {
+    payout.aux_data.creation_round_block_hash = SealedHash(event.creation_round_block_hash());
+  }
+  payout.pending = payouts::PendingSignature{event.nonce(), policy::FromProto(event.fees())};
+  for (const sealed::v1::ReservedItem& from : event.items()) {
+    payouts::Item item;
+    item.account = from.account();
+    item.amount = FromProto(from.amount());
+    item.sender_nonce = from.sender_nonce();
+    ledger_.Reserve(item.account, item.amount);
+    payout.items.push_back(std::move(item));
+  }
+  payouts_.Reserve(std::move(payout));
+}
+
+void Authority::Fold(const sealed::v1::TransactionSigned& event) {
+  payouts::Attempt attempt;
+  attempt.nonce = event.nonce();
+  attempt.fees = policy::FromProto(event.fees());
+  attempt.tx_hash = SealedHash(event.tx_hash());
+  attempt.raw_tx = event.raw_tx();
+  std::vector<payouts::TicketSecrets> tickets;
+  for (const sealed::v1::SignedItem& item : event.tickets()) tickets.push_back(SealedTicket(item));
+  payouts_.AddAttempt(event.payout_id(), std::move(attempt), std::move(tickets));
+}
+
+void Authority::Fold(const sealed::v1::ReceiptApplied& event) {
+  const ethereum::Hash tx_hash = SealedHash(event.tx_hash());
+  for (const sealed::v1::ItemPaid& paid : event.items()) {
+    const Payout* payout = payouts_.Find(paid.payout_id());
+    COFFER_CHECK(payout != nullptr && paid.item() < payout->items.size(), "a payment of no item");
+    const payouts::Item& item = payout->items[paid.item()];
+    const ledger::Wei amount = FromProto(paid.paid());
+    ledger_.Pay(item.account, item.amount, amount);
+    payouts_.MarkPaid({paid.payout_id(), paid.item()}, amount, tx_hash);
+  }
+  if (event.payout_id() != 0) {
+    payouts_.MarkMined(event.payout_id(), tx_hash,
+                       {event.succeeded(), event.block_number(), SealedHash(event.block_hash())});
+  }
+}
+
+void Authority::Fold(const sealed::v1::ReceiptReverted& event) {
+  const ethereum::Hash tx_hash = SealedHash(event.tx_hash());
+  for (const payouts::ItemRef& ref : payouts_.PaidBy(tx_hash)) {
+    const payouts::Item& item = payouts_.Find(ref.payout_id)->items[ref.item];
+    ledger_.Unpay(item.account, item.amount, item.paid);
+  }
+  payouts_.ReopenPaidBy(tx_hash);
+  if (const auto id = payouts_.FindTransaction(tx_hash)) payouts_.MarkUnmined(*id, tx_hash);
+}
+
+void Authority::Fold(const sealed::v1::TicketsVoided& event) {
+  for (const uint32_t i : event.items()) {
+    const Payout* payout = payouts_.Find(event.payout_id());
+    COFFER_CHECK(payout != nullptr && i < payout->items.size(), "a void ticket of no payout");
+    ledger_.Release(payout->items[i].account, payout->items[i].amount);
+    payouts_.MarkVoid({event.payout_id(), i});
+  }
+}
+
+}  // namespace coffer::authority

@@ -1,0 +1,43 @@
+#include "enclave_core/authority/wire.h"
+
+#include "absl/strings/str_cat.h"
+#include "enclave_core/error.h"
+#include "invariant/check.h"
+
+namespace coffer::authority {
+namespace {
+
+template <typename T>
+T Sealed(absl::StatusOr<T> value) {
+  COFFER_CHECK(value.ok(), "a sealed field has a size that this program never writes");
+  return *std::move(value);
+}
+
+}  // namespace
+
+ethereum::Hash SealedHash(std::string_view bytes) { return Sealed(ethereum::Hash::FromBytes(bytes)); }
+
+ethereum::Address SealedAddress(std::string_view bytes) {
+  return Sealed(ethereum::Address::FromBytes(bytes));
+}
+
+payouts::TicketSecrets SealedTicket(const sealed::v1::SignedItem& item) {
+  return {SealedHash(item.ticket_hash()),
+          Sealed(ethereum::Signature::FromBytes65(item.signature())),
+          Sealed(ethereum::U256FromBytes(item.recipient_rand()))};
+}
+
+void ToProto(const payouts::TicketSecrets& ticket, sealed::v1::SignedItem* out) {
+  out->set_ticket_hash(std::string(ticket.ticket_hash.view()));
+  out->set_signature(ticket.signature.ToBytes65());
+  out->set_recipient_rand(ethereum::ToBytes32(ticket.recipient_rand));
+}
+
+absl::StatusOr<ethereum::Hash> RequestHash(std::string_view bytes, absl::string_view field) {
+  absl::StatusOr<ethereum::Hash> hash = ethereum::Hash::FromBytes(bytes);
+  if (hash.ok()) return *hash;
+  return Refuse(boundary::v1::ERROR_MALFORMED,
+                absl::StrCat(field, " must be 32 bytes, not ", bytes.size()));
+}
+
+}  // namespace coffer::authority

@@ -1,0 +1,25 @@
+// Between the fixed-size values of enclave_core and the bytes fields of sealed messages, which hold nothing but what this
+// program wrote: a wrong size there is a bug and stops the process. Requests are parsed elsewhere, with refusals.
+#ifndef COFFER_ENCLAVE_CORE_AUTHORITY_WIRE_H_
+#define COFFER_ENCLAVE_CORE_AUTHORITY_WIRE_H_
+
+#include <string>
+#include <string_view>
+
+#include "enclave_core/ethereum/types.h"
+#include "enclave_core/payouts/payout.h"
+#include "proto/sealed.pb.h"
+
+namespace coffer::authority {
+
+ethereum::Hash SealedHash(std::string_view bytes);
+ethereum::Address SealedAddress(std::string_view bytes);
+payouts::TicketSecrets SealedTicket(const sealed::v1::SignedItem& item);
+void ToProto(const payouts::TicketSecrets& ticket, sealed::v1::SignedItem* out);
+
+// 32 bytes of a request; refused with ERROR_MALFORMED that names the field.
+absl::StatusOr<ethereum::Hash> RequestHash(std::string_view bytes, absl::string_view field);
+
+}  // namespace coffer::authority
+
+#endif  // COFFER_ENCLAVE_CORE_AUTHORITY_WIRE_H_
