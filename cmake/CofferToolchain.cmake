@@ -23,6 +23,10 @@ if(COFFER_SANITIZE)
   add_link_options(-fsanitize=${COFFER_SANITIZE})
 endif()
 
+if(COFFER_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)  # coverage in the libraries; each target adds the engine
+endif()
+
 find_package(Threads REQUIRED)
 find_package(absl REQUIRED)
 find_package(Protobuf REQUIRED)

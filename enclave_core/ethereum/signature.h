@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "absl/status/statusor.h"
+#include "enclave_core/ethereum/secret.h"
 #include "enclave_core/ethereum/types.h"
 
 namespace coffer::ethereum {
@@ -20,13 +21,18 @@ struct Signature {
   std::string ToBytes65() const;
   // v of 27, 28, 0 or 1; high s and out-of-range values are errors.
   static absl::StatusOr<Signature> FromBytes65(std::string_view bytes);
+  // r and s in 1..n-1, s in the low half, parity 0 or 1; anything else is an error. Every parser
+  // ends here.
+  static absl::StatusOr<Signature> FromParts(const Hash& r, const Hash& s, uint8_t parity);
   bool operator==(const Signature&) const = default;
 };
 
-// A private key. Lives in locked memory that core dumps leave out, is wiped when destroyed (I8), never copied.
+// A private key. Lives in locked memory that core dumps leave out, is wiped when destroyed (I8),
+// never copied.
 class PrivateKey {
  public:
-  // 32 bytes, 1..n-1. The error never shows them. The caller wipes its own copy.
+  // 32 bytes, 1..n-1. The error never shows them. The caller wipes its own copy. ResourceExhausted
+  // when no page can be locked for it (RLIMIT_MEMLOCK).
   static absl::StatusOr<PrivateKey> FromBytes(std::string_view secret32);
   PrivateKey(PrivateKey&&) noexcept;
   PrivateKey& operator=(PrivateKey&&) noexcept;
@@ -35,9 +41,12 @@ class PrivateKey {
   const Address& address() const;
   // Deterministic (RFC 6979, SHA-256) and low-s. Equal input gives equal output, always.
   Signature Sign(const Hash& digest) const;
-  // HMAC-SHA-256(key, "coffer:derive:" || label): 32 bytes of secret for a purpose that the label names.
-  // Only for what must be reproducible from this key (ticket preimages; the development state key).
+  // HMAC-SHA-256(key, "coffer:derive:" || label): 32 bytes of secret for a purpose that the label
+  // names. Only for what must be reproducible from this key (ticket preimages; the development
+  // state key).
   std::string Derive(std::string_view label) const;
+  // The same bytes in locked memory, for keys that live long.
+  absl::StatusOr<SecretBytes> DeriveSecret(std::string_view label) const;
 
  private:
   struct Secret;

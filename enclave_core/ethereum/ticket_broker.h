@@ -1,5 +1,6 @@
-// Livepeer's TicketBroker: tickets, the calldata of the four calls Coffer makes, and the events that say what was paid.
-// Source of every rule: livepeer/protocol, contracts/pm (TicketBroker, MixinTicketBrokerCore, MixinReserve).
+// Livepeer's TicketBroker: tickets, the calldata of the four calls Coffer makes, and the events
+// that say what was paid. Source of every rule: livepeer/protocol, contracts/pm (TicketBroker,
+// MixinTicketBrokerCore, MixinReserve).
 #ifndef COFFER_ENCLAVE_CORE_ETHEREUM_TICKET_BROKER_H_
 #define COFFER_ENCLAVE_CORE_ETHEREUM_TICKET_BROKER_H_
 
@@ -25,10 +26,10 @@ struct TicketAuxData {
 struct Ticket {
   Address recipient;
   Address sender;
-  U256 face_value;                // wei
-  U256 win_prob = ~U256(0);       // 2^256-1: always wins, which is how a payer uses tickets
+  U256 face_value;           // wei
+  U256 win_prob = ~U256(0);  // 2^256-1: always wins, which is how a payer uses tickets
   U256 sender_nonce;
-  Hash recipient_rand_hash;       // keccak-256(uint256 recipientRand)
+  Hash recipient_rand_hash;  // keccak-256(uint256 recipientRand)
   TicketAuxData aux_data;
   bool operator==(const Ticket&) const = default;
 
@@ -44,8 +45,13 @@ struct SignedTicket {
   U256 recipient_rand;
 };
 
+// keccak-256 of the 32 bytes of recipientRand: what a ticket commits to.
+Hash RecipientRandHash(const U256& recipient_rand);
+
 // Calldata, selector included, encoded as solc's own encoder does.
 std::string EncodeRedeemWinningTicket(const SignedTicket& ticket);
+// The contract swallows the failure of single tickets; only the events say which were paid. An
+// empty batch is encoded too.
 std::string EncodeBatchRedeemWinningTickets(absl::Span<const SignedTicket> tickets);
 std::string EncodeFundDeposit();
 std::string EncodeFundReserve();
@@ -67,16 +73,19 @@ struct Redemption {
   U256 sender_nonce;
   U256 recipient_rand;
   TicketAuxData aux_data;
-  // WinningTicketTransfer.amount; 0 when that event was absent (nothing was paid, the ticket is burnt all the same).
+  // WinningTicketTransfer.amount; 0 when that event was absent (nothing was paid, the ticket is
+  // burnt all the same).
   U256 paid;  // wei
 };
 
-// Reads the redemptions out of a receipt's logs, in their order. Only logs of `broker` count. A WinningTicketTransfer
-// belongs to the next WinningTicketRedeemed with the same sender and recipient and no other Redeemed of the broker in
-// between. Malformed logs of the broker, a transfer without its redemption, and an amount above the face value are errors.
-absl::StatusOr<std::vector<Redemption>> DecodeRedemptions(const Address& broker, absl::Span<const Log> logs);
+// Reads the redemptions out of a receipt's logs, in their order. Only logs of `broker` count. A
+// WinningTicketTransfer belongs to the next WinningTicketRedeemed with the same sender and
+// recipient and no other Redeemed of the broker in between. Malformed logs of the broker, a
+// transfer without its redemption, and an amount above the face value are errors.
+absl::StatusOr<std::vector<Redemption>> DecodeRedemptions(const Address& broker,
+                                                          absl::Span<const Log> logs);
 
-// Topic 0 of the events above, for eth_getLogs.
+// Topic 0 of the events, for eth_getLogs.
 const Hash& WinningTicketTransferTopic();
 const Hash& WinningTicketRedeemedTopic();
 
@@ -87,7 +96,8 @@ struct Funding {
   U256 amount;  // wei
 };
 // DepositFunded and ReserveFunded of `broker`.
-absl::StatusOr<std::vector<Funding>> DecodeFundings(const Address& broker, absl::Span<const Log> logs);
+absl::StatusOr<std::vector<Funding>> DecodeFundings(const Address& broker,
+                                                    absl::Span<const Log> logs);
 
 }  // namespace coffer::ethereum
 

@@ -1,4 +1,5 @@
-// Transactions of type 0 (legacy, EIP-155), 1 (EIP-2930) and 2 (EIP-1559): build, hash, sign, parse.
+// Transactions of type 0 (legacy, EIP-155), 1 (EIP-2930) and 2 (EIP-1559): build, hash, sign,
+// parse.
 #ifndef COFFER_ENCLAVE_CORE_ETHEREUM_TRANSACTION_H_
 #define COFFER_ENCLAVE_CORE_ETHEREUM_TRANSACTION_H_
 
@@ -14,6 +15,8 @@
 #include "enclave_core/ethereum/types.h"
 
 namespace coffer::ethereum {
+
+inline constexpr size_t kMaxTransactionBytes = 128 * 1024;  // what geth's transaction pool takes
 
 struct AccessListEntry {
   Address address;
@@ -36,7 +39,9 @@ struct Transaction {
   std::vector<AccessListEntry> access_list;  // types 1 and 2
   bool operator==(const Transaction&) const = default;
 
-  // What is signed: keccak-256 of the unsigned encoding of the type's EIP.
+  // What is signed: keccak-256 of the unsigned encoding of the type's EIP. Fields of other types
+  // are left out. A legacy transaction with chain_id 0 would be valid on every chain and is a
+  // broken invariant.
   Hash SigningHash() const;
 };
 
@@ -52,7 +57,9 @@ struct SignedTransaction {
 
 SignedTransaction SignTransaction(Transaction transaction, const PrivateKey& key);
 
-// Strict: canonical RLP, exact field counts, no trailing bytes, at most 128 KiB; the inverse of Encode().
+// Strict: canonical RLP, exact field counts, no trailing bytes, at most kMaxTransactionBytes; the
+// inverse of Encode(). Legacy transactions without replay protection (v of 27 or 28) are refused.
+// Whether the fees make sense is not asked.
 absl::StatusOr<SignedTransaction> ParseSignedTransaction(std::string_view raw);
 
 }  // namespace coffer::ethereum

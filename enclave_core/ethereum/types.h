@@ -15,7 +15,8 @@
 
 namespace coffer::ethereum {
 
-// An unsigned 256-bit integer of the EVM (wraps like the EVM's; amounts that must not are checked by their owner).
+// An unsigned 256-bit integer of the EVM (wraps like the EVM's; amounts that must not are checked
+// by their owner).
 using U256 = boost::multiprecision::uint256_t;
 
 // N bytes with a meaning of their own. Ordered and hashable, so usable as a key.
@@ -49,7 +50,8 @@ using Address = FixedBytes<20, AddressTag>;  // the last 20 bytes of keccak-256(
 extern template struct FixedBytes<32, HashTag>;
 extern template struct FixedBytes<20, AddressTag>;
 
-// Hex of any bytes. FromHex takes "0x" or not, any case, an even number of digits; the error says where.
+// Hex of any bytes. FromHex takes "0x" or not, any case, an even number of digits; the error says
+// where.
 std::string ToHex(std::string_view bytes);
 absl::StatusOr<std::string> FromHex(std::string_view hex);
 
