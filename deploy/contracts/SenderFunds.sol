@@ -131,7 +131,7 @@ abstract contract SenderFunds is Managed {
         uint256 claimable = claimableReserve(reserveHolder, claimant);
         claimed = wanted < claimable ? wanted : claimable;
         Reserve storage reserve = reserves[reserveHolder];
-        // A pool that shrank within the round could promise more than is left.
+        // Whoever joins the pool within the round has a share of what others took already.
         claimed = claimed < reserve.funds ? claimed : reserve.funds;
         if (claimed > 0) {
             uint256 round = roundsManager().currentRound();

@@ -49,8 +49,7 @@ test('the contract hashes and judges random tickets as the payer does', async ()
   }
 });
 
-test('winProb is an exclusive bound', async () => {
-  // The signature depends on winProb, so the bound itself can't be aimed at: 0 never wins, the maximum does.
+test('a winProb of 0 never wins, the greatest does', async () => {
   await chain.refuses(await chain.ticket({ winProb: 0n }), 'ticket did not win');
   await chain.redeem(await chain.ticket());
 });
@@ -96,6 +95,19 @@ test('the reserve is capped per recipient and round, and each round counts anew'
   assert.equal(info.claimedInCurrentRound, 0n);
   assert.equal(info.reserve, RESERVE - 2n * share);
   assert.equal(await broker.claimableReserve(SENDER, RECIPIENTS[0]), info.reserve / 3n);
+});
+
+test('a recipient registered after the others claimed gets what is left, and theirs does not turn negative', async () => {
+  const { broker } = chain.coffer;
+  const share = RESERVE / 3n;
+  await chain.redeem(await chain.ticket({ faceValue: DEPOSIT + share }));
+  await chain.redeem(await chain.ticket({ faceValue: share, recipient: RECIPIENTS[1] }));
+  await chain.redeem(await chain.ticket({ faceValue: share - 9n, recipient: RECIPIENTS[2] }));
+  await chain.coffer.registerTranscoders([UNREGISTERED]);
+  assert.equal(await broker.claimableReserve(SENDER, RECIPIENTS[0]), 0n);
+  await chain.redeem(await chain.ticket({ faceValue: share, recipient: UNREGISTERED }));
+  assert.equal(await chain.paid(UNREGISTERED), 9n);
+  await chain.refuses(await chain.ticket({ recipient: UNREGISTERED }), 'sender deposit and reserve are zero');
 });
 
 test('with deposit and claimable reserve exhausted Redeemed comes alone, nothing is paid, the ticket is burnt', async () => {
