@@ -9,8 +9,8 @@
 
 namespace coffer::runtime {
 
-// The n-th wait is uniform in [ceiling/2, ceiling], ceiling = min(max, first * 2^n): half of it is kept so that a
-// retry never comes at once, the other half spreads many clients apart.
+// The n-th wait is uniform in [ceiling/2, ceiling], ceiling = min(max, first * 2^n): half of it is
+// kept so that a retry never comes at once, the other half spreads many clients apart.
 class Backoff {
  public:
   // `random` must outlive this object.

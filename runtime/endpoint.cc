@@ -6,17 +6,17 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/ascii.h"
-#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 
 namespace coffer::runtime {
 namespace {
 
-absl::Status Wrong(std::string_view text, std::string_view why) {
+absl::Status Wrong(std::string_view text, const std::string& why) {
   // The text is shown cut and escaped: it may be a hostile or a mistyped value of any length.
   std::string shown;
-  for (char c : text.substr(0, 80)) shown += absl::ascii_isprint(static_cast<unsigned char>(c)) ? c : '?';
+  for (char c : text.substr(0, 80))
+    shown += absl::ascii_isprint(static_cast<unsigned char>(c)) ? c : '?';
   return absl::InvalidArgumentError(
       absl::StrCat("endpoint \"", shown, "\": ", why,
                    "; write tcp://HOST:PORT, unix:///PATH or vsock://CID:PORT"));
@@ -29,7 +29,7 @@ std::optional<uint32_t> ParseNumber(std::string_view digits) {
     if (!absl::ascii_isdigit(static_cast<unsigned char>(c))) return std::nullopt;
   }
   uint32_t value = 0;
-  if (!absl::SimpleAtoi(digits, &value)) return std::nullopt;
+  if (!absl::SimpleAtoi(std::string(digits), &value)) return std::nullopt;
   return value;
 }
 
@@ -47,12 +47,12 @@ absl::StatusOr<Endpoint> ParseTcp(std::string_view text, std::string_view rest) 
   const size_t colon = rest.rfind(':');
   if (colon == std::string_view::npos) return Wrong(text, "the port is missing");
   std::string_view host = rest.substr(0, colon);
-  if (absl::StartsWith(host, "[")) {
-    if (!absl::EndsWith(host, "]") || host.size() < 3) {
+  if (host.starts_with("[")) {
+    if (!host.ends_with("]") || host.size() < 3) {
       return Wrong(text, "an IPv6 address ends with ]");
     }
     host = host.substr(1, host.size() - 2);
-  } else if (absl::StrContains(host, ":")) {
+  } else if (host.find(':') != std::string_view::npos) {
     return Wrong(text, "an IPv6 address is written in [brackets]");
   }
   if (host.empty()) return Wrong(text, "the host is missing (0.0.0.0 means every address)");
@@ -68,9 +68,10 @@ absl::StatusOr<Endpoint> ParseTcp(std::string_view text, std::string_view rest) 
 }
 
 absl::StatusOr<Endpoint> ParseUnix(std::string_view text, std::string_view path) {
-  if (!absl::StartsWith(path, "/")) return Wrong(text, "the path is not absolute");
-  if (path.size() < 2 || absl::EndsWith(path, "/")) return Wrong(text, "the path names no file");
-  if (absl::StrContains(path, '\0')) return Wrong(text, "the path contains a zero byte");
+  if (!path.starts_with("/")) return Wrong(text, "the path is not absolute");
+  if (path.size() < 2 || path.ends_with("/")) return Wrong(text, "the path names no file");
+  if (path.find('\0') != std::string_view::npos)
+    return Wrong(text, "the path contains a zero byte");
   if (path.size() >= sizeof(sockaddr_un::sun_path)) {
     return Wrong(text, absl::StrCat("the path is longer than ", sizeof(sockaddr_un::sun_path) - 1,
                                     " bytes, the limit of the kernel"));
@@ -111,8 +112,8 @@ absl::StatusOr<Endpoint> Endpoint::Parse(std::string_view text) {
 std::string Endpoint::ToString() const {
   switch (kind) {
     case Kind::kTcp:
-      return absl::StrContains(host, ":") ? absl::StrCat("tcp://[", host, "]:", port)
-                                          : absl::StrCat("tcp://", host, ":", port);
+      return (host.find(":") != std::string_view::npos) ? absl::StrCat("tcp://[", host, "]:", port)
+                                                        : absl::StrCat("tcp://", host, ":", port);
     case Kind::kUnix:
       return absl::StrCat("unix://", path);
     case Kind::kVsock:
@@ -125,7 +126,7 @@ bool Endpoint::IsLocal() const {
   if (kind != Kind::kTcp) return true;
   if (host == "localhost" || host == "::1") return true;
   // 127.0.0.0/8, and not the name of a machine that begins with 127.
-  if (!absl::StartsWith(host, "127.")) return false;
+  if (!host.starts_with("127.")) return false;
   int dots = 0;
   for (char c : host) {
     if (c == '.') {

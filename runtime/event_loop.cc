@@ -14,10 +14,9 @@
 namespace coffer::runtime {
 namespace {
 
-timeval ToTimeval(absl::Duration delay) {
+timeval LoopDelay(absl::Duration delay) {
   // libevent adds this to its clock: a hundred years are for ever and do not overflow.
-  return absl::ToTimeval(
-      std::clamp(delay, absl::ZeroDuration(), absl::Hours(24) * 365 * 100));
+  return absl::ToTimeval(std::clamp(delay, absl::ZeroDuration(), absl::Hours(24) * 365 * 100));
 }
 
 event_base* NewBase() {
@@ -33,7 +32,7 @@ class LoopTimer final : public Timer {
   LoopTimer(event_base* base, absl::Duration delay, Task task) : task_(std::move(task)) {
     event_ = evtimer_new(base, &LoopTimer::OnFire, this);
     COFFER_CHECK(event_ != nullptr, "out of memory for a timer");
-    const timeval after = ToTimeval(delay);
+    const timeval after = LoopDelay(delay);
     evtimer_add(event_, &after);
   }
   ~LoopTimer() override { event_free(event_); }
@@ -56,7 +55,8 @@ EventLoop::EventLoop() : base_(NewBase()), wake_(evtimer_new(base_, &EventLoop::
 }
 
 EventLoop::~EventLoop() {
-  // A task's captures may post again when they are destroyed, so this goes on until nothing is left.
+  // A task's captures may post again when they are destroyed, so this goes on until nothing is
+  // left.
   for (;;) {
     std::deque<Task> dropped = std::move(turn_);
     turn_.clear();
@@ -79,8 +79,9 @@ void EventLoop::Post(Task task) {
   if (!wake_armed_) ArmWakeLocked();
 }
 
-// A timer of no length, and not event_active: libevent runs events that became active in a callback before it looks
-// at sockets again, so a task that posts itself would starve them. Timers come round after the next look.
+// A timer of no length, and not event_active: libevent runs events that became active in a callback
+// before it looks at sockets again, so a task that posts itself would starve them. Timers come
+// round after the next look.
 void EventLoop::ArmWakeLocked() {
   wake_armed_ = true;
   ++wakeups_;

@@ -33,7 +33,8 @@ class EventLoop final : public Dispatcher {
   absl::Time Now() const override;
   absl::Time WallNow() const override;
 
-  // Runs on the calling thread, which becomes the dispatcher's thread, until Stop. May be called again.
+  // Runs on the calling thread, which becomes the dispatcher's thread, until Stop. May be called
+  // again.
   void Run();
   // Lets Run() return once the tasks posted before are done. Thread-safe.
   void Stop();
@@ -51,10 +52,10 @@ class EventLoop final : public Dispatcher {
   event_base* base_;
   event* wake_;
   mutable std::mutex mutex_;
-  std::deque<Task> posted_;      // guarded by mutex_
-  bool wake_armed_ = false;      // guarded by mutex_
-  uint64_t wakeups_ = 0;         // guarded by mutex_
-  std::deque<Task> turn_;        // loop thread
+  std::deque<Task> posted_;  // guarded by mutex_
+  bool wake_armed_ = false;  // guarded by mutex_
+  uint64_t wakeups_ = 0;     // guarded by mutex_
+  std::deque<Task> turn_;    // loop thread
 };
 
 // An EventLoop with a thread of its own. The destructor stops the loop and joins.
@@ -67,7 +68,8 @@ class EventLoopThread {
   EventLoop* loop() { return &loop_; }
   // Runs `task` on the loop and waits for it. For set-up and tear-down; never from the loop itself.
   void RunAndWait(Task task);
-  // Stops and joins now; what is on the loop can then be destroyed by the caller's thread. Idempotent.
+  // Stops and joins now; what is on the loop can then be destroyed by the caller's thread.
+  // Idempotent.
   void StopAndJoin();
 
  private:

@@ -11,8 +11,9 @@
 
 namespace coffer::runtime {
 
-// Everything on one dispatcher. Whoever starts an operation holds a Pass until it has ended. The owner calls
-// Close() and waits for its callback; a gate destroyed with passes outstanding stops the process.
+// Everything on one dispatcher. Whoever starts an operation holds a Pass until it has ended. The
+// owner calls Close() and waits for its callback; a gate destroyed with passes outstanding stops
+// the process.
 class Gate {
  public:
   class Pass {
@@ -44,8 +45,8 @@ class Gate {
     return Pass(this);
   }
 
-  // Refuses newcomers and calls `drained` once, when the last pass is gone (at once if there is none). The gate may
-  // be destroyed in there.
+  // Refuses newcomers and calls `drained` once, when the last pass is gone (at once if there is
+  // none). The gate may be destroyed in there.
   void Close(Task drained) {
     COFFER_CHECK(!closed_, "a gate was closed twice");
     closed_ = true;

@@ -1,5 +1,5 @@
-// The operating system's clocks. Code reads time through Dispatcher; only dispatchers and mains call this
-// (the lint on nondeterminism allows clocks in runtime/os_* alone).
+// The operating system's clocks. Code reads time through Dispatcher; only dispatchers and mains
+// call this (the lint on nondeterminism allows clocks in runtime/os_* alone).
 #ifndef COFFER_RUNTIME_OS_CLOCK_H_
 #define COFFER_RUNTIME_OS_CLOCK_H_
 

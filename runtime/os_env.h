@@ -15,8 +15,9 @@ std::optional<std::string> OsEnv(const char* name);
 // Every variable, for programs that look names up later.
 absl::flat_hash_map<std::string, std::string> OsEnvironment();
 
-// Overwrites a variable's value in the environment block and removes it, so that a secret that came this way is
-// no longer readable in /proc/PID/environ nor inherited. Call it before other threads run.
+// Overwrites a variable's value in the environment block and removes it, so that a secret that came
+// this way is no longer readable in /proc/PID/environ nor inherited. Call it before other threads
+// run.
 void OsForgetEnv(const char* name);
 
 }  // namespace coffer::runtime

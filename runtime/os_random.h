@@ -6,8 +6,8 @@
 
 namespace coffer::runtime {
 
-// getrandom(2): blocks until the kernel's pool is seeded once after boot. Thread-safe. A kernel that refuses
-// stops the process, because there is nothing safe to go on with.
+// getrandom(2): blocks until the kernel's pool is seeded once after boot. Thread-safe. A kernel
+// that refuses stops the process, because there is nothing safe to go on with.
 class OsRandom final : public Random {
  public:
   void Fill(absl::Span<uint8_t> out) override;

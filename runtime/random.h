@@ -18,8 +18,9 @@ class Random {
   uint64_t Below(uint64_t bound);
 };
 
-// Repeatable and not secret: for tests and the simulator. SplitMix64 (Steele, Lea, Flood: "Fast splittable
-// pseudorandom number generators", 2014), because the standard library's distributions differ by platform.
+// Repeatable and not secret: for tests and the simulator. SplitMix64 (Steele, Lea, Flood: "Fast
+// splittable pseudorandom number generators", 2014), because the standard library's distributions
+// differ by platform.
 class SeededRandom final : public Random {
  public:
   explicit SeededRandom(uint64_t seed) : state_(seed) {}

@@ -155,7 +155,7 @@ bool TestScheduler::RunUntil(absl::FunctionRef<bool()> done, absl::Duration limi
 
 void TestScheduler::Drop(TestDispatcher* dispatcher) {
   // Taken out first, destroyed last: a task's captures may call back into the scheduler.
-  std::vector<Queue> queues;
+  std::deque<Queue> queues;
   for (size_t i = 0; i < runnable_.size();) {
     if (runnable_[i].to == dispatcher) {
       queues.push_back(std::move(runnable_[i]));

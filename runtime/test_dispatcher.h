@@ -1,5 +1,6 @@
-// Deterministic dispatchers for tests and the simulator: virtual time, one thread, and a seed that decides every
-// order the contract of Dispatcher leaves open. The same seed and the same calls give the same run.
+// Deterministic dispatchers for tests and the simulator: virtual time, one thread, and a seed that
+// decides every order the contract of Dispatcher leaves open. The same seed and the same calls give
+// the same run.
 #ifndef COFFER_RUNTIME_TEST_DISPATCHER_H_
 #define COFFER_RUNTIME_TEST_DISPATCHER_H_
 
@@ -32,8 +33,9 @@ class TestDispatcher final : public Dispatcher {
   // A wall clock that lies; may go back.
   void set_wall_offset(absl::Duration offset) { wall_offset_ = offset; }
 
-  // Like the process being killed: pending tasks and timers are dropped, later ones are ignored, and the crash
-  // listeners are told. The object stays valid, so that what still points at it can be destroyed afterwards.
+  // Like the process being killed: pending tasks and timers are dropped, later ones are ignored,
+  // and the crash listeners are told. The object stays valid, so that what still points at it can
+  // be destroyed afterwards.
   void Crash();
   bool alive() const { return alive_; }
   // Called once, at the crash, after the tasks are gone.
@@ -63,14 +65,16 @@ class TestScheduler {
   // Owned by the scheduler; valid until it is destroyed.
   TestDispatcher* NewDispatcher(std::string name);
 
-  // Runs one task, chosen by the seed among the sources that have one. False when nothing can run now.
+  // Runs one task, chosen by the seed among the sources that have one. False when nothing can run
+  // now.
   bool Step();
-  // Runs until nothing can run without time passing. More than `max_steps` steps mean a loop that never ends: the
-  // process stops.
+  // Runs until nothing can run without time passing. More than `max_steps` steps mean a loop that
+  // never ends: the process stops.
   size_t RunUntilIdle(size_t max_steps = 100'000'000);
   // Moves time, running everything that falls due on the way, in order of its time.
   void Advance(absl::Duration duration);
-  // Goes from timer to timer until `done` holds; false if it did not within `limit` of virtual time.
+  // Goes from timer to timer until `done` holds; false if it did not within `limit` of virtual
+  // time.
   bool RunUntil(absl::FunctionRef<bool()> done, absl::Duration limit);
 
   absl::Time Now() const { return now_; }
@@ -80,7 +84,8 @@ class TestScheduler {
   // The source of the run's choices; faults are drawn from it too.
   Random& random() { return random_; }
 
-  // For simulated devices. Tasks of one source keep their order; different sources are interleaved by the seed.
+  // For simulated devices. Tasks of one source keep their order; different sources are interleaved
+  // by the seed.
   uint64_t NewSource() { return ++last_id_; }
   void PostFrom(uint64_t source, TestDispatcher* to, Task task);
   // Runs `task` as if posted at that time (now, if it is past).
@@ -112,7 +117,7 @@ class TestScheduler {
   uint64_t timed_count_ = 0;
   uint64_t trace_ = 0xcbf29ce484222325;
   std::vector<std::unique_ptr<TestDispatcher>> dispatchers_;
-  std::vector<Queue> runnable_;  // every one has a task
+  std::deque<Queue> runnable_;  // every one has a task
   std::map<std::pair<absl::Time, uint64_t>, TimedTask> timed_;
 };
 
