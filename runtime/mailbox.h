@@ -3,10 +3,10 @@
 // An actor is a plain class that owns its state. It has one mailbox of one message type, usually a
 // std::variant of plain structs, which keeps the order of different messages from one sender.
 //
-// Bounds. A mailbox never grows beyond its capacity and never drops. Work is admitted where it enters the
-// process (a socket, a file): there TrySend is used, and a full mailbox pauses the source. Behind that
-// door every hop is sized for all the work that can have been admitted, so a full mailbox there is a bug of
-// ours and Send stops the process.
+// Bounds. A mailbox never grows beyond its capacity and never drops. Work is admitted where it
+// enters the process (a socket, a file): there TrySend is used, and a full mailbox pauses the
+// source. Behind that door every hop is sized for all the work that can have been admitted, so a
+// full mailbox there is a bug of ours and Send stops the process.
 #ifndef COFFER_RUNTIME_MAILBOX_H_
 #define COFFER_RUNTIME_MAILBOX_H_
 
@@ -27,7 +27,8 @@ class Actor {
   virtual ~Actor() = default;
   // Handles one message to completion: no blocking call, no lock.
   virtual void Receive(Message message) = 0;
-  // Called after each run of messages that were handled without a pause; the place to flush a batch.
+  // Called after each run of messages that were handled without a pause; the place to flush a
+  // batch.
   virtual void EndOfBatch() {}
 };
 

@@ -1,7 +1,8 @@
 // Framed streams: messages of bytes over tcp, unix and vsock sockets.
 //
-// A frame is a 4-byte big-endian length and a payload of 1..kMaxFrameBytes bytes. The length is checked
-// before anything is allocated for it. Everything here happens on the dispatcher the Network belongs to.
+// A frame is a 4-byte big-endian length and a payload of 1..kMaxFrameBytes bytes. The length is
+// checked before anything is allocated for it. Everything here happens on the dispatcher the
+// Network belongs to.
 #ifndef COFFER_RUNTIME_STREAM_H_
 #define COFFER_RUNTIME_STREAM_H_
 
@@ -29,8 +30,8 @@ class StreamHandler {
   virtual void OnFrame(FramedStream& stream, std::string payload) = 0;
   // The output buffer has drained below half of its limit after it was over it.
   virtual void OnWritable(FramedStream& stream) = 0;
-  // The stream is dead (peer closed, error, frame too long, idle in mid-frame for too long). Called once; the
-  // owner destroys it, in here or later.
+  // The stream is dead (peer closed, error, frame too long, idle in mid-frame for too long). Called
+  // once; the owner destroys it, in here or later.
   virtual void OnClosed(FramedStream& stream, const absl::Status& why) = 0;
 };
 
@@ -39,15 +40,18 @@ class FramedStream {
   virtual ~FramedStream() = default;  // closes, without OnClosed
   // Before this no frame is delivered. `handler` must outlive the stream.
   virtual void SetHandler(StreamHandler* handler) = 0;
-  // Queues one frame. `payload` is 1..kMaxFrameBytes bytes (checked). After OnClosed it does nothing.
+  // Queues one frame. `payload` is 1..kMaxFrameBytes bytes (checked). After OnClosed it does
+  // nothing.
   virtual void Send(std::string_view payload) = 0;
-  // Bytes queued and not yet taken by the kernel. An owner with backlog stops producing above OutputLimit().
+  // Bytes queued and not yet taken by the kernel. An owner with backlog stops producing above
+  // OutputLimit().
   virtual size_t PendingOutput() const = 0;
   virtual size_t OutputLimit() const = 0;
-  // While paused, no OnFrame is called and the kernel's buffers fill: back-pressure reaches the peer.
+  // While paused, no OnFrame is called and the kernel's buffers fill: back-pressure reaches the
+  // peer.
   virtual void PauseReading() = 0;
   virtual void ResumeReading() = 0;
-  // Sends what is queued, then closes. OnClosed follows.
+  // Sends what is queued, then closes; what still arrives is thrown away. OnClosed follows.
   virtual void CloseAfterFlush() = 0;
   // The peer, for logs: "127.0.0.1:51234", "unix", "vsock 3:1024".
   virtual const std::string& peer() const = 0;

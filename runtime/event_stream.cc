@@ -1,0 +1,225 @@
+#include "runtime/event_stream.h"
+
+#include <errno.h>
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "invariant/check.h"
+#include "runtime/event_loop.h"
+
+namespace coffer::runtime {
+namespace {
+
+constexpr size_t kHeaderBytes = 4;
+constexpr size_t kReadChunk = 256u << 10;
+// Room for the largest frame and a chunk read ahead: reading never stalls on a frame that is still
+// arriving.
+constexpr size_t kInputLimit = kHeaderBytes + kMaxFrameBytes + kReadChunk;
+
+}  // namespace
+
+EventStream::EventStream(EventLoop* loop, Fd fd, std::string peer, const NetworkOptions& options,
+                         std::shared_ptr<void> lease)
+    : loop_(loop), options_(options), peer_(std::move(peer)), lease_(std::move(lease)) {
+  const int on = 1;
+  setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on,
+             sizeof(on));  // fails on unix and vsock: no matter
+  bev_ = bufferevent_socket_new(loop->base(), fd.Release(), BEV_OPT_CLOSE_ON_FREE);
+  COFFER_CHECK(bev_ != nullptr, "out of memory for a connection");
+  bufferevent_setcb(bev_, &OnRead, &OnWrite, &OnEvent, this);
+  bufferevent_setwatermark(bev_, EV_READ, 0, kInputLimit);
+  bufferevent_setwatermark(bev_, EV_WRITE, options_.output_limit / 2, 0);
+  bufferevent_set_max_single_read(bev_, kReadChunk);
+  bufferevent_set_max_single_write(bev_, kReadChunk);
+  bufferevent_disable(bev_, EV_READ);  // until there is a handler
+}
+
+EventStream::~EventStream() {
+  if (gone_ != nullptr) *gone_ = true;
+  if (bev_ != nullptr) bufferevent_free(bev_);
+}
+
+void EventStream::SetHandler(StreamHandler* handler) {
+  handler_ = handler;
+  ApplyReading();
+}
+
+void EventStream::ApplyReading() {
+  if (bev_ == nullptr || handler_ == nullptr) return;
+  if ((paused_ && !flushing_) || closing_ != nullptr) {
+    bufferevent_disable(bev_, EV_READ);
+  } else {
+    bufferevent_enable(bev_, EV_READ);
+  }
+}
+
+void EventStream::PauseReading() {
+  paused_ = true;
+  ApplyReading();
+}
+
+void EventStream::ResumeReading() {
+  if (!paused_) return;
+  paused_ = false;
+  ApplyReading();
+  // Frames that were already read wait in the buffer, and no socket event will tell of them. Inside
+  // Deliver() its own loop goes on.
+  if (bev_ != nullptr && handler_ != nullptr && !delivering_) {
+    later_ = loop_->After(absl::ZeroDuration(), [this] { Deliver(); });
+  }
+}
+
+void EventStream::Send(std::string_view payload) {
+  COFFER_CHECK(!payload.empty() && payload.size() <= kMaxFrameBytes, "frame of a forbidden length");
+  if (bev_ == nullptr || closing_ != nullptr || flushing_) return;
+  if (PendingOutput() + kHeaderBytes + payload.size() > options_.output_ceiling) {
+    CloseLater(absl::ResourceExhaustedError(
+        absl::StrCat("the peer reads too slowly: ", PendingOutput(), " bytes wait to be sent")));
+    return;
+  }
+  const auto length = static_cast<uint32_t>(payload.size());
+  const unsigned char header[kHeaderBytes] = {
+      static_cast<unsigned char>(length >> 24), static_cast<unsigned char>(length >> 16),
+      static_cast<unsigned char>(length >> 8), static_cast<unsigned char>(length)};
+  evbuffer* output = bufferevent_get_output(bev_);
+  evbuffer_add(output, header, kHeaderBytes);
+  evbuffer_add(output, payload.data(), payload.size());
+  if (PendingOutput() > options_.output_limit) above_limit_ = true;
+}
+
+size_t EventStream::PendingOutput() const {
+  return bev_ == nullptr ? 0 : evbuffer_get_length(bufferevent_get_output(bev_));
+}
+
+void EventStream::CloseAfterFlush() {
+  if (bev_ == nullptr || closing_ != nullptr || flushing_) return;
+  flushing_ = true;
+  flush_deadline_ = loop_->After(options_.flush_timeout, [this] {
+    Close(absl::DeadlineExceededError("the peer did not take the rest before the close"));
+  });
+  WatchMidFrame(false);
+  ApplyReading();
+  if (PendingOutput() == 0) EndOutput();
+}
+
+// Ends our direction and waits for the peer to end its own: a close with unread input would make
+// the kernel reset the connection and throw away what the peer has not read yet.
+void EventStream::EndOutput() { shutdown(bufferevent_getfd(bev_), SHUT_WR); }
+
+void EventStream::OnRead(bufferevent*, void* self) { static_cast<EventStream*>(self)->Deliver(); }
+
+void EventStream::OnWrite(bufferevent*, void* self) {
+  auto* stream = static_cast<EventStream*>(self);
+  const size_t pending = stream->PendingOutput();
+  if (stream->flushing_) {
+    if (pending == 0) stream->EndOutput();
+    return;
+  }
+  if (stream->above_limit_ && pending < std::max<size_t>(1, stream->options_.output_limit / 2)) {
+    stream->above_limit_ = false;
+    if (stream->handler_ != nullptr) stream->handler_->OnWritable(*stream);
+  }
+}
+
+void EventStream::OnEvent(bufferevent*, short what, void* self) {
+  auto* stream = static_cast<EventStream*>(self);
+  const int error = EVUTIL_SOCKET_ERROR();
+  if ((what & BEV_EVENT_TIMEOUT) != 0) {
+    stream->Close(absl::DeadlineExceededError(
+        absl::StrCat("the peer sent a part of a frame and then nothing for ",
+                     absl::FormatDuration(stream->options_.mid_frame_timeout))));
+  } else if ((what & BEV_EVENT_EOF) != 0) {
+    if (stream->flushing_) {
+      return stream->Close(absl::CancelledError("closed on our side after everything was sent"));
+    }
+    const bool torn = evbuffer_get_length(bufferevent_get_input(stream->bev_)) > 0;
+    stream->Close(absl::UnavailableError(torn ? "the peer closed the connection within a frame"
+                                              : "the peer closed the connection"));
+  } else if ((what & BEV_EVENT_ERROR) != 0) {
+    stream->Close(
+        absl::UnavailableError(absl::StrCat("the connection failed: ", ErrnoText(error))));
+  }
+}
+
+absl::StatusOr<bool> EventStream::NextFrame(std::string* payload) {
+  evbuffer* input = bufferevent_get_input(bev_);
+  unsigned char header[kHeaderBytes];
+  if (evbuffer_copyout(input, header, kHeaderBytes) < static_cast<ev_ssize_t>(kHeaderBytes)) {
+    return false;
+  }
+  const size_t length = size_t{header[0]} << 24 | size_t{header[1]} << 16 | size_t{header[2]} << 8 |
+                        size_t{header[3]};
+  if (length == 0 || length > kMaxFrameBytes) {
+    return absl::InvalidArgumentError(absl::StrCat("the peer announced a frame of ", length,
+                                                   " bytes; allowed are 1 to ", kMaxFrameBytes));
+  }
+  if (evbuffer_get_length(input) < kHeaderBytes + length) return false;
+  evbuffer_drain(input, kHeaderBytes);
+  payload->resize(length);
+  evbuffer_remove(input, payload->data(), length);
+  return true;
+}
+
+void EventStream::Deliver() {
+  if (bev_ == nullptr) return;
+  if (flushing_) {
+    evbuffer* input = bufferevent_get_input(bev_);
+    evbuffer_drain(input, evbuffer_get_length(input));
+    return;
+  }
+  bool gone = false;
+  gone_ = &gone;
+  delivering_ = true;
+  absl::Status broken;
+  while (bev_ != nullptr && !paused_ && closing_ == nullptr && !flushing_) {
+    std::string payload;
+    const absl::StatusOr<bool> whole = NextFrame(&payload);
+    if (!whole.ok()) {
+      broken = whole.status();
+      break;
+    }
+    if (!*whole) break;
+    handler_->OnFrame(*this, std::move(payload));
+    if (gone) return;
+  }
+  delivering_ = false;
+  gone_ = nullptr;
+  if (!broken.ok()) {
+    Close(broken);
+    return;
+  }
+  if (bev_ == nullptr) return;
+  WatchMidFrame(!paused_ && !flushing_ && evbuffer_get_length(bufferevent_get_input(bev_)) > 0);
+}
+
+void EventStream::WatchMidFrame(bool on) {
+  if (on == watching_) return;
+  watching_ = on;
+  const timeval limit = absl::ToTimeval(options_.mid_frame_timeout);
+  bufferevent_set_timeouts(bev_, on ? &limit : nullptr, nullptr);
+}
+
+void EventStream::CloseLater(absl::Status why) {
+  if (closing_ != nullptr) return;
+  close_why_ = std::move(why);
+  closing_ = loop_->After(absl::ZeroDuration(), [this] { Close(close_why_); });
+  ApplyReading();
+}
+
+void EventStream::Close(absl::Status why) {
+  if (bev_ == nullptr) return;
+  bufferevent_free(std::exchange(bev_, nullptr));
+  lease_.reset();
+  // Last: the owner may destroy this object in there.
+  if (handler_ != nullptr) handler_->OnClosed(*this, why);
+}
+
+}  // namespace coffer::runtime

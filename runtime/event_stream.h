@@ -1,0 +1,68 @@
+// A framed stream over a connected socket. Made by the event network; not for others.
+#ifndef COFFER_RUNTIME_EVENT_STREAM_H_
+#define COFFER_RUNTIME_EVENT_STREAM_H_
+
+#include <memory>
+#include <string>
+
+#include "runtime/dispatcher.h"
+#include "runtime/event_network.h"
+#include "runtime/socket_address.h"
+#include "runtime/stream.h"
+
+struct bufferevent;
+
+namespace coffer::runtime {
+
+class EventStream final : public FramedStream {
+ public:
+  // `lease` is held until the socket is closed: the listener counts connections with it.
+  EventStream(EventLoop* loop, Fd fd, std::string peer, const NetworkOptions& options,
+              std::shared_ptr<void> lease);
+  ~EventStream() override;
+
+  void SetHandler(StreamHandler* handler) override;
+  void Send(std::string_view payload) override;
+  size_t PendingOutput() const override;
+  size_t OutputLimit() const override { return options_.output_limit; }
+  void PauseReading() override;
+  void ResumeReading() override;
+  void CloseAfterFlush() override;
+  const std::string& peer() const override { return peer_; }
+
+ private:
+  static void OnRead(bufferevent*, void* self);
+  static void OnWrite(bufferevent*, void* self);
+  static void OnEvent(bufferevent*, short what, void* self);
+
+  // Hands over what has arrived, frame by frame. The stream may be gone afterwards.
+  void Deliver();
+  // The next whole frame, nothing if it has not all arrived, or why there will never be one.
+  absl::StatusOr<bool> NextFrame(std::string* payload);
+  void WatchMidFrame(bool on);
+  void Close(absl::Status why);
+  void CloseLater(absl::Status why);
+  void ApplyReading();
+  void EndOutput();
+
+  EventLoop* const loop_;
+  const NetworkOptions options_;
+  const std::string peer_;
+  std::shared_ptr<void> lease_;
+  bufferevent* bev_ = nullptr;
+  StreamHandler* handler_ = nullptr;
+  bool paused_ = false;
+  bool delivering_ = false;
+  bool watching_ = false;     // the mid-frame time-out is set
+  bool above_limit_ = false;  // OnWritable is owed
+  bool flushing_ = false;     // CloseAfterFlush was called
+  bool* gone_ = nullptr;      // where Deliver() looks whether this object still exists
+  absl::Status close_why_;
+  std::unique_ptr<Timer> later_;  // a Deliver() owed after ResumeReading
+  std::unique_ptr<Timer> flush_deadline_;
+  std::unique_ptr<Timer> closing_;  // a Close() owed
+};
+
+}  // namespace coffer::runtime
+
+#endif  // COFFER_RUNTIME_EVENT_STREAM_H_
