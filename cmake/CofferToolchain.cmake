@@ -23,6 +23,12 @@ if(COFFER_SANITIZE)
   add_link_options(-fsanitize=${COFFER_SANITIZE})
 endif()
 
+if(COFFER_FUZZ)
+  # Coverage in every library, so that the fuzzer sees into them; only the fuzzers link libFuzzer's main.
+  add_compile_options(-fsanitize=fuzzer-no-link)
+  add_link_options(-fsanitize=fuzzer-no-link)
+endif()
+
 find_package(Threads REQUIRED)
 find_package(absl REQUIRED)
 find_package(Protobuf REQUIRED)
