@@ -23,8 +23,8 @@ FORBIDDEN = {
     "environment": r"(?:secure_)?getenv|system|popen|exec[lv]\w*|posix_spawnp?|dlopen",
 }
 PATTERNS = {name: re.compile(f"(?:{pattern})(?:@.*)?") for name, pattern in FORBIDDEN.items()}
-HOST_OBJECT = re.compile(r"^(?:host_proxy|tools)/|^actors/.*(?:/host/|_host\.a$)")
-ENCLAVE_ACTOR = re.compile(r"^actors/.*(?:/enclave/|_enclave\.a$)")
+HOST_OBJECT = re.compile(r"^(?:host_proxy|tools)/|^actors/.*(?:/host/|lib\w*host\w*\.a$)")
+ENCLAVE_ACTOR = re.compile(r"^actors/.*(?:/enclave/|lib\w*enclave\w*\.a$)")
 
 
 def check_library(library):

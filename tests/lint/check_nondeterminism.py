@@ -15,7 +15,7 @@ import sources
 # name -> what it looks like in code. A call is matched by its bracket, so that members named alike pass.
 FREE = r"(?<![\w.>])(?:(?<!:)(?:std)?::|(?<!:))"
 BANNED = {
-    "rand": re.compile(FREE + r"(?:s?rand|rand_r|s?random|[del]rand48|[jmn]rand48)\s*\("),
+    "rand": re.compile(FREE + r"(?:s?rand|rand_r|srandom|[del]rand48|[jmn]rand48)\s*\(|(?<![\w:>])::random\s*\("),
     "random_device": re.compile(r"\brandom_device\b"),
     "mt19937": re.compile(r"\b(?:mt19937(?:_64)?|default_random_engine|minstd_rand0?|ranlux\w+)\b"),
     "absl_random": re.compile(r"\babsl::(?:Insecure)?BitGen\b"),
