@@ -10,6 +10,7 @@
 #include <iterator>
 #include <string>
 #include <system_error>
+#include <vector>
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
 
@@ -19,8 +20,8 @@ constexpr size_t kHead = 64;
 
 void Run(const std::string& input) {
   // A heap copy of exactly this size lets AddressSanitizer see a read past the end.
-  const std::string copy(input);
-  LLVMFuzzerTestOneInput(reinterpret_cast<const uint8_t*>(copy.data()), copy.size());
+  const std::vector<uint8_t> copy(input.begin(), input.end());
+  LLVMFuzzerTestOneInput(copy.data(), copy.size());
 }
 
 void RunNeighbours(const std::string& input) {

@@ -55,4 +55,5 @@ def finish(name, findings):
 
 
 if __name__ == "__main__":
-    print("\n".join(files(ROOT, sys.argv[1:] or ("*",))))
+    for found in files(ROOT, sys.argv[1:] or ("*",)):
+        print(found)
