@@ -78,7 +78,7 @@ test('random mixtures of good and bad tickets pay exactly the good ones', async 
   }
 });
 
-test('tickets that differ only in senderNonce both pay; the same ticket twice pays once', async () => {
+test('another senderNonce is another ticket; the same ticket twice pays once', async () => {
   const [a, b] = [await chain.ticket(), await chain.ticket()];
   const events = await chain.redeemBatch([a, b, a]);
   assert.deepEqual(
@@ -90,7 +90,7 @@ test('tickets that differ only in senderNonce both pay; the same ticket twice pa
   assert.equal(await chain.paid(), parseEther('2'));
 });
 
-test('a deposit that runs out within a batch pays the rest from the reserve, then nothing', async () => {
+test('a deposit that runs out within a batch: then the reserve, then nothing', async () => {
   const faceValue = DEPOSIT - 1n;
   const signed = [];
   for (let i = 0; i < 3; i++) signed.push(await chain.ticket({ faceValue }));
@@ -130,7 +130,7 @@ test('arrays of different lengths revert with Panic 0x32', async () => {
   }
 });
 
-test('the estimate for a batch of 1 has status 1 and redeems nothing; +20% does not save it', async () => {
+test('the estimate for a batch of 1 redeems nothing, with +20% neither', async () => {
   const signed = [await chain.ticket()];
   const broker = chain.brokerAs();
   const estimate = await broker.batchRedeemWinningTickets.estimateGas(...batchArguments(signed));
@@ -140,7 +140,7 @@ test('the estimate for a batch of 1 has status 1 and redeems nothing; +20% does 
   assert.equal(transfers(await chain.redeemBatch(signed)).length, 1);
 });
 
-test('an estimate for 10 redeems fewer than 10; 100,000 + 275,000 n redeems all, up to 100', async () => {
+test('an estimate for 10 redeems fewer; 100,000 + 275,000 n redeems all, up to 100', async () => {
   const batchOf = async (n) => {
     const signed = [];
     for (let i = 0; i < n; i++)

@@ -148,7 +148,7 @@ test('the reserve is capped per recipient and round, and each round counts anew'
   assert.equal(await broker.claimableReserve(SENDER, RECIPIENTS[0]), info.reserve / 3n);
 });
 
-test('a recipient registered after the others claimed gets what is left of the reserve', async () => {
+test('a recipient registered after the others claimed gets what is left', async () => {
   const { broker } = chain.coffer;
   const share = RESERVE / 3n;
   await chain.redeem(await chain.ticket({ faceValue: DEPOSIT + share }));
@@ -164,7 +164,7 @@ test('a recipient registered after the others claimed gets what is left of the r
   );
 });
 
-test('deposit and claimable reserve exhausted: Redeemed comes alone, the ticket is burnt', async () => {
+test('deposit and claimable reserve exhausted: Redeemed comes alone', async () => {
   await chain.redeem(await chain.ticket({ faceValue: DEPOSIT + RESERVE }));
   const before = await chain.paid();
   const signed = await chain.ticket();
