@@ -5,10 +5,11 @@ import "./Managed.sol";
 
 /// Where redeemed tickets end: registered transcoders and the fees credited to each, in wei.
 ///
-/// It stands in for the real BondingManager, of which a payer sees only this much. As there, a redemption moves no
-/// ether to the recipient: the fees stay credited here and the ether in the Minter. With `forwardFees` on (off as
-/// deployed) the credited ether is also sent to the recipient at once, for trials in which somebody watches plain
-/// balances; what is credited is the same either way.
+/// It stands in for the real BondingManager, of which a payer sees only this much. As there, a
+/// redemption moves no ether to the recipient: the fees stay credited here and the ether in the
+/// Minter. With `forwardFees` on (off as deployed) the credited ether is also sent to the recipient
+/// at once, for trials in which somebody watches plain balances; what is credited is the same
+/// either way.
 contract BondingManager is Managed {
     /// Wei credited to each recipient since deployment.
     mapping(address => uint256) public feesCredited;
@@ -24,7 +25,11 @@ contract BondingManager is Managed {
     bool public forwardFees;
 
     event TranscoderRegistered(address indexed transcoder);
-    event TranscoderFeesCredited(address indexed transcoder, uint256 amount, uint256 indexed creationRound);
+    event TranscoderFeesCredited(
+        address indexed transcoder,
+        uint256 amount,
+        uint256 indexed creationRound
+    );
 
     constructor(address controllerAddress) Managed(controllerAddress) {}
 
@@ -59,7 +64,9 @@ contract BondingManager is Managed {
     }
 
     /// Fees of many recipients in one call, in the order asked.
-    function feesCreditedMany(address[] calldata recipients) external view returns (uint256[] memory fees) {
+    function feesCreditedMany(
+        address[] calldata recipients
+    ) external view returns (uint256[] memory fees) {
         fees = new uint256[](recipients.length);
         for (uint256 i = 0; i < recipients.length; i++) {
             fees[i] = feesCredited[recipients[i]];

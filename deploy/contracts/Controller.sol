@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.9;
 
-/// The directory of the payment contracts: names to addresses, and the switch that pauses the system.
+/// The directory of the payment contracts: names to addresses, and the switch that pauses the
+/// system.
 ///
-/// A name's id is keccak256 of its text, for example keccak256("TicketBroker"). The account that deploys
-/// owns the directory; the owner of the directory is also the owner of every Managed contract.
+/// A name's id is keccak256 of its text, for example keccak256("TicketBroker"). The account that
+/// deploys owns the directory; the owner of the directory is also the owner of every Managed
+/// contract.
 contract Controller {
     address public owner;
 

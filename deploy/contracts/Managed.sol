@@ -3,9 +3,11 @@ pragma solidity 0.8.9;
 
 import "./Interfaces.sol";
 
-/// What every contract registered in a Controller shares: how it finds the others, and who may set it up.
+/// What every contract registered in a Controller shares: how it finds the others, and who may set
+/// it up.
 ///
-/// The others are looked up at each use, so that a test can replace one of them in a running system.
+/// The others are looked up at each use, so that a test can replace one of them in a running
+/// system.
 abstract contract Managed {
     IController public controller;
 

@@ -23,11 +23,10 @@ contract Minter is Managed {
         emit Deposited(msg.sender, msg.value);
     }
 
-    function withdrawETH(address payable to, uint256 amount)
-        external
-        onlyTicketBrokerOrBondingManager
-        whenSystemNotPaused
-    {
+    function withdrawETH(
+        address payable to,
+        uint256 amount
+    ) external onlyTicketBrokerOrBondingManager whenSystemNotPaused {
         emit Withdrawn(to, amount);
         (bool sent, ) = to.call{value: amount}("");
         require(sent, "sending ether failed");

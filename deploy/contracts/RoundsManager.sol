@@ -3,12 +3,13 @@ pragma solidity 0.8.9;
 
 import "./Managed.sol";
 
-/// The clock of the payment contracts: rounds, and the block hash that a ticket's creation round is checked with.
+/// The clock of the payment contracts: rounds, and the block hash that a ticket's creation round is
+/// checked with.
 ///
-/// Two ways to move it. With a round length of 0 (as deployed) the owner says which round it is: `setRound`,
-/// `advanceRound`. With a length of n blocks a round lasts n blocks from the block in which the length was set,
-/// and every new round must be initialized by somebody, as on the real chain: until then
-/// `currentRoundInitialized` is false and the broker redeems nothing.
+/// Two ways to move it. With a round length of 0 (as deployed) the owner says which round it is:
+/// `setRound`, `advanceRound`. With a length of n blocks a round lasts n blocks from the block in
+/// which the length was set, and every new round must be initialized by somebody, as on the real
+/// chain: until then `currentRoundInitialized` is false and the broker redeems nothing.
 contract RoundsManager is Managed {
     /// Blocks in a round; 0: the owner moves the round.
     uint256 public roundLength;

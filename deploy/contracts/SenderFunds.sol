@@ -9,7 +9,8 @@ import "./Managed.sol";
 abstract contract SenderFunds is Managed {
     struct Sender {
         uint256 deposit;
-        /// The round from which the sender may withdraw and no ticket of it pays; 0: no unlock in progress.
+        /// The round from which the sender may withdraw and no ticket of it pays; 0: no unlock in
+        /// progress.
         uint256 withdrawRound;
     }
 
@@ -48,11 +49,10 @@ abstract contract SenderFunds is Managed {
         minter().depositETH{value: msg.value}();
     }
 
-    function fundDepositAndReserve(uint256 depositAmount, uint256 reserveAmount)
-        external
-        payable
-        whenSystemNotPaused
-    {
+    function fundDepositAndReserve(
+        uint256 depositAmount,
+        uint256 reserveAmount
+    ) external payable whenSystemNotPaused {
         require(
             msg.value == depositAmount + reserveAmount,
             "msg.value does not equal sum of deposit amount and reserve amount"
@@ -76,10 +76,7 @@ abstract contract SenderFunds is Managed {
         Sender storage sender = senders[msg.sender];
         require(hasFunds(msg.sender), "sender deposit and reserve are zero");
         require(sender.withdrawRound > 0, "no unlock request in progress");
-        require(
-            roundsManager().currentRound() >= sender.withdrawRound,
-            "account is locked"
-        );
+        require(roundsManager().currentRound() >= sender.withdrawRound, "account is locked");
         uint256 deposit = sender.deposit;
         uint256 reserve = reserves[msg.sender].funds;
         delete senders[msg.sender];
@@ -92,11 +89,9 @@ abstract contract SenderFunds is Managed {
         unlockPeriod = rounds;
     }
 
-    function getSenderInfo(address senderAddress)
-        external
-        view
-        returns (Sender memory sender, ReserveInfo memory reserve)
-    {
+    function getSenderInfo(
+        address senderAddress
+    ) external view returns (Sender memory sender, ReserveInfo memory reserve) {
         sender = senders[senderAddress];
         Reserve storage held = reserves[senderAddress];
         reserve.fundsRemaining = held.funds;
@@ -107,16 +102,21 @@ abstract contract SenderFunds is Managed {
         return senders[senderAddress].withdrawRound > 0;
     }
 
-    /// What `claimant` may still take from the reserve in this round: its equal share among the registered
-    /// transcoders of what the reserve held when the round's claims began, less what it took already.
-    function claimableReserve(address reserveHolder, address claimant) public view returns (uint256) {
+    /// What `claimant` may still take from the reserve in this round: its equal share among the
+    /// registered transcoders of what the reserve held when the round's claims began, less what it
+    /// took already.
+    function claimableReserve(
+        address reserveHolder,
+        address claimant
+    ) public view returns (uint256) {
         IBondingManager bonding = bondingManager();
         if (!bonding.isRegisteredTranscoder(claimant)) {
             return 0;
         }
         uint256 round = roundsManager().currentRound();
         Reserve storage reserve = reserves[reserveHolder];
-        uint256 share = (reserve.funds + reserve.claimedForRound[round]) / bonding.transcoderPoolSize();
+        uint256 share = (reserve.funds + reserve.claimedForRound[round]) /
+            bonding.transcoderPoolSize();
         uint256 taken = reserve.claimedByAddress[round][claimant];
         // The pool may have grown since the claim, which shrinks the share below what was taken.
         return share > taken ? share - taken : 0;

@@ -6,9 +6,9 @@ import "./TicketSignature.sol";
 
 /// Redeems winning tickets against their sender's deposit and reserve.
 ///
-/// Written for local chains, to the interface and behaviour of the broker that is deployed on real ones; a payer must
-/// not be able to tell them apart by selectors, events, revert reasons or amounts. The recipient's payment is a
-/// credit of fees in the BondingManager.
+/// Written for local chains, to the interface and behaviour of the broker that is deployed on real
+/// ones; a payer must not be able to tell them apart by selectors, events, revert reasons or
+/// amounts. The recipient's payment is a credit of fees in the BondingManager.
 contract TicketBroker is SenderFunds {
     struct Ticket {
         address recipient;
@@ -56,8 +56,9 @@ contract TicketBroker is SenderFunds {
         ticketValidityPeriod = rounds;
     }
 
-    /// Pays a ticket; anybody who has it and its signature may ask. With too small a deposit it pays what deposit and
-    /// claimable reserve give, perhaps nothing, and the ticket is used all the same.
+    /// Pays a ticket; anybody who has it and its signature may ask. With too small a deposit it
+    /// pays what deposit and claimable reserve give, perhaps nothing, and the ticket is used all
+    /// the same.
     function redeemWinningTicket(
         Ticket calldata ticket,
         bytes calldata sig,
@@ -85,8 +86,8 @@ contract TicketBroker is SenderFunds {
         );
     }
 
-    /// Redeems each ticket in a call of its own and goes on whatever becomes of it: a ticket that fails leaves no
-    /// event and no revert. Arrays of different lengths revert with Panic 0x32.
+    /// Redeems each ticket in a call of its own and goes on whatever becomes of it: a ticket that
+    /// fails leaves no event and no revert. Arrays of different lengths revert with Panic 0x32.
     function batchRedeemWinningTickets(
         Ticket[] calldata tickets,
         bytes[] calldata sigs,
@@ -146,7 +147,8 @@ contract TicketBroker is SenderFunds {
         require(hasFunds(senderAddress), "sender deposit and reserve are zero");
     }
 
-    /// Takes what the ticket can get: its face value, or the whole deposit and what the reserve adds.
+    /// Takes what the ticket can get: its face value, or the whole deposit and what the reserve
+    /// adds.
     function takeFunds(Ticket calldata ticket) private returns (uint256) {
         Sender storage sender = senders[ticket.sender];
         uint256 deposit = sender.deposit;
@@ -155,7 +157,8 @@ contract TicketBroker is SenderFunds {
             return ticket.faceValue;
         }
         sender.deposit = 0;
-        return deposit + claimFromReserve(ticket.sender, ticket.recipient, ticket.faceValue - deposit);
+        return
+            deposit + claimFromReserve(ticket.sender, ticket.recipient, ticket.faceValue - deposit);
     }
 
     function hashOf(Ticket calldata ticket) private pure returns (bytes32) {
@@ -173,11 +176,7 @@ contract TicketBroker is SenderFunds {
             );
     }
 
-    function longest(
-        uint256 a,
-        uint256 b,
-        uint256 c
-    ) private pure returns (uint256) {
+    function longest(uint256 a, uint256 b, uint256 c) private pure returns (uint256) {
         uint256 ab = a > b ? a : b;
         return ab > c ? ab : c;
     }

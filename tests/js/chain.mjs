@@ -8,14 +8,14 @@ import { REQUIRED, UsageError, parseInteger, parseOptions, runMain } from './lib
 
 const USAGE = `A local chain with the payment contracts.
 
-  chain.mjs up --out FILE [options]     start, deploy, stay in the foreground until SIGTERM or SIGINT
-    --out FILE            written when all is ready: rpc_url, chain_id, the contracts' addresses, deployer_key
+  chain.mjs up --out FILE [options]     start, deploy, stay in the foreground until SIGTERM
+    --out FILE            written when all is ready: rpc_url, chain_id, addresses, deployer_key
     --port N              default 8545; 0 picks a free one (see rpc_url)
     --chain-id N          default 31337
     --block-time S        a block every S seconds (fractions allowed); default: one per transaction
-    --round-length N      a round every N blocks, initialized as it begins; default 0: rounds do not move by themselves
+    --round-length N      a round every N blocks, initialized as it begins; default 0: none moves
     --validity-period N   rounds in which a ticket is valid, default 2
-    --register FILE       register these recipients: a registry.json, a JSON array, or an address a line
+    --register FILE       register these recipients: a registry.json, a JSON array, or lines
     --fund-sender ADDR    give this sender a deposit and a reserve in the broker and ether for gas
     --deposit-eth X       default 10
     --reserve-eth X       default 1
@@ -30,8 +30,16 @@ Examples
   node tests/js/chain.mjs paid --chain chain.json --recipients registry.json`;
 
 const UP_OPTIONS = {
-  out: REQUIRED, port: '8545', 'chain-id': '31337', 'block-time': undefined, 'round-length': '0',
-  'validity-period': '2', register: undefined, 'fund-sender': undefined, 'deposit-eth': '10', 'reserve-eth': '1',
+  out: REQUIRED,
+  port: '8545',
+  'chain-id': '31337',
+  'block-time': undefined,
+  'round-length': '0',
+  'validity-period': '2',
+  register: undefined,
+  'fund-sender': undefined,
+  'deposit-eth': '10',
+  'reserve-eth': '1',
   'gas-eth': '10',
 };
 
@@ -49,10 +57,13 @@ function parseUp(args) {
   const options = parseOptions(args, UP_OPTIONS);
   const blockTime = options['block-time'] === undefined ? undefined : Number(options['block-time']);
   if (blockTime !== undefined && !(blockTime >= 0.05 && blockTime <= 3600)) {
-    throw new UsageError(`--block-time is '${options['block-time']}'; give seconds from 0.05 to 3600`);
+    throw new UsageError(
+      `--block-time is '${options['block-time']}'; give seconds from 0.05 to 3600`,
+    );
   }
   const sender = options['fund-sender'];
-  if (sender !== undefined && !isAddress(sender)) throw new UsageError(`--fund-sender '${sender}' is not an address`);
+  if (sender !== undefined && !isAddress(sender))
+    throw new UsageError(`--fund-sender '${sender}' is not an address`);
   return {
     out: options.out,
     port: parseInteger('port', options.port, 0, 65535),
@@ -71,8 +82,13 @@ function parseUp(args) {
 }
 
 async function prepare(node, options) {
-  const coffer = await deployCoffer(node, { ...options, onStep: (line) => say(`deployed ${line}`) });
-  await coffer.registerTranscoders(options.recipients, (n) => say(`registered ${n} of ${options.recipients.length}`));
+  const coffer = await deployCoffer(node, {
+    ...options,
+    onStep: (line) => say(`deployed ${line}`),
+  });
+  await coffer.registerTranscoders(options.recipients, (n) =>
+    say(`registered ${n} of ${options.recipients.length}`),
+  );
   if (options.sender !== undefined) {
     await coffer.fundBroker(options.sender, options.funds);
     const { deposit, reserve } = await coffer.senderInfo(options.sender);
@@ -96,7 +112,9 @@ function writeDescription(file, node, coffer, options) {
     funded_sender: options.sender ?? null,
   };
   fs.mkdirSync(path.dirname(path.resolve(file)), { recursive: true });
-  fs.writeFileSync(`${file}.${process.pid}`, `${JSON.stringify(description, null, 2)}\n`, { mode: 0o600 });
+  fs.writeFileSync(`${file}.${process.pid}`, `${JSON.stringify(description, null, 2)}\n`, {
+    mode: 0o600,
+  });
   fs.renameSync(`${file}.${process.pid}`, file);
 }
 
@@ -109,7 +127,8 @@ async function keepRounds(coffer, isStopping) {
         say(`round ${await coffer.currentRound()} initialized`);
       }
     } catch (error) {
-      if (!isStopping()) say(`initializing the round failed, trying again: ${error.shortMessage ?? error.message}`);
+      if (!isStopping())
+        say(`initializing the round failed, trying again: ${error.shortMessage ?? error.message}`);
     }
     await sleep(KEEPER_INTERVAL_MS);
   }
@@ -119,9 +138,14 @@ async function up(args) {
   const options = parseUp(args);
   let stopping = false;
   let endWait;
-  const ended = new Promise((resolve) => { endWait = resolve; });
+  const ended = new Promise((resolve) => {
+    endWait = resolve;
+  });
   for (const signal of ['SIGTERM', 'SIGINT']) {
-    process.once(signal, () => { stopping = true; endWait(`stopping on ${signal}`); });
+    process.once(signal, () => {
+      stopping = true;
+      endWait(`stopping on ${signal}`);
+    });
   }
   fs.rmSync(options.out, { force: true });
   const node = await startAnvil(options);
@@ -129,7 +153,7 @@ async function up(args) {
   say(`anvil answers at ${node.url}, chain id ${node.chainId}`);
   try {
     const prepared = prepare(node, options);
-    prepared.catch(() => {});  // seen below, unless a signal came first
+    prepared.catch(() => {}); // seen below, unless a signal came first
     const coffer = await Promise.race([prepared, ended.then(() => undefined)]);
     if (coffer !== undefined) {
       writeDescription(options.out, node, coffer, options);
@@ -147,7 +171,13 @@ async function paid(args) {
   const options = parseOptions(args, { chain: REQUIRED, recipients: REQUIRED });
   const coffer = attachCoffer(options.chain);
   const fees = await coffer.feesCredited(readAddresses(options.recipients));
-  console.log(JSON.stringify(Object.fromEntries([...fees].map(([who, wei]) => [who, wei.toString()])), null, 2));
+  console.log(
+    JSON.stringify(
+      Object.fromEntries([...fees].map(([who, wei]) => [who, wei.toString()])),
+      null,
+      2,
+    ),
+  );
   await coffer.node.stop();
 }
 

@@ -1,4 +1,5 @@
-// A local chain for tests: one anvil process, and the node's own levers (mining, reorganizations, fees, balances).
+// A local chain for tests: one anvil process, and the node's own levers (mining, reorganizations,
+// fees, balances).
 import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import net from 'node:net';
@@ -17,7 +18,9 @@ export function anvilPath() {
   try {
     return createRequire(import.meta.url).resolve('@foundry-rs/anvil-linux-amd64/bin/anvil');
   } catch {
-    throw new Error('anvil is not installed: run `npm ci --ignore-scripts` in tests/js, or set COFFER_ANVIL to one');
+    throw new Error(
+      'anvil is not installed: run `npm ci --ignore-scripts` in tests/js, or set COFFER_ANVIL',
+    );
   }
 }
 
@@ -33,7 +36,15 @@ function freePort() {
 }
 
 function anvilArguments(port, options) {
-  const args = ['--host', '127.0.0.1', '--port', String(port), '--chain-id', String(options.chainId), '--quiet'];
+  const args = [
+    '--host',
+    '127.0.0.1',
+    '--port',
+    String(port),
+    '--chain-id',
+    String(options.chainId),
+    '--quiet',
+  ];
   if (options.noMining) args.push('--no-mining');
   if (options.blockTime !== undefined) args.push('--block-time', String(options.blockTime));
   if (options.gasLimit !== undefined) args.push('--gas-limit', String(options.gasLimit));
@@ -42,20 +53,28 @@ function anvilArguments(port, options) {
 
 // setpriv ends the chain together with us, even if we are killed with SIGKILL.
 function spawnAnvil(args) {
-  const command = fs.existsSync(SETPRIV) ? [SETPRIV, '--pdeathsig', 'KILL', anvilPath(), ...args] : [anvilPath(), ...args];
+  const command = fs.existsSync(SETPRIV)
+    ? [SETPRIV, '--pdeathsig', 'KILL', anvilPath(), ...args]
+    : [anvilPath(), ...args];
   const child = spawn(command[0], command.slice(1), { stdio: ['ignore', 'ignore', 'pipe'] });
   child.errorText = '';
-  child.stderr.on('data', (data) => { child.errorText = (child.errorText + data).slice(-4000); });
-  child.on('error', (error) => { child.errorText += error.message; });
+  child.stderr.on('data', (data) => {
+    child.errorText = (child.errorText + data).slice(-4000);
+  });
+  child.on('error', (error) => {
+    child.errorText += error.message;
+  });
   return child;
 }
 
-const hasExited = (child) => child.exitCode !== null || child.signalCode !== null || child.pid === undefined;
+const hasExited = (child) =>
+  child.exitCode !== null || child.signalCode !== null || child.pid === undefined;
 
 async function waitUntilAnswering(child, provider) {
   const deadline = Date.now() + START_TIMEOUT_MS;
   while (Date.now() < deadline) {
-    if (hasExited(child)) throw new Error(`anvil ended while starting: ${child.errorText.trim() || child.exitCode}`);
+    if (hasExited(child))
+      throw new Error(`anvil ended while starting: ${child.errorText.trim() || child.exitCode}`);
     try {
       return await provider.send('eth_chainId', []);
     } catch {
@@ -68,11 +87,16 @@ async function waitUntilAnswering(child, provider) {
 /** A provider without caching or long polls, for a node on this machine. */
 export function localProvider(url, chainId) {
   return new JsonRpcProvider(url, chainId, {
-    staticNetwork: Network.from(chainId), batchMaxCount: 1, cacheTimeout: -1, pollingInterval: 50,
+    staticNetwork: Network.from(chainId),
+    batchMaxCount: 1,
+    cacheTimeout: -1,
+    pollingInterval: 50,
   });
 }
 
-/** A running node and its levers. Made by startAnvil, or over somebody else's node by attachNode. */
+/**
+ * A running node and its levers. Made by startAnvil, or over somebody else's node by attachNode.
+ */
 export class LocalNode {
   constructor({ url, chainId, automine, child }) {
     this.url = url;
@@ -111,10 +135,14 @@ export class LocalNode {
   }
 
   async revert(id) {
-    if (!(await this.rpc('evm_revert', id))) throw new Error(`snapshot ${id} does not exist (each works once)`);
+    if (!(await this.rpc('evm_revert', id)))
+      throw new Error(`snapshot ${id} does not exist (each works once)`);
   }
 
-  /** Replaces the newest `depth` blocks by empty ones; their transactions are gone, from the pool too. */
+  /**
+   * Replaces the newest `depth` blocks by empty ones; their transactions are gone, from the pool
+   * too.
+   */
   async reorg(depth) {
     await this.rpc('anvil_reorg', depth, []);
   }
@@ -146,7 +174,10 @@ export class LocalNode {
     await this.rpc('evm_increaseTime', seconds);
   }
 
-  /** The receipt of a sent transaction, which the node may know only a moment later. Status is not judged. */
+  /**
+   * The receipt of a sent transaction, which the node may know only a moment later. Status is not
+   * judged.
+   */
   async receipt(hash) {
     const deadline = Date.now() + RECEIPT_TIMEOUT_MS;
     while (Date.now() < deadline) {
@@ -157,7 +188,10 @@ export class LocalNode {
     throw new Error(`transaction ${hash} was not mined within ${RECEIPT_TIMEOUT_MS} ms`);
   }
 
-  /** Waits for a response of ethers' sendTransaction, mining a block if the node does not do so by itself. */
+  /**
+   * Waits for a response of ethers' sendTransaction, mining a block if the node does not do so by
+   * itself.
+   */
   async mined(response) {
     if (!this.automine) await this.mine();
     return this.receipt(response.hash);
@@ -182,10 +216,16 @@ export class LocalNode {
 /**
  * Starts anvil on 127.0.0.1 and returns its LocalNode once it answers.
  *
- * port 0 picks a free one. Blocks: one per transaction, or with `blockTime` one every so many seconds (fractions
- * allowed), or with `noMining` only on mine().
+ * port 0 picks a free one. Blocks: one per transaction, or with `blockTime` one every so many
+ * seconds (fractions allowed), or with `noMining` only on mine().
  */
-export async function startAnvil({ port = 0, chainId = 31337, blockTime, noMining = false, gasLimit } = {}) {
+export async function startAnvil({
+  port = 0,
+  chainId = 31337,
+  blockTime,
+  noMining = false,
+  gasLimit,
+} = {}) {
   const automine = blockTime === undefined && !noMining;
   for (let attempt = 1; ; attempt++) {
     const chosen = port === 0 ? await freePort() : port;
@@ -195,8 +235,10 @@ export async function startAnvil({ port = 0, chainId = 31337, blockTime, noMinin
     try {
       const answered = Number(await waitUntilAnswering(child, node.provider));
       await sleep(5);
-      if (hasExited(child)) throw new Error(`anvil ended while starting: ${child.errorText.trim()}`);
-      if (answered !== chainId) throw new Error(`port ${chosen} belongs to another chain, with id ${answered}`);
+      if (hasExited(child))
+        throw new Error(`anvil ended while starting: ${child.errorText.trim()}`);
+      if (answered !== chainId)
+        throw new Error(`port ${chosen} belongs to another chain, with id ${answered}`);
       return node;
     } catch (error) {
       await node.stop();

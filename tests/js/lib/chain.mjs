@@ -1,7 +1,15 @@
 // The payment contracts on a local chain: deployment, and what tests and the demo do with them.
 import fs from 'node:fs';
 import {
-  Contract, ContractFactory, HDNodeWallet, Mnemonic, Wallet, getAddress, id, isAddress, parseEther,
+  Contract,
+  ContractFactory,
+  HDNodeWallet,
+  Mnemonic,
+  Wallet,
+  getAddress,
+  id,
+  isAddress,
+  parseEther,
 } from 'ethers';
 import { attachNode } from './anvil.mjs';
 import { compileContracts } from './compile.mjs';
@@ -13,9 +21,13 @@ const REGISTER_CHUNK = 100;
 const READ_CHUNK = 500;
 const FUND_GAS = 300_000n;
 
-/** The key of anvil's dev account number `index`; every such chain has the same ones, so they keep no secret. */
+/**
+ * The key of anvil's dev account number `index`; every such chain has the same ones, so they keep
+ * no secret.
+ */
 export function devKey(index) {
-  return HDNodeWallet.fromMnemonic(Mnemonic.fromPhrase(DEV_PHRASE), `m/44'/60'/0'/0/${index}`).privateKey;
+  return HDNodeWallet.fromMnemonic(Mnemonic.fromPhrase(DEV_PHRASE), `m/44'/60'/0'/0/${index}`)
+    .privateKey;
 }
 
 /** The deployed contracts, spoken to as their owner. */
@@ -34,7 +46,10 @@ export class Coffer {
     this.minter = at('Minter', addresses.minter);
   }
 
-  /** Calls a contract's method by a transaction and returns the receipt; throws with the reason if it would revert. */
+  /**
+   * Calls a contract's method by a transaction and returns the receipt; throws with the reason if
+   * it would revert.
+   */
   async send(contract, method, ...args) {
     const receipt = await this.node.mined(await contract[method](...args));
     if (receipt.status !== 1) throw new Error(`${method} reverted in ${receipt.hash}`);
@@ -72,13 +87,14 @@ export class Coffer {
   }
 
   /**
-   * Gives `sender` a deposit and a reserve in the broker and sets its own balance to `gas`, all in wei.
+   * Gives `sender` a deposit and a reserve in the broker and sets its own balance to `gas`, all in
+   * wei.
    *
    * Its key is not needed (the node plays the sender) and its nonce stays what it was.
    */
   async fundBroker(sender, { deposit = 0n, reserve = 0n, gas }) {
     const value = BigInt(deposit) + BigInt(reserve);
-    const balanceAfter = gas ?? await this.node.provider.getBalance(sender);
+    const balanceAfter = gas ?? (await this.node.provider.getBalance(sender));
     if (value > 0n) {
       await this.node.setBalance(sender, value + parseEther('1'));
       await this.node.sendAs(sender, {
@@ -93,7 +109,8 @@ export class Coffer {
 
   /** getSenderInfo as plain numbers. */
   async senderInfo(sender) {
-    const [[deposit, withdrawRound], [reserve, claimedInCurrentRound]] = await this.broker.getSenderInfo(sender);
+    const [[deposit, withdrawRound], [reserve, claimedInCurrentRound]] =
+      await this.broker.getSenderInfo(sender);
     return { deposit, withdrawRound, reserve, claimedInCurrentRound };
   }
 
@@ -119,13 +136,20 @@ function fundingData(broker, deposit, reserve) {
 /**
  * Deploys all contracts and registers them in the Controller.
  *
- * roundLength 0: rounds move by setRound and advanceRound only; n: every n blocks, and each must be initialized.
- * Periods are in rounds.
+ * roundLength 0: rounds move by setRound and advanceRound only; n: every n blocks, and each must be
+ * initialized. Periods are in rounds.
  */
-export async function deployCoffer(node, {
-  deployerKey = devKey(0), roundLength = 0, validityPeriod = 2, unlockPeriod = 10, firstRound = 1000,
-  onStep = () => {},
-} = {}) {
+export async function deployCoffer(
+  node,
+  {
+    deployerKey = devKey(0),
+    roundLength = 0,
+    validityPeriod = 2,
+    unlockPeriod = 10,
+    firstRound = 1000,
+    onStep = () => {},
+  } = {},
+) {
   const artifacts = compileContracts();
   const owner = new Wallet(deployerKey, node.provider);
   const deploy = async (name, ...args) => {
@@ -145,7 +169,12 @@ export async function deployCoffer(node, {
     broker: await deploy('TicketBroker', controller, validityPeriod, unlockPeriod),
   };
   const coffer = new Coffer(node, addresses, deployerKey);
-  const names = { rounds_manager: 'RoundsManager', bonding_manager: 'BondingManager', minter: 'Minter', broker: 'TicketBroker' };
+  const names = {
+    rounds_manager: 'RoundsManager',
+    bonding_manager: 'BondingManager',
+    minter: 'Minter',
+    broker: 'TicketBroker',
+  };
   for (const [key, name] of Object.entries(names)) {
     await coffer.send(coffer.controller, 'setContract', id(name), addresses[key]);
   }
@@ -157,14 +186,16 @@ export async function deployCoffer(node, {
 export function attachCoffer(file) {
   const description = JSON.parse(fs.readFileSync(file, 'utf8'));
   const node = attachNode({
-    url: description.rpc_url, chainId: description.chain_id, automine: description.block_time === null,
+    url: description.rpc_url,
+    chainId: description.chain_id,
+    automine: description.block_time === null,
   });
   return new Coffer(node, description, description.deployer_key);
 }
 
 /**
- * Payout addresses from a file, each once: a registry {"orchestrators": {id: address}}, a JSON array of addresses,
- * or text with one address a line.
+ * Payout addresses from a file, each once: a registry {"orchestrators": {id: address}}, a JSON
+ * array of addresses, or text with one address a line.
  */
 export function readAddresses(file) {
   const text = fs.readFileSync(file, 'utf8');
@@ -173,7 +204,10 @@ export function readAddresses(file) {
     const json = JSON.parse(text);
     list = Array.isArray(json) ? json : Object.values(json.orchestrators ?? {});
   } else {
-    list = text.split('\n').map((line) => line.trim()).filter((line) => line !== '');
+    list = text
+      .split('\n')
+      .map((line) => line.trim())
+      .filter((line) => line !== '');
   }
   for (const entry of list) {
     if (!isAddress(entry)) throw new Error(`${file}: '${entry}' is not an address`);

@@ -11,8 +11,8 @@ export function isMain(url) {
 export class UsageError extends Error {}
 
 /**
- * Reads `--name value` pairs. `spec` maps each name to its default; undefined: optional; REQUIRED: must be given.
- * An option named twice, unknown or without a value is a UsageError.
+ * Reads `--name value` pairs. `spec` maps each name to its default; undefined: optional; REQUIRED:
+ * must be given. An option named twice, unknown or without a value is a UsageError.
  */
 export const REQUIRED = Symbol('required');
 
@@ -43,7 +43,10 @@ export function parseInteger(name, text, min, max) {
   return Number(text);
 }
 
-/** Runs a command line: `--help` anywhere prints `usage`; a UsageError exits with 2, any other with 1. */
+/**
+ * Runs a command line: `--help` anywhere prints `usage`; a UsageError exits with 2, any other with
+ * 1.
+ */
 export async function runMain(usage, main) {
   const args = process.argv.slice(2);
   if (args.length === 0 || args.includes('--help') || args.includes('-h')) {

@@ -1,6 +1,8 @@
-// Compiles deploy/contracts with solc and keeps the result in build/contracts, named by the hash of its sources.
+// Compiles deploy/contracts with solc and keeps the result in build/contracts, named by the hash of
+// its sources.
 //
-// `node tests/js/lib/compile.mjs` compiles, prints where the artifacts are, and the runtime size of each contract.
+// `node tests/js/lib/compile.mjs` compiles, prints where the artifacts are, and the runtime size of
+// each contract.
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
@@ -15,14 +17,20 @@ const CACHE = path.join(ROOT, 'build/contracts');
 const SETTINGS = {
   optimizer: { enabled: true, runs: 200 },
   outputSelection: {
-    '*': { '*': ['abi', 'evm.bytecode.object', 'evm.deployedBytecode.object', 'evm.methodIdentifiers'] },
+    '*': {
+      '*': ['abi', 'evm.bytecode.object', 'evm.deployedBytecode.object', 'evm.methodIdentifiers'],
+    },
   },
 };
 
 function readSources() {
-  const names = fs.readdirSync(SOURCES).filter((name) => name.endsWith('.sol')).sort();
+  const names = fs
+    .readdirSync(SOURCES)
+    .filter((name) => name.endsWith('.sol'))
+    .sort();
   return Object.fromEntries(
-    names.map((name) => [name, { content: fs.readFileSync(path.join(SOURCES, name), 'utf8') }]));
+    names.map((name) => [name, { content: fs.readFileSync(path.join(SOURCES, name), 'utf8') }]),
+  );
 }
 
 function solcVersion(require) {
@@ -34,12 +42,14 @@ function runSolc(sources, require) {
   const output = JSON.parse(require('solc').compile(JSON.stringify(input)));
   const messages = (output.errors ?? []).map((e) => e.formattedMessage);
   if (messages.length > 0) {
-    throw new Error(`solc is not content with deploy/contracts (a warning counts):\n${messages.join('\n')}`);
+    throw new Error(
+      `solc is not content with deploy/contracts (a warning counts):\n${messages.join('\n')}`,
+    );
   }
   const artifacts = {};
   for (const contracts of Object.values(output.contracts)) {
     for (const [name, contract] of Object.entries(contracts)) {
-      if (contract.evm.bytecode.object === '') continue;  // an interface or an abstract contract
+      if (contract.evm.bytecode.object === '') continue; // an interface or an abstract contract
       artifacts[name] = {
         abi: contract.abi,
         bytecode: `0x${contract.evm.bytecode.object}`,
@@ -51,7 +61,8 @@ function runSolc(sources, require) {
   return artifacts;
 }
 
-// The loaded compiler is a wasm program that listens for every unhandled rejection and exits: take its listeners off.
+// The loaded compiler is a wasm program that listens for every unhandled rejection and exits: take
+// its listeners off.
 function withoutNewProcessListeners(work) {
   const events = ['uncaughtException', 'unhandledRejection'];
   const before = new Map(events.map((event) => [event, new Set(process.listeners(event))]));
@@ -65,10 +76,11 @@ function withoutNewProcessListeners(work) {
 }
 
 /**
- * Returns {ContractName: {abi, bytecode, runtimeBytes, selectors}} for every contract that can be deployed.
+ * Returns {ContractName: {abi, bytecode, runtimeBytes, selectors}} for every contract that can be
+ * deployed.
  *
- * From the cache when sources, compiler version and settings are the same, else compiled (some seconds). The cache
- * file is moved into place whole, so that two processes may compile at once.
+ * From the cache when sources, compiler version and settings are the same, else compiled (some
+ * seconds). The cache file is moved into place whole, so that two processes may compile at once.
  */
 export function compileContracts() {
   const require = createRequire(import.meta.url);
@@ -90,7 +102,9 @@ export function compileContracts() {
 
 if (isMain(import.meta.url)) {
   if (process.argv.length > 2) {
-    console.log('Compiles deploy/contracts into build/contracts.\n\nExample: node tests/js/lib/compile.mjs');
+    console.log(
+      'Compiles deploy/contracts into build/contracts.\n\nExample: node tests/js/lib/compile.mjs',
+    );
     process.exit(process.argv[2] === '--help' ? 0 : 2);
   }
   for (const [name, artifact] of Object.entries(compileContracts())) {

@@ -1,4 +1,5 @@
-// What the contract tests share: a fresh chain for each file, put back to its first state before each test.
+// What the contract tests share: a fresh chain for each file, put back to its first state before
+// each test.
 import assert from 'node:assert/strict';
 import { after, before, beforeEach } from 'node:test';
 import { Interface, Wallet, parseEther } from 'ethers';
@@ -37,39 +38,61 @@ class Fixture {
     return this.coffer.broker.connect(new Wallet(key, this.node.provider));
   }
 
-  /** A ticket of the payer for the first recipient, made in the current round, with a senderNonce of its own. */
+  /**
+   * A ticket of the payer for the first recipient, made in the current round, with a senderNonce of
+   * its own.
+   */
   async ticket(overrides = {}) {
     return makeTicket({
-      key: SENDER_KEY, recipient: RECIPIENTS[0], faceValue: parseEther('1'), senderNonce: this.nonce++,
-      ...await this.coffer.roundForTickets(), ...overrides,
+      key: SENDER_KEY,
+      recipient: RECIPIENTS[0],
+      faceValue: parseEther('1'),
+      senderNonce: this.nonce++,
+      ...(await this.coffer.roundForTickets()),
+      ...overrides,
     });
   }
 
   /** Sends redeemWinningTicket and returns the events of its receipt. */
   async redeem({ ticket, sig, recipientRand }, key = SENDER_KEY) {
     const receipt = await this.node.mined(
-      await this.brokerAs(key).redeemWinningTicket(ticket, sig, recipientRand));
+      await this.brokerAs(key).redeemWinningTicket(ticket, sig, recipientRand),
+    );
     assert.equal(receipt.status, 1);
     return this.events(receipt);
   }
 
-  /** Sends batchRedeemWinningTickets, with gas by the rule of thumb: an estimate would starve the inner calls. */
+  /**
+   * Sends batchRedeemWinningTickets, with gas by the rule of thumb: an estimate would starve the
+   * inner calls.
+   */
   async redeemBatch(signed, { gasLimit = 100_000 + 275_000 * signed.length } = {}) {
-    const receipt = await this.node.mined(await this.brokerAs().batchRedeemWinningTickets(
-      signed.map((s) => s.ticket), signed.map((s) => s.sig), signed.map((s) => s.recipientRand), { gasLimit }));
+    const receipt = await this.node.mined(
+      await this.brokerAs().batchRedeemWinningTickets(
+        signed.map((s) => s.ticket),
+        signed.map((s) => s.sig),
+        signed.map((s) => s.recipientRand),
+        { gasLimit },
+      ),
+    );
     assert.equal(receipt.status, 1);
     return this.events(receipt);
   }
 
   /** Asserts that redeeming would revert with exactly these words. */
   async refuses({ ticket, sig, recipientRand }, reason) {
-    await reverts(this.brokerAs().redeemWinningTicket.staticCall(ticket, sig, recipientRand), reason);
+    await reverts(
+      this.brokerAs().redeemWinningTicket.staticCall(ticket, sig, recipientRand),
+      reason,
+    );
   }
 
   /** The logs of a receipt in order, as {name, args}. */
   events(receipt) {
     const contracts = [this.coffer.broker, this.coffer.bondingManager, this.coffer.minter];
-    const known = new Interface(contracts.flatMap((c) => c.interface.fragments.filter((f) => f.type === 'event')));
+    const known = new Interface(
+      contracts.flatMap((c) => c.interface.fragments.filter((f) => f.type === 'event')),
+    );
     return receipt.logs.map((log) => {
       const { name, args } = known.parseLog(log);
       return { name, args: args.toObject() };

@@ -1,4 +1,5 @@
-// A ledger journal as the backend writes it, with what is owed after it, counted apart from its text.
+// A ledger journal as the backend writes it, with what is owed after it, counted apart from its
+// text.
 import { createHash } from 'node:crypto';
 import { getAddress } from 'ethers';
 import { Random } from './random.mjs';
@@ -17,13 +18,16 @@ export function makeRegistry(seed, accounts) {
   const width = Math.max(4, String(accounts).length);
   const registry = new Map();
   for (let i = 1; i <= accounts; i++) {
-    const digest = createHash('sha256').update(`coffer journal recipient ${seed}/${i}`).digest('hex');
+    const digest = createHash('sha256')
+      .update(`coffer journal recipient ${seed}/${i}`)
+      .digest('hex');
     registry.set(`orch-${String(i).padStart(width, '0')}`, getAddress(`0x${digest.slice(0, 40)}`));
   }
   return registry;
 }
 
-// A decimal number as significand and number of decimals: its value in wei needs no parsing of what was written.
+// A decimal number as significand and number of decimals: its value in wei needs no parsing of what
+// was written.
 const toWei = ({ significand, decimals }) => significand * 10n ** BigInt(WEI_DECIMALS - decimals);
 
 function plainText({ significand, decimals }) {
@@ -41,11 +45,13 @@ function exponentText({ significand, decimals }, letter) {
   const exponent = digits.length - 1 - decimals;
   const fraction = digits.length > 1 ? `.${digits.slice(1)}` : '';
   const sign = exponent < 0 ? '-' : '+';
-  const power = letter === 'e' ? String(Math.abs(exponent)).padStart(2, '0') : String(Math.abs(exponent));
+  const power =
+    letter === 'e' ? String(Math.abs(exponent)).padStart(2, '0') : String(Math.abs(exponent));
   return `${negative ? '-' : ''}${digits[0]}${fraction}${letter}${sign}${power}`;
 }
 
-// The amount as JSON text: mostly a decimal string, sometimes with an exponent, sometimes a bare number.
+// The amount as JSON text: mostly a decimal string, sometimes with an exponent, sometimes a bare
+// number.
 function amountJson(random, amount) {
   const form = random.uint32() % 100;
   if (form < 6) return `"${exponentText(amount, 'E')}"`;
@@ -80,7 +86,9 @@ class Generator {
 
   next() {
     const line = this.#anyKind();
-    this.recent[(this.recent.length < RECENT_LINES) ? this.recent.length : this.random.below(RECENT_LINES)] = line;
+    this.recent[
+      this.recent.length < RECENT_LINES ? this.recent.length : this.random.below(RECENT_LINES)
+    ] = line;
     return line;
   }
 
@@ -111,7 +119,9 @@ class Generator {
   // Takes back at most what is owed at this line, sometimes all of it.
   #correction(id) {
     const owed = this.owed.get(id);
-    const part = this.random.chance(0.05) ? owed : (owed * BigInt(1 + this.random.below(999))) / 1000n;
+    const part = this.random.chance(0.05)
+      ? owed
+      : (owed * BigInt(1 + this.random.below(999))) / 1000n;
     const amount = { significand: -(part === 0n ? owed : part), decimals: WEI_DECIMALS };
     this.counts.correction++;
     this.adjustedWei += toWei(amount);
@@ -125,7 +135,12 @@ class Generator {
 
   #zero(id) {
     this.counts.zero++;
-    return this.#line('credit', id, this.random.pick(['"0"', '"0.0"', '"0E-18"', '"0.000000000000000000"', '0']), 'workload');
+    return this.#line(
+      'credit',
+      id,
+      this.random.pick(['"0"', '"0.0"', '"0E-18"', '"0.000000000000000000"', '0']),
+      'workload',
+    );
   }
 
   #setBalance(id) {
@@ -144,13 +159,18 @@ class Generator {
   #line(event, id, amount, reason) {
     const { random } = this;
     const fields = [
-      `"timestamp":"${this.#timestamp()}"`, `"event":"${event}"`, `"orchestrator_id":"${id}"`, `"amount":${amount}`,
+      `"timestamp":"${this.#timestamp()}"`,
+      `"event":"${event}"`,
+      `"orchestrator_id":"${id}"`,
+      `"amount":${amount}`,
     ];
     const balance = random.chance(0.01) ? 10n ** 20n : this.owed.get(id);
-    if (!random.chance(0.05)) fields.push(`"balance":"${plainText({ significand: balance, decimals: WEI_DECIMALS })}"`);
+    if (!random.chance(0.05))
+      fields.push(`"balance":"${plainText({ significand: balance, decimals: WEI_DECIMALS })}"`);
     if (!random.chance(0.2)) fields.push(`"delta":${amount}`);
     if (!random.chance(0.1)) fields.push(`"reason":${JSON.stringify(reason)}`);
-    if (!random.chance(0.3)) fields.push(`"metadata":{"workload_id":"w-${random.below(1_000_000)}"}`);
+    if (!random.chance(0.3))
+      fields.push(`"metadata":{"workload_id":"w-${random.below(1_000_000)}"}`);
     return `{${fields.join(',')}}\n`;
   }
 
@@ -163,7 +183,8 @@ class Generator {
 
   expected() {
     const orchestrators = {};
-    for (const [id, wei] of this.owed) orchestrators[id] = { recipient: this.registry.get(id), wei: wei.toString() };
+    for (const [id, wei] of this.owed)
+      orchestrators[id] = { recipient: this.registry.get(id), wei: wei.toString() };
     return {
       counts: this.counts,
       credited_wei: this.creditedWei.toString(),
@@ -175,11 +196,13 @@ class Generator {
 }
 
 /**
- * Generates a journal of `lines` lines for `accounts` orchestrators; the same arguments give the same bytes.
+ * Generates a journal of `lines` lines for `accounts` orchestrators; the same arguments give the
+ * same bytes.
  *
- * `write` gets the lines in pieces of text. Returns {registry, expected}: the registry file's content, and exact wei
- * owed per orchestrator and in sum, with the number of lines of each kind. A correction never exceeds what is owed
- * when it comes, provided that nothing was paid out before it; correctionRate 0 leaves corrections out.
+ * `write` gets the lines in pieces of text. Returns {registry, expected}: the registry file's
+ * content, and exact wei owed per orchestrator and in sum, with the number of lines of each kind. A
+ * correction never exceeds what is owed when it comes, provided that nothing was paid out before
+ * it; correctionRate 0 leaves corrections out.
  */
 export function generateJournal({ lines, accounts, seed, correctionRate = 0.01 }, write) {
   const generator = new Generator({ seed, accounts, correctionRate });

@@ -20,7 +20,10 @@ export class Random {
     return this.#words.pop();
   }
 
-  /** A whole number from 0 to `bound` - 1, for a bound up to 2^32 (the bias is below one in 2^32 / bound). */
+  /**
+   * A whole number from 0 to `bound` - 1, for a bound up to 2^32 (the bias is below one in 2^32 /
+   * bound).
+   */
   below(bound) {
     return Math.floor((this.uint32() / 2 ** 32) * bound);
   }

@@ -25,7 +25,9 @@ const SELECTORS = {
   },
   Controller: { 'getContract(bytes32)': 'e16c7d98', 'paused()': '5c975abb' },
   RoundsManager: {
-    'currentRound()': '8a19c8bc', 'currentRoundInitialized()': '219bc76c', 'blockHashForRound(uint256)': '3aa4add4',
+    'currentRound()': '8a19c8bc',
+    'currentRoundInitialized()': '219bc76c',
+    'blockHashForRound(uint256)': '3aa4add4',
   },
 };
 
@@ -61,23 +63,28 @@ test('events have the topics and indexed arguments of the deployed broker', () =
   for (const [name, topic] of Object.entries(TOPICS)) {
     const event = broker.getEvent(name);
     assert.equal(event.topicHash, `0x${topic}`, name);
-    assert.deepEqual(event.inputs.filter((input) => input.indexed).map((input) => input.name), INDEXED[name]);
+    assert.deepEqual(
+      event.inputs.filter((input) => input.indexed).map((input) => input.name),
+      INDEXED[name],
+    );
   }
 });
 
-test('getSenderInfo is ((deposit, withdrawRound), (fundsRemaining, claimedInCurrentRound)), 4 words', async () => {
+test('getSenderInfo is two pairs of words, deposit and reserve', async () => {
   const shape = new Interface([
-    'function getSenderInfo(address) view returns ((uint256 deposit,uint256 withdrawRound),'
-      + '(uint256 fundsRemaining,uint256 claimedInCurrentRound))']);
+    'function getSenderInfo(address) view returns ((uint256 deposit,uint256 withdrawRound),' +
+      '(uint256 fundsRemaining,uint256 claimedInCurrentRound))',
+  ]);
   const data = await chain.node.provider.call({
-    to: chain.coffer.addresses.broker, data: shape.encodeFunctionData('getSenderInfo', [SENDER]),
+    to: chain.coffer.addresses.broker,
+    data: shape.encodeFunctionData('getSenderInfo', [SENDER]),
   });
   assert.equal(data.length, 2 + 4 * 64);
   const [sender, reserve] = shape.decodeFunctionResult('getSenderInfo', data);
   assert.deepEqual([...sender, ...reserve], [DEPOSIT, 0n, RESERVE, 0n]);
 });
 
-test('the Controller finds each contract by keccak256 of its name, and nothing by another', async () => {
+test('the Controller finds each contract by keccak256 of its name', async () => {
   const { controller, addresses, broker } = chain.coffer;
   assert.equal(await controller.getContract(id('TicketBroker')), addresses.broker);
   assert.equal(await controller.getContract(id('RoundsManager')), addresses.rounds_manager);

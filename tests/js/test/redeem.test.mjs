@@ -1,9 +1,28 @@
 // One ticket: what it pays, what the events say, and every reason to refuse it.
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { Signature, ZeroAddress, ZeroHash, getBytes, parseEther, toBeHex, zeroPadBytes } from 'ethers';
-import { DEPOSIT, RECIPIENTS, RESERVE, SENDER, SENDER_KEY, STRANGER_KEY, UNREGISTERED, names, only, reverts, useChain }
-  from '../lib/fixture.mjs';
+import {
+  Signature,
+  ZeroAddress,
+  ZeroHash,
+  getBytes,
+  parseEther,
+  toBeHex,
+  zeroPadBytes,
+} from 'ethers';
+import {
+  DEPOSIT,
+  RECIPIENTS,
+  RESERVE,
+  SENDER,
+  SENDER_KEY,
+  STRANGER_KEY,
+  UNREGISTERED,
+  names,
+  only,
+  reverts,
+  useChain,
+} from '../lib/fixture.mjs';
 import { Random, testSeed } from '../lib/random.mjs';
 import { auxData, signTicket, ticketHash, winValue } from '../lib/ticket.mjs';
 
@@ -14,16 +33,33 @@ test('a ticket pays its face value as fees credited and is then used', async () 
   const signed = await chain.ticket({ faceValue: 123_456_789n });
   const before = await chain.node.provider.getBalance(RECIPIENTS[0]);
   const events = await chain.redeem(signed);
-  assert.deepEqual(names(events), ['TranscoderFeesCredited', 'WinningTicketTransfer', 'WinningTicketRedeemed']);
-  assert.deepEqual(only(events, 'WinningTicketTransfer'),
-    { sender: SENDER, recipient: RECIPIENTS[0], amount: 123_456_789n });
+  assert.deepEqual(names(events), [
+    'TranscoderFeesCredited',
+    'WinningTicketTransfer',
+    'WinningTicketRedeemed',
+  ]);
+  assert.deepEqual(only(events, 'WinningTicketTransfer'), {
+    sender: SENDER,
+    recipient: RECIPIENTS[0],
+    amount: 123_456_789n,
+  });
   const { faceValue, winProb, senderNonce, auxData: aux } = signed.ticket;
   assert.deepEqual(only(events, 'WinningTicketRedeemed'), {
-    sender: SENDER, recipient: RECIPIENTS[0], faceValue, winProb, senderNonce, recipientRand: 1n, auxData: aux,
+    sender: SENDER,
+    recipient: RECIPIENTS[0],
+    faceValue,
+    winProb,
+    senderNonce,
+    recipientRand: 1n,
+    auxData: aux,
   });
   assert.equal(await chain.paid(), 123_456_789n);
   assert.equal(await chain.coffer.bondingManager.totalFeesCredited(), 123_456_789n);
-  assert.equal(await chain.node.provider.getBalance(RECIPIENTS[0]), before, 'no ether moves to the recipient');
+  assert.equal(
+    await chain.node.provider.getBalance(RECIPIENTS[0]),
+    before,
+    'no ether moves to the recipient',
+  );
   assert.equal((await chain.coffer.senderInfo(SENDER)).deposit, DEPOSIT - 123_456_789n);
   assert.equal(await chain.coffer.broker.usedTickets(ticketHash(signed.ticket)), true);
 });
@@ -54,19 +90,30 @@ test('a winProb of 0 never wins, the greatest does', async () => {
   await chain.redeem(await chain.ticket());
 });
 
-test('a face value above the deposit pays the deposit and what the reserve lets this recipient claim', async () => {
+test('a face value above the deposit is paid from deposit and reserve', async () => {
   const signed = await chain.ticket({ faceValue: DEPOSIT + 1_000n });
   const events = await chain.redeem(signed);
-  assert.deepEqual(names(events),
-    ['ReserveClaimed', 'TranscoderFeesCredited', 'WinningTicketTransfer', 'WinningTicketRedeemed']);
-  assert.deepEqual(only(events, 'ReserveClaimed'),
-    { reserveHolder: SENDER, claimant: RECIPIENTS[0], amount: 1_000n });
+  assert.deepEqual(names(events), [
+    'ReserveClaimed',
+    'TranscoderFeesCredited',
+    'WinningTicketTransfer',
+    'WinningTicketRedeemed',
+  ]);
+  assert.deepEqual(only(events, 'ReserveClaimed'), {
+    reserveHolder: SENDER,
+    claimant: RECIPIENTS[0],
+    amount: 1_000n,
+  });
   assert.equal(await chain.paid(), DEPOSIT + 1_000n);
-  assert.deepEqual(await chain.coffer.senderInfo(SENDER),
-    { deposit: 0n, withdrawRound: 0n, reserve: RESERVE - 1_000n, claimedInCurrentRound: 1_000n });
+  assert.deepEqual(await chain.coffer.senderInfo(SENDER), {
+    deposit: 0n,
+    withdrawRound: 0n,
+    reserve: RESERVE - 1_000n,
+    claimedInCurrentRound: 1_000n,
+  });
 });
 
-test('partial payment: Transfer says what was paid, Redeemed the face value, and the ticket is used', async () => {
+test('partial payment: Transfer says what was paid, Redeemed the face value', async () => {
   const share = RESERVE / BigInt(RECIPIENTS.length);
   const faceValue = DEPOSIT + RESERVE;
   const signed = await chain.ticket({ faceValue });
@@ -83,7 +130,11 @@ test('the reserve is capped per recipient and round, and each round counts anew'
   await chain.redeem(await chain.ticket({ faceValue: DEPOSIT, recipient: RECIPIENTS[2] }));
   await chain.redeem(await chain.ticket({ faceValue: share - 5n }));
   assert.equal(await broker.claimableReserve(SENDER, RECIPIENTS[0]), 5n);
-  assert.equal(await broker.claimableReserve(SENDER, RECIPIENTS[1]), share, 'a claim does not shrink the others');
+  assert.equal(
+    await broker.claimableReserve(SENDER, RECIPIENTS[1]),
+    share,
+    'a claim does not shrink the others',
+  );
   assert.equal(await broker.claimableReserve(SENDER, UNREGISTERED), 0n);
   await chain.redeem(await chain.ticket({ faceValue: share }));
   assert.equal(await chain.paid(), share);
@@ -97,7 +148,7 @@ test('the reserve is capped per recipient and round, and each round counts anew'
   assert.equal(await broker.claimableReserve(SENDER, RECIPIENTS[0]), info.reserve / 3n);
 });
 
-test('a recipient registered after the others claimed gets what is left, and theirs does not turn negative', async () => {
+test('a recipient registered after the others claimed gets what is left', async () => {
   const { broker } = chain.coffer;
   const share = RESERVE / 3n;
   await chain.redeem(await chain.ticket({ faceValue: DEPOSIT + share }));
@@ -107,10 +158,13 @@ test('a recipient registered after the others claimed gets what is left, and the
   assert.equal(await broker.claimableReserve(SENDER, RECIPIENTS[0]), 0n);
   await chain.redeem(await chain.ticket({ faceValue: share, recipient: UNREGISTERED }));
   assert.equal(await chain.paid(UNREGISTERED), 9n);
-  await chain.refuses(await chain.ticket({ recipient: UNREGISTERED }), 'sender deposit and reserve are zero');
+  await chain.refuses(
+    await chain.ticket({ recipient: UNREGISTERED }),
+    'sender deposit and reserve are zero',
+  );
 });
 
-test('with deposit and claimable reserve exhausted Redeemed comes alone, nothing is paid, the ticket is burnt', async () => {
+test('deposit and claimable reserve exhausted: Redeemed comes alone', async () => {
   await chain.redeem(await chain.ticket({ faceValue: DEPOSIT + RESERVE }));
   const before = await chain.paid();
   const signed = await chain.ticket();
@@ -120,21 +174,27 @@ test('with deposit and claimable reserve exhausted Redeemed comes alone, nothing
 });
 
 test('a face value of 0 emits Redeemed alone', async () => {
-  assert.deepEqual(names(await chain.redeem(await chain.ticket({ faceValue: 0n }))), ['WinningTicketRedeemed']);
+  assert.deepEqual(names(await chain.redeem(await chain.ticket({ faceValue: 0n }))), [
+    'WinningTicketRedeemed',
+  ]);
 });
 
 test('a sender without deposit and reserve has its tickets refused', async () => {
-  await chain.refuses(await chain.ticket({ key: STRANGER_KEY }), 'sender deposit and reserve are zero');
+  await chain.refuses(
+    await chain.ticket({ key: STRANGER_KEY }),
+    'sender deposit and reserve are zero',
+  );
 });
 
-test('a stranger can redeem a ticket; afterwards our own redemption reverts and the recipient is paid once', async () => {
+test('a stranger can redeem a ticket; our own redemption then reverts', async () => {
   const signed = await chain.ticket();
   const events = await chain.redeem(signed, STRANGER_KEY);
   assert.equal(only(events, 'WinningTicketTransfer').sender, SENDER);
   assert.equal(await chain.paid(), signed.ticket.faceValue);
   await chain.refuses(signed, 'ticket is used');
-  const response = await chain.brokerAs().redeemWinningTicket(
-    signed.ticket, signed.sig, signed.recipientRand, { gasLimit: 500_000 });
+  const response = await chain
+    .brokerAs()
+    .redeemWinningTicket(signed.ticket, signed.sig, signed.recipientRand, { gasLimit: 500_000 });
   const receipt = await chain.node.receipt(response.hash);
   assert.deepEqual([receipt.status, receipt.logs.length], [0, 0]);
   assert.equal(await chain.paid(), signed.ticket.faceValue);
@@ -150,12 +210,15 @@ test('a ticket is valid in rounds N and N+1 and expired at N+2', async () => {
 });
 
 test('the recipient must be registered', async () => {
-  await chain.refuses(await chain.ticket({ recipient: UNREGISTERED }), 'transcoder must be registered');
+  await chain.refuses(
+    await chain.ticket({ recipient: UNREGISTERED }),
+    'transcoder must be registered',
+  );
   await chain.coffer.registerTranscoders([UNREGISTERED]);
   await chain.redeem(await chain.ticket({ recipient: UNREGISTERED }));
 });
 
-test('while the system is paused nothing is redeemed or funded, and afterwards the same ticket pays', async () => {
+test('while the system is paused nothing moves; afterwards the same ticket pays', async () => {
   const signed = await chain.ticket();
   await chain.coffer.setPaused(true);
   await chain.refuses(signed, 'system is paused');
@@ -172,7 +235,10 @@ test('a round that is not initialized redeems nothing, single or batch', async (
   const signed = await chain.ticket();
   await chain.coffer.setRound(1001, false);
   await chain.refuses(signed, 'current round is not initialized');
-  await reverts(chain.brokerAs().batchRedeemWinningTickets.staticCall([], [], []), 'current round is not initialized');
+  await reverts(
+    chain.brokerAs().batchRedeemWinningTickets.staticCall([], [], []),
+    'current round is not initialized',
+  );
   await chain.coffer.send(chain.coffer.roundsManager, 'initializeRound');
   await chain.redeem(signed);
 });
@@ -180,23 +246,37 @@ test('a round that is not initialized redeems nothing, single or batch', async (
 test('creation round and its block hash must match', async () => {
   const { round, blockHash } = await chain.coffer.roundForTickets();
   assert.notEqual(blockHash, ZeroHash);
-  await chain.refuses(await chain.ticket({ round: round + 1n }), 'ticket creationRound does not have a block hash');
-  await chain.refuses(await chain.ticket({ blockHash: toBeHex(1, 32) }),
-    'ticket creationRoundBlockHash invalid for creationRound');
+  await chain.refuses(
+    await chain.ticket({ round: round + 1n }),
+    'ticket creationRound does not have a block hash',
+  );
+  await chain.refuses(
+    await chain.ticket({ blockHash: toBeHex(1, 32) }),
+    'ticket creationRoundBlockHash invalid for creationRound',
+  );
 });
 
 test('auxData must be 64 bytes', async () => {
   const { round, blockHash } = await chain.coffer.roundForTickets();
   const whole = auxData(round, blockHash);
   for (const aux of ['0x', whole.slice(0, -2), `${whole}00`]) {
-    await chain.refuses(await chain.ticket({ auxData: aux }), 'invalid length for ticket auxData: must be 64 bytes');
+    await chain.refuses(
+      await chain.ticket({ auxData: aux }),
+      'invalid length for ticket auxData: must be 64 bytes',
+    );
   }
 });
 
 test('recipient and recipientRand are checked', async () => {
-  await chain.refuses(await chain.ticket({ recipient: ZeroAddress }), 'ticket recipient is null address');
+  await chain.refuses(
+    await chain.ticket({ recipient: ZeroAddress }),
+    'ticket recipient is null address',
+  );
   const signed = await chain.ticket();
-  await chain.refuses({ ...signed, recipientRand: 2n }, 'recipientRand does not match recipientRandHash');
+  await chain.refuses(
+    { ...signed, recipientRand: 2n },
+    'recipientRand does not match recipientRandHash',
+  );
 });
 
 test('the signature must be 65 canonical bytes by the sender', async () => {
@@ -213,7 +293,10 @@ test('the signature must be 65 canonical bytes by the sender', async () => {
     [withV(29), "ECDSA: invalid signature 'v' value"],
     [`${r}${highS}${toBeHex(55 - v, 1).slice(2)}`, "ECDSA: invalid signature 's' value"],
     [await signTicket(ticket, STRANGER_KEY), 'invalid signature over ticket hash'],
-    [await signTicket({ ...ticket, faceValue: 2n }, SENDER_KEY), 'invalid signature over ticket hash'],
+    [
+      await signTicket({ ...ticket, faceValue: 2n }, SENDER_KEY),
+      'invalid signature over ticket hash',
+    ],
   ];
   for (const [bad, reason] of rows) {
     await chain.refuses({ ticket, sig: bad, recipientRand }, reason);
@@ -223,8 +306,9 @@ test('the signature must be 65 canonical bytes by the sender', async () => {
 
 test('a reverted redemption keeps the ticket usable', async () => {
   const signed = await chain.ticket({ recipient: UNREGISTERED });
-  const response = await chain.brokerAs().redeemWinningTicket(
-    signed.ticket, signed.sig, signed.recipientRand, { gasLimit: 500_000 });
+  const response = await chain
+    .brokerAs()
+    .redeemWinningTicket(signed.ticket, signed.sig, signed.recipientRand, { gasLimit: 500_000 });
   assert.equal((await chain.node.receipt(response.hash)).status, 0);
   assert.equal(await chain.coffer.broker.usedTickets(ticketHash(signed.ticket)), false);
   assert.equal((await chain.coffer.senderInfo(SENDER)).deposit, DEPOSIT);
