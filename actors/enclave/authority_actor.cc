@@ -1,0 +1,243 @@
+#include "actors/enclave/authority_actor.h"
+
+#include <google/protobuf/arena.h>
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "enclave_core/error.h"
+#include "runtime/log.h"
+
+namespace coffer::enclave {
+
+using boundary::v1::ClientFrame;
+using boundary::v1::ERROR_NOT_READY;
+using runtime::Level;
+using runtime::Log;
+
+void AuthorityActor::Receive(AuthorityMessage message) {
+  std::visit([this](auto& m) { Handle(std::move(m)); }, message);
+}
+
+void AuthorityActor::Handle(Request request) {
+  auto answer = std::make_unique<ServerFrame>();
+  auto* batch = google::protobuf::Arena::CreateMessage<Batch>(request.arena.get());
+  bool answered_later = false;
+  absl::Status status = absl::OkStatus();
+  switch (request.frame->body_case()) {
+    case ClientFrame::kStatus:
+      FillStatus(answer->mutable_status());
+      break;
+    case ClientFrame::kLoadBegin:
+    case ClientFrame::kLoadRecord:
+    case ClientFrame::kLoadEnd:
+    case ClientFrame::kAttachStorage:
+      status = HandleState(request, answer.get());
+      if (status.ok() && answer->body_case() == ServerFrame::BODY_NOT_SET) return;  // passed on
+      break;
+    default:
+      status = authority_ == nullptr
+                   ? Refuse(ERROR_NOT_READY, "no state is loaded yet; the host loads it first (load_begin)")
+                   : HandleReady(request, answer.get(), batch, &answered_later);
+  }
+  if (!status.ok()) ToProto(status, answer->mutable_error());
+  Pass(*batch, request.reply, answered_later ? nullptr : std::move(answer));
+}
+
+void AuthorityActor::Pass(const Batch& batch, ReplyTo reply, std::unique_ptr<ServerFrame> answer) {
+  Work work;
+  batch.SerializeToString(&work.events);
+  bytes_since_snapshot_ += work.events.size();
+  if (answer != nullptr && reply.request_id != 0) {
+    answer->set_request_id(reply.request_id);
+    work.answers.push_back({reply, std::move(answer)});
+  }
+  if (!work.events.empty() || !work.answers.empty()) sealer_->Send(std::move(work));
+}
+
+void AuthorityActor::Sign(ReplyTo reply, payouts::SigningJob job) {
+  signer_->Send(SignRequest{reply, std::move(job)});
+}
+
+absl::Status AuthorityActor::HandleReady(const Request& request, ServerFrame* answer, Batch* batch,
+                                         bool* answered_later) {
+  const ClientFrame& frame = *request.frame;
+  // A job that was reserved goes to the signer; its answer comes with SignDone.
+  const auto sign = [&](absl::StatusOr<payouts::SigningJob> job) {
+    if (!job.ok()) return job.status();
+    *answered_later = true;
+    Sign(request.reply, *std::move(job));
+    return absl::OkStatus();
+  };
+  switch (frame.body_case()) {
+    case ClientFrame::kApplyEvents:
+      authority_->ApplyEvents(frame.apply_events(), answer->mutable_events_applied(), batch);
+      return absl::OkStatus();
+    case ClientFrame::kGetAccount:
+      return authority_->GetAccount(frame.get_account(), answer->mutable_account());
+    case ClientFrame::kListAccounts:
+      return authority_->ListAccounts(frame.list_accounts(), answer->mutable_accounts());
+    case ClientFrame::kPreparePayout:
+      return sign(authority_->PreparePayout(frame.prepare_payout(), batch));
+    case ClientFrame::kPrepareFunding:
+      return sign(authority_->PrepareFunding(frame.prepare_funding(), batch));
+    case ClientFrame::kRetryPayout:
+      return sign(authority_->RetryPayout(frame.retry_payout(), batch));
+    case ClientFrame::kBumpTransaction: {
+      absl::StatusOr<std::optional<payouts::SigningJob>> job =
+          authority_->BumpTransaction(frame.bump_transaction(), batch);
+      if (!job.ok()) return job.status();
+      if (job->has_value()) return sign(**std::move(job));
+      return authority_->GetPayout(frame.bump_transaction().payout_id(), true, answer->mutable_payout());
+    }
+    case ClientFrame::kReportReceipt:
+      return authority_->ReportReceipt(frame.report_receipt(), answer->mutable_receipt(), batch);
+    case ClientFrame::kReportReorg:
+      return authority_->ReportReorg(frame.report_reorg(), answer->mutable_receipt(), batch);
+    case ClientFrame::kVoidTickets:
+      if (absl::Status s = authority_->VoidTickets(frame.void_tickets(), batch); !s.ok()) return s;
+      return authority_->GetPayout(frame.void_tickets().payout_id(), false, answer->mutable_payout());
+    case ClientFrame::kGetPayout:
+      return authority_->GetPayout(frame.get_payout().id(), true, answer->mutable_payout());
+    case ClientFrame::kListPayouts:
+      return authority_->ListPayouts(frame.list_payouts(), answer->mutable_payouts());
+    default:
+      return Refuse(boundary::v1::ERROR_UNKNOWN_METHOD, "this version does not know the body of this frame");
+  }
+}
+
+void AuthorityActor::Handle(SignDone done) {
+  google::protobuf::Arena arena;
+  auto* batch = google::protobuf::Arena::CreateMessage<Batch>(&arena);
+  const uint64_t id = done.result.payout_id;
+  signatures_ += 1 + done.result.tickets.size();
+  authority_->CompleteSigning(std::move(done.result), batch);
+  auto answer = std::make_unique<ServerFrame>();
+  const absl::Status status = authority_->GetPayout(id, true, answer->mutable_payout());
+  if (!status.ok()) ToProto(status, answer->mutable_error());
+  Pass(*batch, done.reply, std::move(answer));
+}
+
+void AuthorityActor::Handle(const SessionClosed& closed) {
+  if (loader_ == nullptr || closed.session != loading_session_) return;
+  loader_.reset();
+  Log(Level::kWarn, "authority", "the connection that was loading the state has closed; waiting for the next");
+}
+
+absl::Status AuthorityActor::HandleState(const Request& request, ServerFrame* answer) {
+  const bool loading = loader_ != nullptr && request.reply.session == loading_session_;
+  switch (request.frame->body_case()) {
+    case ClientFrame::kLoadBegin:
+      return LoadBegin(request, answer);
+    case ClientFrame::kLoadRecord:
+      if (!loading) return Refuse(ERROR_NOT_READY, "load_record comes after load_begin, on its connection");
+      return LoadRecord(request, answer);
+    case ClientFrame::kLoadEnd:
+      if (!loading) return Refuse(ERROR_NOT_READY, "load_end comes after load_begin, on its connection");
+      return LoadEnd(request, answer);
+    default:
+      break;
+  }
+  if (authority_ == nullptr) return Refuse(ERROR_NOT_READY, "no state is loaded yet; load it instead of attaching");
+  AttachRequest attach;
+  attach.answer.to = request.reply;
+  attach.answer.frame = std::make_unique<ServerFrame>();
+  attach.answer.frame->set_request_id(request.reply.request_id);
+  FillStatus(attach.answer.frame->mutable_storage_attached());
+  attach.last_sequence = request.frame->attach_storage().last_sequence();
+  attach.last_hash = request.frame->attach_storage().last_hash();
+  sealer_->Send(std::move(attach));
+  return absl::OkStatus();
+}
+
+absl::Status AuthorityActor::LoadBegin(const Request& request, ServerFrame* answer) {
+  if (authority_ != nullptr) {
+    return Refuse(boundary::v1::ERROR_ALREADY_LOADED, "a state is loaded; use attach_storage");
+  }
+  if (loader_ != nullptr) Log(Level::kWarn, "authority", "a new load_begin replaces a load under way");
+  loader_ = std::make_unique<StateLoader>(opener_);
+  loading_session_ = request.reply.session;
+  answer->mutable_load_begun();
+  return absl::OkStatus();
+}
+
+absl::Status AuthorityActor::LoadRecord(const Request& request, ServerFrame* answer) {
+  const std::string& sealed_bytes = request.frame->load_record().sealed();
+  if (const absl::Status added = loader_->Add(sealed_bytes); !added.ok()) {
+    loader_.reset();
+    Log(Level::kError, "authority", "the stored state is refused", {{"reason", added.message()}});
+    return added;
+  }
+  bytes_since_snapshot_ += sealed_bytes.size();
+  answer->mutable_record_loaded();
+  return absl::OkStatus();
+}
+
+absl::Status AuthorityActor::LoadEnd(const Request& request, ServerFrame* answer) {
+  const std::unique_ptr<StateLoader> loader = std::move(loader_);
+  absl::StatusOr<std::unique_ptr<authority::Authority>> state = loader->Finish();
+  if (!state.ok()) return state.status();
+  Batch batch;
+  const bool fresh = !(*state)->founded();
+  if (fresh) {
+    (*state)->Found(options_.address, options_.policy, options_.fingerprint_key, &batch);
+  } else if (absl::Status adopted = (*state)->Adopt(options_.address, options_.policy,
+                                                    options_.accept_policy_change, &batch);
+             !adopted.ok()) {
+    Log(Level::kError, "authority", "the stored state is refused", {{"reason", adopted.message()}});
+    return adopted;
+  }
+  authority_ = *std::move(state);
+  Log(Level::kInfo, "authority", fresh ? "a new state was founded" : "the state was loaded",
+      {{"sequence", loader->chain().sequence()},
+       {"snapshot", loader->chain().snapshot_sequence()},
+       {"accounts", authority_->ledger().size()},
+       {"events", authority_->event_ids().size()},
+       {"payouts", authority_->payouts().size()}});
+  if (!fresh && !batch.events().empty()) {
+    Log(Level::kWarn, "authority", "the policy in force was changed, as --accept-policy-change allows");
+  }
+  sealer_->Send(StateLoaded{request.reply.session, loader->chain().sequence(), loader->chain().head(),
+                            loader->chain().snapshot_sequence()});
+  FillStatus(answer->mutable_load_done());
+  // The answer goes first and alone: it says that the state is read, and waits for no storage.
+  auto done = std::make_unique<ServerFrame>();
+  done->Swap(answer);
+  Pass(Batch(), request.reply, std::move(done));
+  Pass(batch, {}, nullptr);
+  // Signatures that were reserved before a crash and not sealed: made again, byte for byte the same.
+  for (payouts::SigningJob& job : authority_->PendingJobs()) Sign({}, std::move(job));
+  return absl::OkStatus();
+}
+
+void AuthorityActor::FillStatus(boundary::v1::Status* status) const {
+  status->set_version(options_.version);
+  status->set_phase(authority_ != nullptr ? boundary::v1::PHASE_READY
+                    : loader_ != nullptr  ? boundary::v1::PHASE_LOADING
+                                          : boundary::v1::PHASE_EMPTY);
+  status->set_address(std::string(options_.address.view()));
+  status->set_chain_id(options_.policy.chain_id);
+  status->set_broker(std::string(options_.policy.broker.view()));
+  status->set_signatures(signatures_);
+  if (authority_ != nullptr) authority_->FillStatus(status);
+}
+
+void AuthorityActor::EndOfBatch() {
+  if (authority_ == nullptr ||
+      bytes_since_snapshot_ < std::max(options_.min_snapshot_interval_bytes, last_snapshot_bytes_)) {
+    return;
+  }
+  SnapshotWork snapshot;
+  last_snapshot_bytes_ = 0;
+  authority_->WriteSnapshot([&](const sealed::v1::SnapshotPart& part) {
+    snapshot.parts.push_back(part.SerializeAsString());
+    last_snapshot_bytes_ += snapshot.parts.back().size();
+  });
+  bytes_since_snapshot_ = 0;
+  sealer_->Send(std::move(snapshot));
+}
+
+}  // namespace coffer::enclave

@@ -1,0 +1,75 @@
+// The authority's actor: takes requests in order, runs them on the pure state, and passes the events and the answers on to
+// the sealer. It answers nothing itself, so that nothing is said before it is durable (I5).
+#ifndef COFFER_ACTORS_ENCLAVE_AUTHORITY_ACTOR_H_
+#define COFFER_ACTORS_ENCLAVE_AUTHORITY_ACTOR_H_
+
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "actors/enclave/messages.h"
+#include "actors/enclave/state_loader.h"
+#include "enclave_core/authority/authority.h"
+#include "enclave_core/sealing/vault.h"
+
+namespace coffer::enclave {
+
+struct AuthorityOptions {
+  std::string version;
+  ethereum::Address address;  // of the signing key
+  policy::Policy policy;
+  bool accept_policy_change = false;
+  std::string fingerprint_key;  // 32 random bytes, used only when a new state is founded
+  // A snapshot is taken when the records since the last one outweigh both this and that snapshot, so that its cost, spread
+  // over the changes, does not grow with the state.
+  size_t min_snapshot_interval_bytes = 16u << 20;
+};
+
+// Accepts: Request and SessionClosed from the gateway, SignDone from the signer.
+// Sends: SignRequest to the signer; Work, SnapshotWork, StateLoaded, AttachRequest to the sealer.
+class AuthorityActor : public runtime::Actor<AuthorityMessage> {
+ public:
+  // `opener` opens stored records; it must outlive the actor.
+  AuthorityActor(AuthorityOptions options, sealing::Vault* opener, SignerMailbox* signer, SealerMailbox* sealer)
+      : options_(std::move(options)), opener_(opener), signer_(signer), sealer_(sealer) {}
+
+  void Receive(AuthorityMessage message) override;
+  void EndOfBatch() override;
+
+  // For invariant checks of tests and simulations; null while nothing is loaded.
+  const authority::Authority* state() const { return authority_.get(); }
+
+ private:
+  using ServerFrame = boundary::v1::ServerFrame;
+  using Batch = sealed::v1::Batch;
+
+  void Handle(Request request);
+  void Handle(SignDone done);
+  void Handle(const SessionClosed& closed);
+
+  // Each fills the answer or returns the refusal.
+  absl::Status HandleState(const Request& request, ServerFrame* answer);
+  absl::Status HandleReady(const Request& request, ServerFrame* answer, Batch* batch, bool* answered_later);
+  absl::Status LoadBegin(const Request& request, ServerFrame* answer);
+  absl::Status LoadRecord(const Request& request, ServerFrame* answer);
+  absl::Status LoadEnd(const Request& request, ServerFrame* answer);
+  void FillStatus(boundary::v1::Status* status) const;
+  void Pass(const Batch& batch, ReplyTo reply, std::unique_ptr<ServerFrame> answer);
+  void Sign(ReplyTo reply, payouts::SigningJob job);
+
+  const AuthorityOptions options_;
+  sealing::Vault* const opener_;
+  SignerMailbox* const signer_;
+  SealerMailbox* const sealer_;
+
+  std::unique_ptr<authority::Authority> authority_;
+  std::unique_ptr<StateLoader> loader_;
+  SessionId loading_session_ = 0;
+  uint64_t signatures_ = 0;
+  size_t bytes_since_snapshot_ = 0;
+  size_t last_snapshot_bytes_ = 0;
+};
+
+}  // namespace coffer::enclave
+
+#endif  // COFFER_ACTORS_ENCLAVE_AUTHORITY_ACTOR_H_

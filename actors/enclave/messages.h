@@ -1,0 +1,124 @@
+// What the enclave's actors say to each other. Work flows one way:
+//
+//   gateway -> authority -> sealer -> gateway, with authority -> signer -> authority where something is to be signed.
+//
+// The reply address travels with the work, so that nobody asks back.
+#ifndef COFFER_ACTORS_ENCLAVE_MESSAGES_H_
+#define COFFER_ACTORS_ENCLAVE_MESSAGES_H_
+
+#include <google/protobuf/arena.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "enclave_core/payouts/signing.h"
+#include "enclave_core/sealing/record.h"
+#include "proto/boundary.pb.h"
+#include "runtime/mailbox.h"
+
+namespace coffer::enclave {
+
+using SessionId = uint64_t;  // a connection of this run; from 1, never reused
+
+// Where an answer goes. request_id 0: nobody waits for it.
+struct ReplyTo {
+  SessionId session = 0;
+  uint64_t request_id = 0;
+};
+
+struct Answer {
+  ReplyTo to;
+  std::unique_ptr<boundary::v1::ServerFrame> frame;
+};
+
+// A decoded request. The frame lives in the arena.
+struct Request {
+  ReplyTo reply;
+  std::unique_ptr<google::protobuf::Arena> arena;
+  boundary::v1::ClientFrame* frame = nullptr;
+};
+
+struct SessionClosed {
+  SessionId session = 0;
+};
+
+// ---- authority -> signer -> authority ------------------------------------------------------------------------------
+struct SignRequest {
+  ReplyTo reply;
+  payouts::SigningJob job;
+};
+struct SignDone {
+  ReplyTo reply;
+  payouts::SigningResult result;
+};
+
+// ---- authority -> sealer -------------------------------------------------------------------------------------------
+// Events to make durable (a serialized sealed.v1.Batch, perhaps empty), and what may be said once they and all before them
+// are (I5). One Work is never split over two records.
+struct Work {
+  std::string events;
+  std::vector<Answer> answers;
+};
+// A consistent cut: the state after all Work sent before this message.
+struct SnapshotWork {
+  std::vector<std::string> parts;  // serialized sealed.v1.SnapshotPart
+};
+// The state that was loaded ends at this record; `storage` is the connection that loaded it.
+struct StateLoaded {
+  SessionId storage = 0;
+  uint64_t sequence = 0;
+  sealing::Hash head;
+  uint64_t snapshot_sequence = 0;
+};
+// attach_storage, once a state is loaded; the sealer judges whether this host has what it must have.
+struct AttachRequest {
+  Answer answer;  // the status to answer with when it is accepted
+  uint64_t last_sequence = 0;
+  std::string last_hash;
+};
+
+// ---- gateway -> sealer ---------------------------------------------------------------------------------------------
+struct StoredReport {
+  SessionId session = 0;
+  boundary::v1::Stored stored;
+};
+
+// ---- sealer -> gateway ---------------------------------------------------------------------------------------------
+struct Release {
+  std::vector<Answer> answers;
+};
+// Bytes for the storage to keep.
+struct StoreOut {
+  SessionId session = 0;
+  std::unique_ptr<boundary::v1::ServerFrame> frame;
+};
+// Which connection is the storage now; 0 = none.
+struct StorageIs {
+  SessionId session = 0;
+};
+
+using AuthorityMessage = std::variant<Request, SignDone, SessionClosed>;
+using SignerMessage = SignRequest;
+using SealerMessage = std::variant<Work, SnapshotWork, StateLoaded, AttachRequest, StoredReport, SessionClosed>;
+using GatewayMessage = std::variant<Release, StoreOut, StorageIs>;
+
+using AuthorityMailbox = runtime::Mailbox<AuthorityMessage>;
+using SignerMailbox = runtime::Mailbox<SignerMessage>;
+using SealerMailbox = runtime::Mailbox<SealerMessage>;
+using GatewayMailbox = runtime::Mailbox<GatewayMessage>;
+
+// The admission door (runtime/mailbox.h): what the gateway lets in at once. Behind it every mailbox holds all of that, with
+// the few messages a request can become, so it cannot overflow.
+inline constexpr size_t kMaxRequestsInFlight = 4096;
+inline constexpr size_t kMaxRequestBytesInFlight = 64u << 20;
+inline constexpr size_t kMaxRequestsOfSession = 1024;
+inline constexpr size_t kMaxSessions = 256;
+// A request is one message to each actor; the rest is for closed sessions, signatures of a recovery, and the storage.
+inline constexpr size_t kInternalMailbox = 8 * kMaxRequestsInFlight + 65536;
+
+}  // namespace coffer::enclave
+
+#endif  // COFFER_ACTORS_ENCLAVE_MESSAGES_H_

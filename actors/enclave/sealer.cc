@@ -1,0 +1,204 @@
+#include "actors/enclave/sealer.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "enclave_core/error.h"
+#include "invariant/check.h"
+
+namespace coffer::enclave {
+
+using boundary::v1::Store;
+
+void Sealer::Receive(SealerMessage message) {
+  std::visit([this](auto& m) { Handle(std::move(m)); }, message);
+}
+
+void Sealer::Handle(Work work) {
+  // Nothing to make durable, and nothing before it that waits: free to go.
+  if (work.events.empty() && waiting_.empty() && unstored_.empty()) {
+    for (Answer& answer : work.answers) free_.push_back(std::move(answer));
+    return;
+  }
+  waiting_events_ += work.events.size();
+  waiting_.push_back(std::move(work));
+}
+
+void Sealer::EndOfBatch() {
+  // Answers first: a host that attached hears so before it gets records.
+  for (Answer& answer : free_) Complete(&answer);
+  if (!free_.empty()) gateway_->Send(Release{std::exchange(free_, {})});
+  if (std::exchange(resend_, false)) {
+    for (const SealedRecord& record : unstored_) SendRecord(record);
+  }
+  while (!waiting_.empty() && unstored_.size() < kMaxRecordsInFlight) SealRecord();
+  SendChunks();
+}
+
+// One record of the work that waits, as much as fits. Concatenated batches are one batch (protobuf's encoding of repeated
+// fields), so nothing is parsed or copied twice.
+void Sealer::SealRecord() {
+  SealedRecord record;
+  std::string plaintext;
+  while (!waiting_.empty()) {
+    Work& work = waiting_.front();
+    if (!plaintext.empty() && plaintext.size() + work.events.size() > kRecordBytes) break;
+    plaintext.append(work.events);
+    waiting_events_ -= work.events.size();
+    for (Answer& answer : work.answers) record.answers.push_back(std::move(answer));
+    waiting_.pop_front();
+  }
+  if (plaintext.empty()) {  // answers only: they go with the last record that is on its way
+    std::vector<Answer>& last = unstored_.empty() ? free_ : unstored_.back().answers;
+    std::move(record.answers.begin(), record.answers.end(), std::back_inserter(last));
+    return;
+  }
+  sealing::Header header;
+  header.kind = sealing::Kind::kRecord;
+  header.sequence = ++sealed_sequence_;
+  header.previous = head_;
+  record.sequence = header.sequence;
+  record.sealed = vault_->Seal(header, plaintext);
+  record.hash = head_ = sealing::RecordHash(record.sealed);
+  if (!resend_) SendRecord(record);
+  unstored_.push_back(std::move(record));
+}
+
+void Sealer::SendRecord(const SealedRecord& record) {
+  if (storage_ == 0) return;  // all of them go out when a storage attaches
+  auto frame = std::make_unique<boundary::v1::ServerFrame>();
+  Store* store = frame->mutable_store();
+  store->set_kind(Store::KIND_RECORD);
+  store->set_sequence(record.sequence);
+  store->set_sealed(record.sealed);
+  gateway_->Send(StoreOut{storage_, std::move(frame)});
+}
+
+void Sealer::Handle(SnapshotWork work) {
+  // The cut is after everything that was sent before this message, so that has to be sealed first.
+  while (!waiting_.empty()) SealRecord();
+  parts_ = std::move(work.parts);
+  snapshot_base_ = sealed_sequence_;
+  snapshot_base_hash_ = head_;
+  chunks_sent_ = chunks_stored_ = 0;
+}
+
+void Sealer::SendChunks() {
+  if (storage_ == 0 || parts_.empty()) return;
+  const auto count = static_cast<uint32_t>(parts_.size());
+  while (chunks_sent_ < count && chunks_sent_ - chunks_stored_ < kMaxChunksInFlight) {
+    sealing::Header header;
+    header.kind = sealing::Kind::kSnapshotChunk;
+    header.sequence = snapshot_base_;
+    header.previous = snapshot_base_hash_;
+    header.chunk_index = chunks_sent_;
+    header.chunk_count = count;
+    auto frame = std::make_unique<boundary::v1::ServerFrame>();
+    Store* store = frame->mutable_store();
+    store->set_kind(Store::KIND_SNAPSHOT_CHUNK);
+    store->set_sequence(snapshot_base_);
+    store->set_chunk_index(chunks_sent_);
+    store->set_chunk_count(count);
+    store->set_sealed(vault_->Seal(header, parts_[chunks_sent_]));
+    gateway_->Send(StoreOut{storage_, std::move(frame)});
+    parts_[chunks_sent_++] = std::string();
+  }
+}
+
+void Sealer::Handle(const StoredReport& report) {
+  if (report.session != storage_) return;  // a connection that is no longer the storage has no say
+  const boundary::v1::Stored& stored = report.stored;
+  // The host can claim what was never handed out; it only lets go what exists.
+  while (!unstored_.empty() && unstored_.front().sequence <= stored.sequence()) {
+    SealedRecord& record = unstored_.front();
+    stored_sequence_ = record.sequence;
+    stored_hash_ = record.hash;
+    for (Answer& answer : record.answers) free_.push_back(std::move(answer));
+    unstored_.pop_front();
+  }
+  if (!parts_.empty() && stored.snapshot_sequence() == snapshot_base_) {
+    chunks_stored_ = std::max(chunks_stored_, std::min(stored.snapshot_chunks(), chunks_sent_));
+    if (chunks_stored_ == parts_.size()) {
+      snapshot_sequence_ = snapshot_base_;
+      parts_.clear();
+    }
+  }
+}
+
+void Sealer::Handle(const StateLoaded& loaded) {
+  COFFER_CHECK(sealed_sequence_ == 0 && unstored_.empty(), "a state is loaded once");
+  sealed_sequence_ = stored_sequence_ = loaded.sequence;
+  head_ = stored_hash_ = loaded.head;
+  snapshot_sequence_ = loaded.snapshot_sequence;
+  SetStorage(loaded.storage);
+}
+
+absl::Status Sealer::CheckAttach(const AttachRequest& request) const {
+  if (request.last_sequence < stored_sequence_) {
+    return Refuse(boundary::v1::ERROR_STORAGE_BEHIND,
+                  absl::StrCat("the host has stored up to record ", request.last_sequence, ", but acknowledged up to record ",
+                               stored_sequence_, ": put the missing segments back"));
+  }
+  if (request.last_sequence > sealed_sequence_) {
+    return Refuse(boundary::v1::ERROR_STATE_REFUSED,
+                  absl::StrCat("the host has record ", request.last_sequence, ", this enclave has sealed up to ",
+                               sealed_sequence_, ": another enclave wrote this storage"));
+  }
+  sealing::Hash expected = stored_hash_;
+  for (const SealedRecord& record : unstored_) {
+    if (record.sequence == request.last_sequence) expected = record.hash;
+  }
+  const std::string_view given = request.last_hash;
+  if (request.last_sequence != 0 && given != expected.view()) {
+    return Refuse(boundary::v1::ERROR_STATE_REFUSED,
+                  absl::StrCat("the host's record ", request.last_sequence,
+                               " is not the one that this enclave sealed: it belongs to another history"));
+  }
+  return absl::OkStatus();
+}
+
+void Sealer::Handle(AttachRequest request) {
+  if (const absl::Status checked = CheckAttach(request); !checked.ok()) {
+    request.answer.frame->Clear();
+    ToProto(checked, request.answer.frame->mutable_error());
+    free_.push_back(std::move(request.answer));
+    return;
+  }
+  SetStorage(request.answer.to.session);
+  Handle(StoredReport{storage_, [&] {
+                        boundary::v1::Stored stored;
+                        stored.set_sequence(request.last_sequence);
+                        return stored;
+                      }()});
+  free_.push_back(std::move(request.answer));
+  resend_ = true;
+}
+
+void Sealer::Handle(const SessionClosed& closed) {
+  if (closed.session == storage_) SetStorage(0);
+}
+
+void Sealer::SetStorage(SessionId session) {
+  storage_ = session;
+  // A snapshot that was under way is begun again by the authority, at its next occasion.
+  parts_.clear();
+  gateway_->Send(StorageIs{session});
+}
+
+// Fills in what only the sealer knows.
+void Sealer::Complete(Answer* answer) const {
+  boundary::v1::ServerFrame& frame = *answer->frame;
+  boundary::v1::Status* status = frame.has_status()             ? frame.mutable_status()
+                                 : frame.has_load_done()        ? frame.mutable_load_done()
+                                 : frame.has_storage_attached() ? frame.mutable_storage_attached()
+                                                                : nullptr;
+  if (status == nullptr) return;
+  status->set_sealed_sequence(sealed_sequence_);
+  status->set_stored_sequence(stored_sequence_);
+  status->set_stored_hash(std::string(stored_hash_.view()));
+  status->set_snapshot_sequence(snapshot_sequence_);
+  status->set_storage_attached(storage_ != 0);
+}
+
+}  // namespace coffer::enclave

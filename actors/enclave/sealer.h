@@ -1,0 +1,84 @@
+// The sealer: makes work durable, then lets its answers go (I5).
+//
+// It gathers the work of one batch into one record (group commit), seals it, hands it to the storage and holds the answers
+// until the storage says that the record is durable. Records that were not acknowledged are kept, so that a host that comes
+// back gets them again.
+#ifndef COFFER_ACTORS_ENCLAVE_SEALER_H_
+#define COFFER_ACTORS_ENCLAVE_SEALER_H_
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "actors/enclave/messages.h"
+#include "enclave_core/sealing/vault.h"
+
+namespace coffer::enclave {
+
+// Accepts: Work, SnapshotWork, StateLoaded, AttachRequest from the authority; StoredReport, SessionClosed from the gateway.
+// Sends to the gateway: Release, StoreOut, StorageIs.
+class Sealer : public runtime::Actor<SealerMessage> {
+ public:
+  // More work than this makes a record of its own. A Work is at most one request's, well below a frame.
+  static constexpr size_t kRecordBytes = 2u << 20;
+  // Records handed out and not acknowledged. More wait, and so grow into bigger records: commits group under load.
+  static constexpr size_t kMaxRecordsInFlight = 4;
+  static constexpr uint32_t kMaxChunksInFlight = 8;
+
+  Sealer(std::unique_ptr<sealing::Vault> vault, GatewayMailbox* gateway)
+      : vault_(std::move(vault)), gateway_(gateway) {}
+
+  void Receive(SealerMessage message) override;
+  void EndOfBatch() override;
+
+ private:
+  struct SealedRecord {
+    uint64_t sequence = 0;
+    sealing::Hash hash;
+    std::string sealed;
+    std::vector<Answer> answers;
+  };
+
+  void Handle(Work work);
+  void Handle(SnapshotWork work);
+  void Handle(const StateLoaded& loaded);
+  void Handle(AttachRequest request);
+  void Handle(const StoredReport& report);
+  void Handle(const SessionClosed& closed);
+
+  void SealRecord();
+  void SendRecord(const SealedRecord& record);
+  void SendChunks();
+  void SetStorage(SessionId session);
+  void Complete(Answer* answer) const;
+  absl::Status CheckAttach(const AttachRequest& request) const;
+
+  std::unique_ptr<sealing::Vault> vault_;
+  GatewayMailbox* const gateway_;
+
+  std::deque<Work> waiting_;          // not sealed yet
+  size_t waiting_events_ = 0;         // bytes of events in it
+  std::deque<SealedRecord> unstored_; // sealed, not acknowledged
+  std::vector<Answer> free_;          // may go at the end of this batch
+
+  uint64_t sealed_sequence_ = 0;
+  sealing::Hash head_;
+  uint64_t stored_sequence_ = 0;
+  sealing::Hash stored_hash_;
+  SessionId storage_ = 0;
+  bool resend_ = false;               // a storage attached in this batch: it gets all of unstored_
+
+  // The snapshot under way: parts not acknowledged yet.
+  std::vector<std::string> parts_;
+  uint64_t snapshot_base_ = 0;
+  sealing::Hash snapshot_base_hash_;
+  uint32_t chunks_sent_ = 0;
+  uint32_t chunks_stored_ = 0;
+  uint64_t snapshot_sequence_ = 0;  // the last whole one
+};
+
+}  // namespace coffer::enclave
+
+#endif  // COFFER_ACTORS_ENCLAVE_SEALER_H_

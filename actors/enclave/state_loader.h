@@ -1,0 +1,36 @@
+// Reads a stored state back into a fresh Authority: the newest snapshot's chunks, then the records after it.
+#ifndef COFFER_ACTORS_ENCLAVE_STATE_LOADER_H_
+#define COFFER_ACTORS_ENCLAVE_STATE_LOADER_H_
+
+#include <memory>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "enclave_core/authority/authority.h"
+#include "enclave_core/sealing/vault.h"
+
+namespace coffer::enclave {
+
+class StateLoader {
+ public:
+  // `vault` opens the records; it must outlive the loader.
+  explicit StateLoader(sealing::Vault* vault)
+      : reader_(vault), authority_(std::make_unique<authority::Authority>()) {}
+
+  // One record or chunk. An error (ERROR_STATE_REFUSED) says which record and why; the loader is useless afterwards.
+  absl::Status Add(std::string_view sealed);
+  // After the last one. The state that was read, perhaps not founded.
+  absl::StatusOr<std::unique_ptr<authority::Authority>> Finish();
+
+  const sealing::ChainReader& chain() const { return reader_; }
+
+ private:
+  absl::Status Apply(const sealing::ChainReader::Item& item);
+
+  sealing::ChainReader reader_;
+  std::unique_ptr<authority::Authority> authority_;
+};
+
+}  // namespace coffer::enclave
+
+#endif  // COFFER_ACTORS_ENCLAVE_STATE_LOADER_H_
