@@ -259,8 +259,9 @@ absl::Status ConfigSpec::ReadFlags(const std::vector<std::string>& args, Loaded*
     const std::string& arg = args[i];
     if (flags_over || !arg.starts_with("--")) {
       if (words_.empty() || (!flags_over && arg.starts_with("-") && arg.size() > 1)) {
+        // Not shown: it may be a key that was meant for another flag.
         return absl::InvalidArgumentError(absl::StrCat(
-            "the argument \"", arg, "\" is not expected; flags are written --name value"));
+            "argument number ", i + 1, " is not expected; flags are written --name value"));
       }
       loaded->words.push_back(arg);
       continue;

@@ -181,7 +181,7 @@ TEST(ConfigTest, WrongInputNamesItsPlaceAndWhatWasExpected) {
       {"", {"--payout.tickets=99999999999999999999"}, {}, {"not negative"}},
       {"", {"--listen", "a", "--listen", "b"}, {}, {"given twice"}},
       {"", {"--no-listen"}, {}, {"is not a flag"}},
-      {"", {"word"}, {}, {"\"word\" is not expected"}},
+      {"", {"word"}, {}, {"argument number 3 is not expected"}},
       {"", {"-x"}, {}, {"not expected"}},
       {"", {"--payout.autofund=maybe"}, {}, {"true or false"}},
       {"", {}, {{"COFFER_JOURNAL_POLL", "x"}}, {"environment COFFER_JOURNAL_POLL", "duration"}},
