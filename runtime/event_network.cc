@@ -1,16 +1,17 @@
 #include "runtime/event_network.h"
 
 #include <errno.h>
-#include <event2/dns.h>
 #include <event2/event.h>
 #include <event2/listener.h>
-#include <event2/util.h>
 #include <linux/vm_sockets.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <unistd.h>
 
 #include <cstring>
+#include <mutex>
+#include <system_error>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -26,6 +27,9 @@ namespace {
 
 // How long a listener rests when the process or the machine is out of descriptors or memory.
 constexpr absl::Duration kAcceptBackoff = absl::Milliseconds(100);
+
+// A name service that hangs must not gather threads.
+constexpr int kMaxLookups = 8;
 
 uint32_t PortOf(const SocketAddress& address) {
   if (address.family() == AF_INET) {
@@ -103,6 +107,14 @@ class EventListener final : public Listener {
 
 class EventNetwork;
 
+// Shared with the threads that look names up; they may outlive the network.
+struct Lookups {
+  std::mutex mutex;
+  EventLoop* loop = nullptr;        // null when the network is gone; guarded by mutex
+  int running = 0;                  // guarded by mutex
+  EventNetwork* network = nullptr;  // loop thread only
+};
+
 // One connection in the making: look the name up, then try each address until one answers.
 class Connector {
  public:
@@ -117,9 +129,9 @@ class Connector {
   ~Connector();
 
   void Start();
+  void Resolved(absl::StatusOr<std::vector<SocketAddress>> found);
 
  private:
-  static void OnResolved(int error, evutil_addrinfo* found, void* self);
   static void OnWritable(evutil_socket_t, short, void* self);
   void TryNext();
   // Answers and destroys this object.
@@ -131,9 +143,6 @@ class Connector {
   const Endpoint endpoint_;
   Network::OnConnect on_connect_;
   const NetworkOptions options_;
-  evdns_getaddrinfo_request* lookup_ = nullptr;
-  // Set while evdns may answer; outlives this object if libevent answers a cancelled request later.
-  std::shared_ptr<Connector*>* lookup_self_ = nullptr;
   std::vector<SocketAddress> addresses_;  // still to be tried, last first
   SocketAddress trying_;
   Fd fd_;
@@ -145,11 +154,16 @@ class Connector {
 
 class EventNetwork final : public Network {
  public:
-  EventNetwork(EventLoop* loop, const NetworkOptions& options) : loop_(loop), options_(options) {}
+  EventNetwork(EventLoop* loop, const NetworkOptions& options)
+      : loop_(loop), options_(options), lookups_(std::make_shared<Lookups>()) {
+    lookups_->loop = loop;
+    lookups_->network = this;
+  }
 
   ~EventNetwork() override {
-    connectors_.clear();
-    if (dns_ != nullptr) evdns_base_free(dns_, /*fail_requests=*/0);
+    std::lock_guard<std::mutex> lock(lookups_->mutex);
+    lookups_->loop = nullptr;
+    lookups_->network = nullptr;
   }
 
   absl::StatusOr<std::unique_ptr<Listener>> Listen(const Endpoint& endpoint,
@@ -174,27 +188,25 @@ class EventNetwork final : public Network {
     return std::move(found.mapped());
   }
 
-  // Made when a name is first looked up: an enclave that only knows vsock never reads resolv.conf.
-  evdns_base* dns() {
-    if (dns_ == nullptr) {
-      dns_ = evdns_base_new(loop_->base(),
-                            EVDNS_BASE_INITIALIZE_NAMESERVERS | EVDNS_BASE_DISABLE_WHEN_INACTIVE);
-    }
-    return dns_;
+  // Looks a name up on a thread of its own, because getaddrinfo blocks. (libevent's evdns touches
+  // freed memory when it is destroyed with a request under way.) Calls Resolved of that connector,
+  // if it still exists.
+  void Resolve(const Endpoint& endpoint, uint64_t id);
+  void Resolved(uint64_t id, absl::StatusOr<std::vector<SocketAddress>> found) {
+    const auto connector = connectors_.find(id);
+    if (connector != connectors_.end()) connector->second->Resolved(std::move(found));
   }
 
  private:
   EventLoop* const loop_;
   const NetworkOptions options_;
-  evdns_base* dns_ = nullptr;
+  const std::shared_ptr<Lookups> lookups_;
   uint64_t last_id_ = 0;
   absl::flat_hash_map<uint64_t, std::unique_ptr<Connector>> connectors_;
 };
 
 Connector::~Connector() {
   if (writable_ != nullptr) event_free(writable_);
-  if (lookup_self_ != nullptr) **lookup_self_ = nullptr;  // OnResolved still comes, and frees it
-  if (lookup_ != nullptr) evdns_getaddrinfo_cancel(lookup_);
 }
 
 void Connector::Start() {
@@ -214,43 +226,40 @@ void Connector::Start() {
     start_ = loop_->After(absl::ZeroDuration(), [this] { TryNext(); });
     return;
   }
-  start_ = loop_->After(absl::ZeroDuration(), [this] {
-    evdns_base* dns = network_->dns();
-    if (dns == nullptr) return TryNext();
-    evutil_addrinfo hints{};
-    hints.ai_family = AF_UNSPEC;
-    hints.ai_socktype = SOCK_STREAM;
-    hints.ai_protocol = IPPROTO_TCP;
-    auto* self = new std::shared_ptr<Connector*>(std::make_shared<Connector*>(this));
-    const std::shared_ptr<Connector*> alive = *self;
-    lookup_self_ = self;
-    evdns_getaddrinfo_request* request =
-        evdns_getaddrinfo(dns, endpoint_.host.c_str(), absl::StrCat(endpoint_.port).c_str(), &hints,
-                          &Connector::OnResolved, self);
-    // Names of the hosts file are answered at once, and that may have ended this object.
-    if (*alive == this && lookup_self_ != nullptr) lookup_ = request;
-  });
+  network_->Resolve(endpoint_, id_);
 }
 
-void Connector::OnResolved(int error, evutil_addrinfo* found, void* context) {
-  const std::unique_ptr<std::shared_ptr<Connector*>> holder(
-      static_cast<std::shared_ptr<Connector*>*>(context));
-  Connector* self = **holder;
-  if (self != nullptr) {
-    self->lookup_ = nullptr;
-    self->lookup_self_ = nullptr;
-    for (const evutil_addrinfo* at = found; at != nullptr; at = at->ai_next) {
-      SocketAddress address;
-      address.length = static_cast<socklen_t>(at->ai_addrlen);
-      std::memcpy(&address.storage, at->ai_addr, at->ai_addrlen);
-      self->addresses_.insert(self->addresses_.begin(), address);
-    }
-    if (error != 0) {
-      self->last_error_ = absl::StrCat("the name was not found: ", evutil_gai_strerror(error));
-    }
+void Connector::Resolved(absl::StatusOr<std::vector<SocketAddress>> found) {
+  if (found.ok()) {
+    addresses_.assign(found->rbegin(), found->rend());
+  } else {
+    last_error_ = std::string(found.status().message());
   }
-  if (found != nullptr) evutil_freeaddrinfo(found);
-  if (self != nullptr) self->TryNext();
+  TryNext();
+}
+
+void EventNetwork::Resolve(const Endpoint& endpoint, uint64_t id) {
+  bool too_many = false;
+  {
+    std::lock_guard<std::mutex> lock(lookups_->mutex);
+    too_many = ++lookups_->running > kMaxLookups;
+  }
+  const auto answer = [lookups = lookups_, id](absl::StatusOr<std::vector<SocketAddress>> found) {
+    std::lock_guard<std::mutex> lock(lookups->mutex);
+    --lookups->running;
+    if (lookups->loop == nullptr) return;
+    lookups->loop->Post([lookups, id, found = std::move(found)]() mutable {
+      if (lookups->network != nullptr) lookups->network->Resolved(id, std::move(found));
+    });
+  };
+  if (too_many) {
+    return answer(absl::ResourceExhaustedError("too many names are being looked up"));
+  }
+  try {
+    std::thread([answer, endpoint] { answer(ResolveBlocking(endpoint)); }).detach();
+  } catch (const std::system_error&) {
+    answer(absl::ResourceExhaustedError("no thread could be started to look the name up"));
+  }
 }
 
 void Connector::TryNext() {

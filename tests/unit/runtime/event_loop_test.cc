@@ -111,8 +111,7 @@ TEST(EventLoopTest, ManyThreadsPostAndEachKeepsItsOrder) {
   EXPECT_LT(runner.loop()->wakeups(), static_cast<uint64_t>(kThreads * kTasks));
 }
 
-// --- mailboxes
-// -------------------------------------------------------------------------------------------
+// --- mailboxes ---
 
 struct Adder : Actor<std::unique_ptr<int>> {
   void Receive(std::unique_ptr<int> message) override {
@@ -190,8 +189,7 @@ TEST(MailboxTest, ManySendersToOneActorLoseNothing) {
   EXPECT_EQ(adder.seen.size(), static_cast<size_t>(kThreads * kMessages));
 }
 
-// --- gate
-// ------------------------------------------------------------------------------------------------
+// --- gate ---
 
 TEST(GateTest, ClosesWhenTheLastPassIsGone) {
   Gate gate;

@@ -1,0 +1,109 @@
+#include "runtime/config_toml.h"
+
+#define TOML_EXCEPTIONS 0
+#define TOML_ENABLE_FORMATTERS 0
+#include <toml++/toml.h>
+
+#include <fstream>
+#include <string_view>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+
+namespace coffer::runtime {
+namespace {
+
+constexpr size_t kMaxFileBytes = 1u << 20;
+
+std::string Where(const std::string& name, const toml::source_region& region) {
+  return absl::StrCat(name, ":", region.begin.line, ":", region.begin.column);
+}
+
+const char* KindOf(const toml::node& node) {
+  switch (node.type()) {
+    case toml::node_type::string:
+      return "a string";
+    case toml::node_type::integer:
+      return "an integer";
+    case toml::node_type::floating_point:
+      return "a decimal number";
+    case toml::node_type::boolean:
+      return "a boolean";
+    case toml::node_type::array:
+      return "an array";
+    case toml::node_type::table:
+      return "a table";
+    default:
+      return "a date or time";
+  }
+}
+
+void ReadValue(const toml::node& node, TomlEntry* entry) {
+  if (const auto* text = node.as_string()) {
+    entry->value = text->get();
+  } else if (const auto* integer = node.as_integer()) {
+    entry->value = integer->get();
+  } else if (const auto* number = node.as_floating_point()) {
+    entry->value = number->get();
+  } else if (const auto* boolean = node.as_boolean()) {
+    entry->value = boolean->get();
+  } else if (const auto* array = node.as_array()) {
+    std::vector<std::string> texts;
+    for (const toml::node& element : *array) {
+      const auto* item = element.as_string();
+      if (item == nullptr) {
+        entry->kind = "an array that holds more than strings";
+        return;
+      }
+      texts.push_back(item->get());
+    }
+    entry->value = std::move(texts);
+  }
+}
+
+void Flatten(const toml::table& table, const std::string& prefix, const std::string& name,
+             std::vector<TomlEntry>* out) {
+  for (const auto& [key, node] : table) {
+    TomlEntry entry;
+    entry.key = absl::StrCat(prefix, std::string(key.str()));
+    if (const toml::table* inner = node.as_table()) {
+      Flatten(*inner, absl::StrCat(entry.key, "."), name, out);
+      continue;
+    }
+    entry.where = Where(name, node.source());
+    entry.kind = KindOf(node);
+    ReadValue(node, &entry);
+    out->push_back(std::move(entry));
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<TomlEntry>> ParseToml(const std::string& text, const std::string& name) {
+  const toml::parse_result parsed = toml::parse(std::string_view(text), name);
+  if (!parsed) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(Where(name, parsed.error().source()),
+                     ": this is not TOML: ", std::string(parsed.error().description())));
+  }
+  std::vector<TomlEntry> entries;
+  Flatten(parsed.table(), "", name, &entries);
+  return entries;
+}
+
+absl::StatusOr<std::vector<TomlEntry>> ReadTomlFile(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::string text(kMaxFileBytes + 1, '\0');
+  if (!file.read(text.data(), static_cast<std::streamsize>(text.size())) && !file.eof()) {
+    return absl::NotFoundError(absl::StrCat("the configuration file ", path, " cannot be read"));
+  }
+  text.resize(static_cast<size_t>(file.gcount()));
+  if (text.size() > kMaxFileBytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": a configuration file has at most ", kMaxFileBytes, " bytes"));
+  }
+  return ParseToml(text, path);
+}
+
+}  // namespace coffer::runtime

@@ -1,0 +1,118 @@
+#include "runtime/process.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "invariant/check.h"
+#include "runtime/event_loop.h"
+#include "runtime/socket_address.h"
+
+namespace coffer::runtime {
+namespace {
+
+constexpr int kExitBySignal = 130;
+
+void ExitHard(int) { _exit(kExitBySignal); }
+
+event* NewSignal(EventLoop* loop, int signal, event_callback_fn callback, void* self) {
+  event* made = evsignal_new(loop->base(), signal, callback, self);
+  COFFER_CHECK(made != nullptr && evsignal_add(made, nullptr) == 0, "a signal cannot be watched");
+  return made;
+}
+
+// A newline in a status would begin another assignment.
+std::string OneLine(std::string text) {
+  for (char& c : text) {
+    if (static_cast<unsigned char>(c) < 0x20) c = ' ';
+  }
+  return text;
+}
+
+}  // namespace
+
+const char* BuildVersion() { return COFFER_VERSION; }
+
+void IgnoreSigpipe() { ::signal(SIGPIPE, SIG_IGN); }
+
+ShutdownSignals::ShutdownSignals(EventLoop* loop, absl::AnyInvocable<void(int)> on_shutdown)
+    : on_shutdown_(std::move(on_shutdown)),
+      term_(NewSignal(loop, SIGTERM, &ShutdownSignals::OnSignal, this)),
+      interrupt_(NewSignal(loop, SIGINT, &ShutdownSignals::OnSignal, this)) {}
+
+ShutdownSignals::~ShutdownSignals() {
+  event_free(term_);
+  event_free(interrupt_);
+}
+
+void ShutdownSignals::OnSignal(int signal, short, void* context) {
+  auto* self = static_cast<ShutdownSignals*>(context);
+  if (std::exchange(self->fired_, true)) _exit(kExitBySignal);
+  // From now on the kernel itself calls the exit: a loop that hangs while shutting down can still
+  // be ended.
+  event_del(self->term_);
+  event_del(self->interrupt_);
+  ::signal(SIGTERM, &ExitHard);
+  ::signal(SIGINT, &ExitHard);
+  self->on_shutdown_(signal);
+}
+
+HangupSignal::HangupSignal(EventLoop* loop, Task on_hangup)
+    : on_hangup_(std::move(on_hangup)),
+      event_(NewSignal(loop, SIGHUP, &HangupSignal::OnSignal, this)) {}
+
+HangupSignal::~HangupSignal() { event_free(event_); }
+
+void HangupSignal::OnSignal(int, short, void* self) {
+  static_cast<HangupSignal*>(self)->on_hangup_();
+}
+
+void NotifyReady(const std::string& status) {
+  sd_notify(0, absl::StrCat("READY=1\nSTATUS=", OneLine(status)).c_str());
+}
+
+void NotifyStatus(const std::string& status) {
+  sd_notify(0, absl::StrCat("STATUS=", OneLine(status)).c_str());
+}
+
+void NotifyStopping() { sd_notify(0, "STOPPING=1"); }
+
+Watchdog::Watchdog(Dispatcher* dispatcher) : dispatcher_(dispatcher) {
+  uint64_t micros = 0;
+  if (sd_watchdog_enabled(0, &micros) <= 0 || micros == 0) return;
+  period_ = absl::Microseconds(micros) / 2;
+  Tick();
+}
+
+void Watchdog::Tick() {
+  sd_notify(0, "WATCHDOG=1");
+  timer_ = dispatcher_->After(period_, [this] { Tick(); });
+}
+
+absl::Status ForbidCoreDumps() {
+  if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) {
+    return absl::InternalError(absl::StrCat("prctl(PR_SET_DUMPABLE) failed: ", ErrnoText(errno)));
+  }
+  const rlimit none{0, 0};
+  if (setrlimit(RLIMIT_CORE, &none) != 0) {
+    return absl::InternalError(absl::StrCat("setrlimit(RLIMIT_CORE) failed: ", ErrnoText(errno)));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status LockMemory() {
+  if (mlockall(MCL_CURRENT | MCL_FUTURE) == 0) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat("memory cannot be locked against swapping: ", ErrnoText(errno),
+                   "; raise RLIMIT_MEMLOCK (ulimit -l, LimitMEMLOCK= in systemd)"));
+}
+
+}  // namespace coffer::runtime

@@ -1,0 +1,83 @@
+// A process and its environment: signals, systemd, core dumps, memory locks, version.
+#ifndef COFFER_RUNTIME_PROCESS_H_
+#define COFFER_RUNTIME_PROCESS_H_
+
+#include <memory>
+#include <string>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "runtime/dispatcher.h"
+
+struct event;
+
+namespace coffer::runtime {
+
+class EventLoop;
+
+// "0.1.0", as built.
+const char* BuildVersion();
+
+// Writes to closed sockets answer with EPIPE instead of killing the process. Call it first in main.
+void IgnoreSigpipe();
+
+// Calls `on_shutdown` once, on the loop, at the first SIGTERM or SIGINT. A second one ends the
+// process at once with exit code 130, also when the loop is stuck. One object a process; on the
+// loop's thread or before it runs.
+class ShutdownSignals {
+ public:
+  ShutdownSignals(EventLoop* loop, absl::AnyInvocable<void(int signal)> on_shutdown);
+  ~ShutdownSignals();
+  ShutdownSignals(const ShutdownSignals&) = delete;
+  ShutdownSignals& operator=(const ShutdownSignals&) = delete;
+
+ private:
+  static void OnSignal(int signal, short what, void* self);
+
+  absl::AnyInvocable<void(int)> on_shutdown_;
+  event* term_;
+  event* interrupt_;
+  bool fired_ = false;
+};
+
+// Calls `on_hangup` on the loop at every SIGHUP: reload what can be reloaded.
+class HangupSignal {
+ public:
+  HangupSignal(EventLoop* loop, Task on_hangup);
+  ~HangupSignal();
+
+ private:
+  static void OnSignal(int signal, short what, void* self);
+  Task on_hangup_;
+  event* event_;
+};
+
+// sd_notify(3); nothing happens without systemd.
+void NotifyReady(const std::string& status);
+void NotifyStatus(const std::string& status);
+void NotifyStopping();
+
+// Tells systemd, twice in every WatchdogSec, that this dispatcher still turns. Nothing without a
+// watchdog.
+class Watchdog {
+ public:
+  explicit Watchdog(Dispatcher* dispatcher);
+  bool enabled() const { return period_ > absl::ZeroDuration(); }
+
+ private:
+  void Tick();
+  Dispatcher* const dispatcher_;
+  absl::Duration period_;
+  std::unique_ptr<Timer> timer_;
+};
+
+// No core dumps and no ptrace by others of the same user (I8): PR_SET_DUMPABLE 0, RLIMIT_CORE 0.
+absl::Status ForbidCoreDumps();
+
+// Keeps all memory of the process, now and later, out of swap (I8). Fails with a sentence that
+// names RLIMIT_MEMLOCK when the limit is too low; the caller decides whether to go on.
+absl::Status LockMemory();
+
+}  // namespace coffer::runtime
+
+#endif  // COFFER_RUNTIME_PROCESS_H_
