@@ -168,7 +168,7 @@ absl::Status AuthorityActor::LoadRecord(const Request& request, ServerFrame* ans
   const std::string& sealed_bytes = request.frame->load_record().sealed();
   if (const absl::Status added = loader_->Add(sealed_bytes); !added.ok()) {
     loader_.reset();
-    Log(Level::kError, "authority", "the stored state is refused", {{"reason", added.message()}});
+    Log(Level::kError, "authority", "the stored state is refused", {{"reason", added}});
     return added;
   }
   bytes_since_snapshot_ += sealed_bytes.size();
@@ -187,7 +187,7 @@ absl::Status AuthorityActor::LoadEnd(const Request& request, ServerFrame* answer
   } else if (absl::Status adopted = (*state)->Adopt(options_.address, options_.policy,
                                                     options_.accept_policy_change, &batch);
              !adopted.ok()) {
-    Log(Level::kError, "authority", "the stored state is refused", {{"reason", adopted.message()}});
+    Log(Level::kError, "authority", "the stored state is refused", {{"reason", adopted}});
     return adopted;
   }
   authority_ = *std::move(state);

@@ -1,0 +1,71 @@
+#include "actors/enclave/enclave.h"
+
+#include <openssl/crypto.h>
+
+#include <utility>
+
+#include "invariant/check.h"
+
+namespace coffer::enclave {
+namespace {
+
+constexpr uint32_t kDevelopmentKeyEpoch = 0;
+
+std::unique_ptr<sealing::Vault> NewVault(const ethereum::PrivateKey& key, runtime::Random* random) {
+  std::string derived = key.Derive("state key v1");
+  absl::StatusOr<ethereum::SecretBytes> state_key = ethereum::SecretBytes::CopyOf(derived);
+  OPENSSL_cleanse(derived.data(), derived.size());
+  COFFER_CHECK(state_key.ok(), "no locked memory for the state key");
+  sealing::Hash salt;
+  random->Fill(absl::MakeSpan(salt.bytes));
+  return std::make_unique<sealing::Vault>(*std::move(state_key), kDevelopmentKeyEpoch, salt);
+}
+
+AuthorityOptions OptionsFor(const EnclaveOptions& options, const ethereum::Address& address, runtime::Random* random) {
+  AuthorityOptions out;
+  out.version = options.version;
+  out.address = address;
+  out.policy = options.policy;
+  out.accept_policy_change = options.accept_policy_change;
+  out.min_snapshot_interval_bytes = options.min_snapshot_interval_bytes;
+  sealing::Hash fingerprint_key;
+  random->Fill(absl::MakeSpan(fingerprint_key.bytes));
+  out.fingerprint_key = std::string(fingerprint_key.view());
+  return out;
+}
+
+}  // namespace
+
+Enclave::Enclave(const EnclaveOptions& options, ethereum::PrivateKey key, runtime::Random* random,
+                 runtime::Dispatcher* main, runtime::Dispatcher* signing)
+    : address_(key.address()),
+      opener_(NewVault(key, random)),
+      gateway_mailbox_(main, "gateway", kInternalMailbox),
+      authority_mailbox_(main, "authority", kInternalMailbox),
+      signer_mailbox_(signing, "signer", kInternalMailbox),
+      sealer_mailbox_(main, "sealer", kInternalMailbox),
+      gateway_(std::make_unique<Gateway>(&authority_mailbox_, &sealer_mailbox_)),
+      authority_(std::make_unique<AuthorityActor>(OptionsFor(options, address_, random), opener_.get(),
+                                                  &signer_mailbox_, &sealer_mailbox_)),
+      sealer_(std::make_unique<Sealer>(NewVault(key, random), &gateway_mailbox_)) {
+  signer_ = std::make_unique<Signer>(std::move(key), &authority_mailbox_);
+  gateway_mailbox_.Bind(gateway_.get());
+  authority_mailbox_.Bind(authority_.get());
+  signer_mailbox_.Bind(signer_.get());
+  sealer_mailbox_.Bind(sealer_.get());
+}
+
+absl::Status Enclave::Listen(runtime::Network* network, const runtime::Endpoint& endpoint) {
+  absl::StatusOr<std::unique_ptr<runtime::Listener>> listener = network->Listen(
+      endpoint, [this](std::unique_ptr<runtime::FramedStream> stream) { gateway_->Accept(std::move(stream)); });
+  if (!listener.ok()) return listener.status();
+  listener_ = *std::move(listener);
+  return absl::OkStatus();
+}
+
+void Enclave::Shutdown() {
+  listener_.reset();
+  gateway_->Shutdown();
+}
+
+}  // namespace coffer::enclave
