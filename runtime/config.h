@@ -113,6 +113,9 @@ class ConfigSpec {
   absl::Status ReadEnvironment(const Environment& env, Config* config) const;
   absl::Status ReadFlags(const std::vector<std::string>& args, Loaded* loaded,
                          std::string* file) const;
+  // Takes the flag at `*at` and its value; `*at` ends on the last argument used.
+  absl::Status TakeFlag(const std::vector<std::string>& args, size_t* at, Loaded* loaded,
+                        std::string* file) const;
   absl::Status SetFlag(const std::string& flag, const std::string& value, Config* config) const;
   absl::Status CheckRequired(const Config& config) const;
   // " (did you mean ...?)" or nothing.

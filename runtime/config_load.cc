@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/numbers.h"
@@ -65,11 +66,38 @@ bool ParseSigned(const std::string& text, int64_t* value) {
   return DigitsOnly(text.substr(text.starts_with('-') ? 1 : 0)) && absl::SimpleAtoi(text, value);
 }
 
-absl::Status CheckLimits(const OptionSpec& spec, const std::string& source, uint64_t value) {
-  if (value >= spec.min && value <= spec.max) return absl::OkStatus();
+// A kUint64 or kBytes within its limits.
+absl::StatusOr<uint64_t> ParseNatural(const OptionSpec& spec, const std::string& source,
+                                      const std::string& text) {
+  uint64_t number = 0;
+  bool parsed = DigitsOnly(text) && absl::SimpleAtoi(text, &number);
+  if (spec.type == OptionType::kBytes) {
+    const absl::StatusOr<uint64_t> bytes = ParseBytesText(text);
+    parsed = bytes.ok();
+    if (parsed) number = *bytes;
+  }
+  if (!parsed) return Wrong(source, spec, absl::StrCat(Expected(spec.type), Echo(spec, text)));
+  if (number >= spec.min && number <= spec.max) return number;
   return Wrong(source, spec,
                absl::StrCat("expected a number from ", spec.min, " to ", spec.max,
-                            spec.secret ? "" : absl::StrCat(", got ", value)));
+                            spec.secret ? "" : absl::StrCat(", got ", number)));
+}
+
+// A value of a file as the text that a flag would have; nothing if the kinds do not go together.
+std::optional<std::string> TextOf(const TomlEntry& item, OptionType type) {
+  if (const auto* text = std::get_if<std::string>(&item.value)) {
+    if (type == OptionType::kString || type == OptionType::kDuration ||
+        type == OptionType::kBytes) {
+      return *text;
+    }
+  } else if (const auto* number = std::get_if<int64_t>(&item.value)) {
+    if (type == OptionType::kInt64 || type == OptionType::kUint64 || type == OptionType::kBytes) {
+      return absl::StrCat(*number);
+    }
+  } else if (const auto* flag = std::get_if<bool>(&item.value)) {
+    if (type == OptionType::kBool) return *flag ? "true" : "false";
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -129,14 +157,11 @@ absl::Status ConfigSpec::SetText(Config::Entry* entry, const std::string& text,
       value = number;
       break;
     }
-    case OptionType::kUint64: {
-      uint64_t number = 0;
-      if (!DigitsOnly(text) || !absl::SimpleAtoi(text, &number)) {
-        return Wrong(source, spec, expected);
-      }
-      absl::Status limits = CheckLimits(spec, source, number);
-      if (!limits.ok()) return limits;
-      value = number;
+    case OptionType::kUint64:
+    case OptionType::kBytes: {
+      const absl::StatusOr<uint64_t> number = ParseNatural(spec, source, text);
+      if (!number.ok()) return number.status();
+      value = *number;
       break;
     }
     case OptionType::kBool: {
@@ -149,14 +174,6 @@ absl::Status ConfigSpec::SetText(Config::Entry* entry, const std::string& text,
       const absl::StatusOr<absl::Duration> duration = ParseDurationText(text);
       if (!duration.ok()) return Wrong(source, spec, expected);
       value = *duration;
-      break;
-    }
-    case OptionType::kBytes: {
-      const absl::StatusOr<uint64_t> bytes = ParseBytesText(text);
-      if (!bytes.ok()) return Wrong(source, spec, expected);
-      absl::Status limits = CheckLimits(spec, source, *bytes);
-      if (!limits.ok()) return limits;
-      value = *bytes;
       break;
     }
     case OptionType::kStringList: {
@@ -195,31 +212,21 @@ absl::Status ConfigSpec::ReadFile(const std::string& path, Config* config) const
           absl::StrCat(item.where, ": ", item.key, " is not an option", Suggest(name, "")));
     }
     Config::Entry& entry = found->second;
-    const OptionType type = entry.spec.type;
     if (entry.strength == kFile) return Wrong(item.where, entry.spec, "is given twice");
-    absl::Status set =
-        Wrong(item.where, entry.spec, absl::StrCat(Expected(type), ", got ", item.kind));
-    if (const auto* text = std::get_if<std::string>(&item.value)) {
-      if (type == OptionType::kString || type == OptionType::kDuration ||
-          type == OptionType::kBytes) {
-        set = SetText(&entry, *text, item.where, kFile);
-      }
-    } else if (const auto* number = std::get_if<int64_t>(&item.value)) {
-      if (type == OptionType::kInt64 || type == OptionType::kUint64 || type == OptionType::kBytes) {
-        set = SetText(&entry, absl::StrCat(*number), item.where, kFile);
-      }
-    } else if (const auto* flag = std::get_if<bool>(&item.value)) {
-      if (type == OptionType::kBool) {
-        set = SetText(&entry, *flag ? "true" : "false", item.where, kFile);
-      }
-    } else if (const auto* list = std::get_if<std::vector<std::string>>(&item.value)) {
-      if (type == OptionType::kStringList) {
-        entry.value = *list;
-        entry.source = item.where;
-        entry.strength = kFile;
-        set = absl::OkStatus();
-      }
+    const auto* list = std::get_if<std::vector<std::string>>(&item.value);
+    if (list != nullptr && entry.spec.type == OptionType::kStringList) {
+      // Not by way of a text: an element may contain a comma.
+      entry.value = *list;
+      entry.source = item.where;
+      entry.strength = kFile;
+      continue;
     }
+    const std::optional<std::string> text = TextOf(item, entry.spec.type);
+    if (!text.has_value()) {
+      return Wrong(item.where, entry.spec,
+                   absl::StrCat(Expected(entry.spec.type), ", got ", item.kind));
+    }
+    absl::Status set = SetText(&entry, *text, item.where, kFile);
     if (!set.ok()) return set;
   }
   return absl::OkStatus();
@@ -270,44 +277,46 @@ absl::Status ConfigSpec::ReadFlags(const std::vector<std::string>& args, Loaded*
       flags_over = true;
       continue;
     }
-    const size_t equals = arg.find('=');
-    const bool has_value = equals != std::string::npos;
-    const std::string flag = Canonical(arg.substr(2, has_value ? equals - 2 : equals));
-    const auto found = loaded->config.entries_.find(flag);
-    const bool known = found != loaded->config.entries_.end();
-    const auto negated =
-        loaded->config.entries_.find(flag.starts_with("no-") ? flag.substr(3) : "");
-    if (!known && !has_value && negated != loaded->config.entries_.end() &&
-        negated->second.spec.type == OptionType::kBool) {
-      absl::Status set = SetFlag(negated->first, "false", &loaded->config);
-      if (!set.ok()) return set;
-      continue;
-    }
-    if (!known && !has_value && flag == "check-config") {
-      loaded->action = Action::kCheckConfig;
-      continue;
-    }
-    if (!known && flag != "config") {
-      return absl::InvalidArgumentError(
-          absl::StrCat("--", flag, " is not a flag of ", program_, Suggest(flag, "--")));
-    }
-    std::string value;
-    if (has_value) {
-      value = arg.substr(equals + 1);
-    } else if (known && found->second.spec.type == OptionType::kBool) {
-      value = "true";
-    } else if (i + 1 < args.size()) {
-      value = args[++i];
-    } else {
+    absl::Status taken = TakeFlag(args, &i, loaded, file);
+    if (!taken.ok()) return taken;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ConfigSpec::TakeFlag(const std::vector<std::string>& args, size_t* at, Loaded* loaded,
+                                  std::string* file) const {
+  const auto& entries = loaded->config.entries_;
+  const auto is_bool = [&](const std::string& name) {
+    const auto found = entries.find(name);
+    return found != entries.end() && found->second.spec.type == OptionType::kBool;
+  };
+  const std::string& arg = args[*at];
+  const size_t equals = arg.find('=');
+  const bool has_value = equals != std::string::npos;
+  const std::string flag = Canonical(arg.substr(2, has_value ? equals - 2 : equals));
+  const bool known = entries.count(flag) > 0;
+  if (!known && !has_value && flag.starts_with("no-") && is_bool(flag.substr(3))) {
+    return SetFlag(flag.substr(3), "false", &loaded->config);
+  }
+  if (!known && !has_value && flag == "check-config") {
+    loaded->action = Action::kCheckConfig;
+    return absl::OkStatus();
+  }
+  if (!known && flag != "config") {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--", flag, " is not a flag of ", program_, Suggest(flag, "--")));
+  }
+  std::string value = "true";
+  if (has_value) {
+    value = arg.substr(equals + 1);
+  } else if (!is_bool(flag)) {
+    if (*at + 1 >= args.size()) {
       return absl::InvalidArgumentError(absl::StrCat("--", flag, " needs a value"));
     }
-    if (!known) {
-      *file = value;
-      continue;
-    }
-    absl::Status set = SetFlag(flag, value, &loaded->config);
-    if (!set.ok()) return set;
+    value = args[++*at];
   }
+  if (known) return SetFlag(flag, value, &loaded->config);
+  *file = value;
   return absl::OkStatus();
 }
 
