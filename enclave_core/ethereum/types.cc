@@ -163,7 +163,7 @@ absl::StatusOr<U256> U256FromString(std::string_view text) {
     }
     value = value * base + static_cast<unsigned>(digit);
   }
-  if (value >> 256 != 0) return absl::OutOfRangeError("number: 2^256 or more");
+  if ((value >> 256) != 0) return absl::OutOfRangeError("number: 2^256 or more");
   return static_cast<U256>(value);
 }
 
