@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <fstream>
 #include <sstream>
 #include <string>
@@ -34,9 +35,10 @@ std::string VmFlagsOf(const void* address) {
   std::ifstream smaps("/proc/self/smaps");
   bool inside = false;
   for (std::string line; std::getline(smaps, line);) {
-    unsigned long from = 0, to = 0;
-    if (std::sscanf(line.c_str(), "%lx-%lx ", &from, &to) == 2) {
-      inside = from <= wanted && wanted < to;
+    char* dash = nullptr;
+    const uintptr_t from = std::strtoul(line.c_str(), &dash, 16);
+    if (dash != line.c_str() && *dash == '-') {  // "from-to rwxp ...", the first line of a mapping
+      inside = from <= wanted && wanted < std::strtoul(dash + 1, nullptr, 16);
     } else if (inside && line.rfind("VmFlags:", 0) == 0) {
       return line.substr(8) + " ";
     }
