@@ -1,12 +1,12 @@
 #include "enclave_core/ethereum/types.h"
 
+#include <cryptopp/keccak.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <string>
 #include <string_view>
-
-#include <cryptopp/keccak.h>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -163,8 +163,8 @@ absl::StatusOr<U256> U256FromString(std::string_view text) {
     }
     value = value * base + static_cast<unsigned>(digit);
   }
-  if (value >> 256 != 0) return absl::OutOfRangeError("number: 2^256 or more");
-  return static_cast<U256>(value);
+  if ((value >> 256) != 0) return absl::OutOfRangeError("number: 2^256 or more");
+  return value.convert_to<U256>();
 }
 
 std::string ToDecimal(const U256& value) { return value.str(); }

@@ -16,9 +16,8 @@
 #include "enclave_core/ethereum/ticket_broker_reads.h"
 #include "invariant/check.h"
 
+namespace coffer::ethereum {
 namespace {
-
-using namespace coffer::ethereum;
 
 class Input {
  public:
@@ -90,9 +89,12 @@ U256 Transferred(const Address& broker, const std::vector<Log>& logs) {
 }
 
 }  // namespace
+}  // namespace coffer::ethereum
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view raw(reinterpret_cast<const char*>(data), size);
+  using namespace coffer::ethereum;  // NOLINT(google-build-using-namespace): one function, not a
+                                     // header
   Address broker;
   broker.bytes.fill(0xb0);
   const std::vector<Log> logs = LogsOf(broker, Input(raw));
