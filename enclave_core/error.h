@@ -8,8 +8,8 @@
 
 namespace coffer {
 
-// A request that is refused and has changed nothing. `sentence` says what was wrong, where, and what to do; it goes to the
-// client as it is, so it never holds a secret (I8).
+// A request that is refused and has changed nothing. `sentence` says what was wrong, where, and
+// what to do; it goes to the client as it is, so it never holds a secret (I8).
 absl::Status Refuse(boundary::v1::ErrorCode code, absl::string_view sentence);
 
 // The code that Refuse gave, ERROR_INTERNAL for any other error. `status` must not be OK.

@@ -40,7 +40,8 @@ void AuthorityActor::Handle(Request request) {
       break;
     default:
       status = authority_ == nullptr
-                   ? Refuse(ERROR_NOT_READY, "no state is loaded yet; the host loads it first (load_begin)")
+                   ? Refuse(ERROR_NOT_READY,
+                            "no state is loaded yet; the host loads it first (load_begin)")
                    : HandleReady(request, answer.get(), batch, &answered_later);
   }
   if (!status.ok()) ToProto(status, answer->mutable_error());
@@ -91,7 +92,8 @@ absl::Status AuthorityActor::HandleReady(const Request& request, ServerFrame* an
           authority_->BumpTransaction(frame.bump_transaction(), batch);
       if (!job.ok()) return job.status();
       if (job->has_value()) return sign(**std::move(job));
-      return authority_->GetPayout(frame.bump_transaction().payout_id(), true, answer->mutable_payout());
+      return authority_->GetPayout(frame.bump_transaction().payout_id(), true,
+                                   answer->mutable_payout());
     }
     case ClientFrame::kReportReceipt:
       return authority_->ReportReceipt(frame.report_receipt(), answer->mutable_receipt(), batch);
@@ -99,13 +101,15 @@ absl::Status AuthorityActor::HandleReady(const Request& request, ServerFrame* an
       return authority_->ReportReorg(frame.report_reorg(), answer->mutable_receipt(), batch);
     case ClientFrame::kVoidTickets:
       if (absl::Status s = authority_->VoidTickets(frame.void_tickets(), batch); !s.ok()) return s;
-      return authority_->GetPayout(frame.void_tickets().payout_id(), false, answer->mutable_payout());
+      return authority_->GetPayout(frame.void_tickets().payout_id(), false,
+                                   answer->mutable_payout());
     case ClientFrame::kGetPayout:
       return authority_->GetPayout(frame.get_payout().id(), true, answer->mutable_payout());
     case ClientFrame::kListPayouts:
       return authority_->ListPayouts(frame.list_payouts(), answer->mutable_payouts());
     default:
-      return Refuse(boundary::v1::ERROR_UNKNOWN_METHOD, "this version does not know the body of this frame");
+      return Refuse(boundary::v1::ERROR_UNKNOWN_METHOD,
+                    "this version does not know the body of this frame");
   }
 }
 
@@ -124,7 +128,8 @@ void AuthorityActor::Handle(SignDone done) {
 void AuthorityActor::Handle(const SessionClosed& closed) {
   if (loader_ == nullptr || closed.session != loading_session_) return;
   loader_.reset();
-  Log(Level::kWarn, "authority", "the connection that was loading the state has closed; waiting for the next");
+  Log(Level::kWarn, "authority",
+      "the connection that was loading the state has closed; waiting for the next");
 }
 
 absl::Status AuthorityActor::HandleState(const Request& request, ServerFrame* answer) {
@@ -133,15 +138,18 @@ absl::Status AuthorityActor::HandleState(const Request& request, ServerFrame* an
     case ClientFrame::kLoadBegin:
       return LoadBegin(request, answer);
     case ClientFrame::kLoadRecord:
-      if (!loading) return Refuse(ERROR_NOT_READY, "load_record comes after load_begin, on its connection");
+      if (!loading)
+        return Refuse(ERROR_NOT_READY, "load_record comes after load_begin, on its connection");
       return LoadRecord(request, answer);
     case ClientFrame::kLoadEnd:
-      if (!loading) return Refuse(ERROR_NOT_READY, "load_end comes after load_begin, on its connection");
+      if (!loading)
+        return Refuse(ERROR_NOT_READY, "load_end comes after load_begin, on its connection");
       return LoadEnd(request, answer);
     default:
       break;
   }
-  if (authority_ == nullptr) return Refuse(ERROR_NOT_READY, "no state is loaded yet; load it instead of attaching");
+  if (authority_ == nullptr)
+    return Refuse(ERROR_NOT_READY, "no state is loaded yet; load it instead of attaching");
   AttachRequest attach;
   attach.answer.to = request.reply;
   attach.answer.frame = std::make_unique<ServerFrame>();
@@ -157,7 +165,8 @@ absl::Status AuthorityActor::LoadBegin(const Request& request, ServerFrame* answ
   if (authority_ != nullptr) {
     return Refuse(boundary::v1::ERROR_ALREADY_LOADED, "a state is loaded; use attach_storage");
   }
-  if (loader_ != nullptr) Log(Level::kWarn, "authority", "a new load_begin replaces a load under way");
+  if (loader_ != nullptr)
+    Log(Level::kWarn, "authority", "a new load_begin replaces a load under way");
   loader_ = std::make_unique<StateLoader>(opener_);
   loading_session_ = request.reply.session;
   answer->mutable_load_begun();
@@ -198,17 +207,19 @@ absl::Status AuthorityActor::LoadEnd(const Request& request, ServerFrame* answer
        {"events", authority_->event_ids().size()},
        {"payouts", authority_->payouts().size()}});
   if (!fresh && !batch.events().empty()) {
-    Log(Level::kWarn, "authority", "the policy in force was changed, as --accept-policy-change allows");
+    Log(Level::kWarn, "authority",
+        "the policy in force was changed, as --accept-policy-change allows");
   }
-  sealer_->Send(StateLoaded{request.reply.session, loader->chain().sequence(), loader->chain().head(),
-                            loader->chain().snapshot_sequence()});
+  sealer_->Send(StateLoaded{request.reply.session, loader->chain().sequence(),
+                            loader->chain().head(), loader->chain().snapshot_sequence()});
   FillStatus(answer->mutable_load_done());
   // The answer goes first and alone: it says that the state is read, and waits for no storage.
   auto done = std::make_unique<ServerFrame>();
   done->Swap(answer);
   Pass(Batch(), request.reply, std::move(done));
   Pass(batch, {}, nullptr);
-  // Signatures that were reserved before a crash and not sealed: made again, byte for byte the same.
+  // Signatures that were reserved before a crash and not sealed: made again, byte for byte the
+  // same.
   for (payouts::SigningJob& job : authority_->PendingJobs()) Sign({}, std::move(job));
   return absl::OkStatus();
 }
@@ -227,7 +238,8 @@ void AuthorityActor::FillStatus(boundary::v1::Status* status) const {
 
 void AuthorityActor::EndOfBatch() {
   if (authority_ == nullptr ||
-      bytes_since_snapshot_ < std::max(options_.min_snapshot_interval_bytes, last_snapshot_bytes_)) {
+      bytes_since_snapshot_ <
+          std::max(options_.min_snapshot_interval_bytes, last_snapshot_bytes_)) {
     return;
   }
   SnapshotWork snapshot;

@@ -1,5 +1,6 @@
-// The authority's actor: takes requests in order, runs them on the pure state, and passes the events and the answers on to
-// the sealer. It answers nothing itself, so that nothing is said before it is durable (I5).
+// The authority's actor: takes requests in order, runs them on the pure state, and passes the
+// events and the answers on to the sealer. It answers nothing itself, so that nothing is said
+// before it is durable (I5).
 #ifndef COFFER_ACTORS_ENCLAVE_AUTHORITY_ACTOR_H_
 #define COFFER_ACTORS_ENCLAVE_AUTHORITY_ACTOR_H_
 
@@ -20,8 +21,8 @@ struct AuthorityOptions {
   policy::Policy policy;
   bool accept_policy_change = false;
   std::string fingerprint_key;  // 32 random bytes, used only when a new state is founded
-  // A snapshot is taken when the records since the last one outweigh both this and that snapshot, so that its cost, spread
-  // over the changes, does not grow with the state.
+  // A snapshot is taken when the records since the last one outweigh both this and that snapshot,
+  // so that its cost, spread over the changes, does not grow with the state.
   size_t min_snapshot_interval_bytes = 16u << 20;
 };
 
@@ -30,7 +31,8 @@ struct AuthorityOptions {
 class AuthorityActor : public runtime::Actor<AuthorityMessage> {
  public:
   // `opener` opens stored records; it must outlive the actor.
-  AuthorityActor(AuthorityOptions options, sealing::Vault* opener, SignerMailbox* signer, SealerMailbox* sealer)
+  AuthorityActor(AuthorityOptions options, sealing::Vault* opener, SignerMailbox* signer,
+                 SealerMailbox* sealer)
       : options_(std::move(options)), opener_(opener), signer_(signer), sealer_(sealer) {}
 
   void Receive(AuthorityMessage message) override;
@@ -49,7 +51,8 @@ class AuthorityActor : public runtime::Actor<AuthorityMessage> {
 
   // Each fills the answer or returns the refusal.
   absl::Status HandleState(const Request& request, ServerFrame* answer);
-  absl::Status HandleReady(const Request& request, ServerFrame* answer, Batch* batch, bool* answered_later);
+  absl::Status HandleReady(const Request& request, ServerFrame* answer, Batch* batch,
+                           bool* answered_later);
   absl::Status LoadBegin(const Request& request, ServerFrame* answer);
   absl::Status LoadRecord(const Request& request, ServerFrame* answer);
   absl::Status LoadEnd(const Request& request, ServerFrame* answer);

@@ -1,7 +1,5 @@
 #include "actors/enclave/enclave.h"
 
-#include <openssl/crypto.h>
-
 #include <utility>
 
 #include "invariant/check.h"
@@ -12,16 +10,15 @@ namespace {
 constexpr uint32_t kDevelopmentKeyEpoch = 0;
 
 std::unique_ptr<sealing::Vault> NewVault(const ethereum::PrivateKey& key, runtime::Random* random) {
-  std::string derived = key.Derive("state key v1");
-  absl::StatusOr<ethereum::SecretBytes> state_key = ethereum::SecretBytes::CopyOf(derived);
-  OPENSSL_cleanse(derived.data(), derived.size());
+  absl::StatusOr<ethereum::SecretBytes> state_key = key.DeriveSecret("state key v1");
   COFFER_CHECK(state_key.ok(), "no locked memory for the state key");
   sealing::Hash salt;
   random->Fill(absl::MakeSpan(salt.bytes));
   return std::make_unique<sealing::Vault>(*std::move(state_key), kDevelopmentKeyEpoch, salt);
 }
 
-AuthorityOptions OptionsFor(const EnclaveOptions& options, const ethereum::Address& address, runtime::Random* random) {
+AuthorityOptions OptionsFor(const EnclaveOptions& options, const ethereum::Address& address,
+                            runtime::Random* random) {
   AuthorityOptions out;
   out.version = options.version;
   out.address = address;
@@ -45,8 +42,9 @@ Enclave::Enclave(const EnclaveOptions& options, ethereum::PrivateKey key, runtim
       signer_mailbox_(signing, "signer", kInternalMailbox),
       sealer_mailbox_(main, "sealer", kInternalMailbox),
       gateway_(std::make_unique<Gateway>(&authority_mailbox_, &sealer_mailbox_)),
-      authority_(std::make_unique<AuthorityActor>(OptionsFor(options, address_, random), opener_.get(),
-                                                  &signer_mailbox_, &sealer_mailbox_)),
+      authority_(std::make_unique<AuthorityActor>(OptionsFor(options, address_, random),
+                                                  opener_.get(), &signer_mailbox_,
+                                                  &sealer_mailbox_)),
       sealer_(std::make_unique<Sealer>(NewVault(key, random), &gateway_mailbox_)) {
   signer_ = std::make_unique<Signer>(std::move(key), &authority_mailbox_);
   gateway_mailbox_.Bind(gateway_.get());
@@ -56,8 +54,10 @@ Enclave::Enclave(const EnclaveOptions& options, ethereum::PrivateKey key, runtim
 }
 
 absl::Status Enclave::Listen(runtime::Network* network, const runtime::Endpoint& endpoint) {
-  absl::StatusOr<std::unique_ptr<runtime::Listener>> listener = network->Listen(
-      endpoint, [this](std::unique_ptr<runtime::FramedStream> stream) { gateway_->Accept(std::move(stream)); });
+  absl::StatusOr<std::unique_ptr<runtime::Listener>> listener =
+      network->Listen(endpoint, [this](std::unique_ptr<runtime::FramedStream> stream) {
+        gateway_->Accept(std::move(stream));
+      });
   if (!listener.ok()) return listener.status();
   listener_ = *std::move(listener);
   return absl::OkStatus();

@@ -1,4 +1,5 @@
-// The enclave, assembled: its actors, their mailboxes, and the door. The same under the real loops and under the simulator.
+// The enclave, assembled: its actors, their mailboxes, and the door. The same under the real loops
+// and under the simulator.
 #ifndef COFFER_ACTORS_ENCLAVE_ENCLAVE_H_
 #define COFFER_ACTORS_ENCLAVE_ENCLAVE_H_
 
@@ -24,8 +25,9 @@ struct EnclaveOptions {
 
 class Enclave {
  public:
-  // `main` runs gateway, authority and sealer; `signing` the signer (it may be the same). Both outlive this object. The state
-  // key is derived from the signing key: the development key source, until a state key comes from outside.
+  // `main` runs gateway, authority and sealer; `signing` the signer (it may be the same). Both
+  // outlive this object. The state key is derived from the signing key: the development key source,
+  // until a state key comes from outside.
   Enclave(const EnclaveOptions& options, ethereum::PrivateKey key, runtime::Random* random,
           runtime::Dispatcher* main, runtime::Dispatcher* signing);
   Enclave(const Enclave&) = delete;

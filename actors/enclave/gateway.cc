@@ -37,7 +37,8 @@ bool NeedsStorage(ClientFrame::BodyCase body) {
 
 void Gateway::Accept(std::unique_ptr<runtime::FramedStream> stream) {
   if (closing_ || sessions_.size() >= kMaxSessions) {
-    Log(Level::kWarn, "gateway", "connection refused", {{"peer", stream->peer()}, {"sessions", sessions_.size()}});
+    Log(Level::kWarn, "gateway", "connection refused",
+        {{"peer", stream->peer()}, {"sessions", sessions_.size()}});
     // Set a handler, as every owner must, and let go.
     stream->SetHandler(this);
     return;
@@ -48,7 +49,8 @@ void Gateway::Accept(std::unique_ptr<runtime::FramedStream> stream) {
   Session& s = *session;
   by_stream_[s.stream.get()] = &s;
   sessions_[s.id] = std::move(session);
-  Log(Level::kDebug, "gateway", "connection opened", {{"session", s.id}, {"peer", s.stream->peer()}});
+  Log(Level::kDebug, "gateway", "connection opened",
+      {{"session", s.id}, {"peer", s.stream->peer()}});
   s.stream->SetHandler(this);
 }
 
@@ -70,15 +72,18 @@ void Gateway::OnFrame(runtime::FramedStream& stream, std::string payload) {
   if (payload.front() == '{') {
     // A client of the JSON protocol; it gets its answer in the form it reads.
     errors_[boundary::v1::ERROR_UNKNOWN_METHOD]++;
-    stream.Send(R"({"error":{"message":"this port speaks coffer.boundary.v1 (protobuf); the JSON protocol is not served here"}})");
+    stream.Send(
+        R"({"error":{"message":"this port speaks coffer.boundary.v1 (protobuf); the JSON protocol is not served here"}})");
     return;
   }
   Request request;
   request.arena = std::make_unique<google::protobuf::Arena>();
   request.frame = google::protobuf::Arena::CreateMessage<ClientFrame>(request.arena.get());
   if (!request.frame->ParseFromString(payload)) {
-    Refused(session, 0, Refuse(ERROR_MALFORMED, absl::StrCat("a frame of ", payload.size(),
-                                                             " bytes is not a coffer.boundary.v1.ClientFrame")));
+    Refused(
+        session, 0,
+        Refuse(ERROR_MALFORMED, absl::StrCat("a frame of ", payload.size(),
+                                             " bytes is not a coffer.boundary.v1.ClientFrame")));
     return;
   }
   request.reply = {session.id, request.frame->request_id()};
@@ -88,25 +93,31 @@ void Gateway::OnFrame(runtime::FramedStream& stream, std::string payload) {
 absl::Status Gateway::Check(const Session& session, const ClientFrame& frame) const {
   if (frame.request_id() == 0) return Refuse(ERROR_MALFORMED, "request_id must not be 0");
   if (session.in_flight.contains(frame.request_id())) {
-    return Refuse(ERROR_MALFORMED, absl::StrCat("request_id ", frame.request_id(), " is in flight already"));
+    return Refuse(ERROR_MALFORMED,
+                  absl::StrCat("request_id ", frame.request_id(), " is in flight already"));
   }
   if (frame.body_case() == ClientFrame::BODY_NOT_SET) {
-    return Refuse(boundary::v1::ERROR_UNKNOWN_METHOD, "this version does not know the body of this frame");
+    return Refuse(boundary::v1::ERROR_UNKNOWN_METHOD,
+                  "this version does not know the body of this frame");
   }
   if (frame.has_apply_events()) {
     const int n = frame.apply_events().events_size();
     if (n == 0 || n > authority::kMaxEventsPerRequest) {
-      return Refuse(ERROR_MALFORMED, absl::StrCat("apply_events takes 1..", authority::kMaxEventsPerRequest,
-                                                  " events, not ", n));
+      return Refuse(ERROR_MALFORMED,
+                    absl::StrCat("apply_events takes 1..", authority::kMaxEventsPerRequest,
+                                 " events, not ", n));
     }
   }
   if (storage_ == 0 && NeedsStorage(frame.body_case())) {
-    return Refuse(boundary::v1::ERROR_NOT_READY,
-                  "no storage is attached, so nothing can be acknowledged; the host loads or attaches first");
+    return Refuse(
+        boundary::v1::ERROR_NOT_READY,
+        "no storage is attached, so nothing can be acknowledged; the host loads or attaches first");
   }
-  // The storage's connection is never paused (its acknowledgements are what frees the others), so it is told.
+  // The storage's connection is never paused (its acknowledgements are what frees the others), so
+  // it is told.
   if (Full() || session.in_flight.size() >= kMaxRequestsOfSession) {
-    return Refuse(boundary::v1::ERROR_OVERLOADED, "too many requests are in flight; wait for answers first");
+    return Refuse(boundary::v1::ERROR_OVERLOADED,
+                  "too many requests are in flight; wait for answers first");
   }
   return absl::OkStatus();
 }
@@ -132,13 +143,15 @@ bool Gateway::Full() const {
   return in_flight_ >= kMaxRequestsInFlight || bytes_in_flight_ >= kMaxRequestBytesInFlight;
 }
 
-// Back-pressure: a connection that is not the storage stops being read at half of every bound, or when it does not read its
-// answers, and so never sees ERROR_OVERLOADED unless many of them press at once.
+// Back-pressure: a connection that is not the storage stops being read at half of every bound, or
+// when it does not read its answers, and so never sees ERROR_OVERLOADED unless many of them press
+// at once.
 void Gateway::PauseOrResume(Session& session) {
-  const bool want = session.id != storage_ &&
-                    (session.in_flight.size() >= kMaxRequestsOfSession / 2 ||
-                     in_flight_ >= kMaxRequestsInFlight / 2 || bytes_in_flight_ >= kMaxRequestBytesInFlight / 2 ||
-                     session.stream->PendingOutput() > session.stream->OutputLimit());
+  const bool want =
+      session.id != storage_ &&
+      (session.in_flight.size() >= kMaxRequestsOfSession / 2 ||
+       in_flight_ >= kMaxRequestsInFlight / 2 || bytes_in_flight_ >= kMaxRequestBytesInFlight / 2 ||
+       session.stream->PendingOutput() > session.stream->OutputLimit());
   if (want == session.paused) return;
   session.paused = want;
   if (want) {
@@ -157,7 +170,8 @@ void Gateway::OnClosed(runtime::FramedStream& stream, const absl::Status& why) {
   const auto found = by_stream_.find(&stream);
   if (found == by_stream_.end()) return;
   const SessionId id = found->second->id;
-  Log(Level::kDebug, "gateway", "connection closed", {{"session", id}, {"peer", stream.peer()}, {"why", why}});
+  Log(Level::kDebug, "gateway", "connection closed",
+      {{"session", id}, {"peer", stream.peer()}, {"why", why}});
   by_stream_.erase(found);
   const auto node = sessions_.extract(id);
   for (const auto& [request_id, bytes] : node.mapped()->in_flight) {
@@ -180,7 +194,9 @@ void Gateway::Send(Session& session, const boundary::v1::ServerFrame& frame) {
   if (frame.has_error()) {
     ++errors_[static_cast<uint32_t>(frame.error().code())];
     Log(Level::kDebug, "gateway", "request refused",
-        {{"session", session.id}, {"code", static_cast<int>(frame.error().code())}, {"reason", frame.error().message()}});
+        {{"session", session.id},
+         {"code", static_cast<int>(frame.error().code())},
+         {"reason", frame.error().message()}});
   }
   session.stream->Send(frame.SerializeAsString());
 }
@@ -200,7 +216,8 @@ void Gateway::Handle(Release release) {
     Session& session = *found->second;
     boundary::v1::ServerFrame& frame = *answer.frame;
     if (frame.has_status()) {
-      for (const auto& [code, count] : errors_) (*frame.mutable_status()->mutable_errors())[code] = count;
+      for (const auto& [code, count] : errors_)
+        (*frame.mutable_status()->mutable_errors())[code] = count;
     }
     Finished(session, answer.to.request_id);
     Send(session, frame);
@@ -218,7 +235,8 @@ void Gateway::Handle(const StorageIs& storage) {
   storage_ = found == sessions_.end() ? 0 : storage.session;
   if (storage_ == 0) return;
   PauseOrResume(*found->second);
-  Log(Level::kInfo, "gateway", "storage attached", {{"session", storage_}, {"peer", found->second->stream->peer()}});
+  Log(Level::kInfo, "gateway", "storage attached",
+      {{"session", storage_}, {"peer", found->second->stream->peer()}});
 }
 
 }  // namespace coffer::enclave

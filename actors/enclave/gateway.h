@@ -1,5 +1,5 @@
-// The gateway: the enclave's only door. Accepts connections, turns hostile bytes into requests, bounds what is in flight, and
-// sends the answers that the sealer has let go.
+// The gateway: the enclave's only door. Accepts connections, turns hostile bytes into requests,
+// bounds what is in flight, and sends the answers that the sealer has let go.
 #ifndef COFFER_ACTORS_ENCLAVE_GATEWAY_H_
 #define COFFER_ACTORS_ENCLAVE_GATEWAY_H_
 
@@ -17,7 +17,8 @@ namespace coffer::enclave {
 // Sends: Request, SessionClosed to the authority; StoredReport, SessionClosed to the sealer.
 class Gateway : public runtime::Actor<GatewayMessage>, public runtime::StreamHandler {
  public:
-  Gateway(AuthorityMailbox* authority, SealerMailbox* sealer) : authority_(authority), sealer_(sealer) {}
+  Gateway(AuthorityMailbox* authority, SealerMailbox* sealer)
+      : authority_(authority), sealer_(sealer) {}
 
   // A new connection. Beyond kMaxSessions it is closed at once.
   void Accept(std::unique_ptr<runtime::FramedStream> stream);

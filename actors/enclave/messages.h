@@ -1,6 +1,7 @@
 // What the enclave's actors say to each other. Work flows one way:
 //
-//   gateway -> authority -> sealer -> gateway, with authority -> signer -> authority where something is to be signed.
+//   gateway -> authority -> sealer -> gateway, with authority -> signer -> authority where
+//   something is to be signed.
 //
 // The reply address travels with the work, so that nobody asks back.
 #ifndef COFFER_ACTORS_ENCLAVE_MESSAGES_H_
@@ -45,7 +46,8 @@ struct SessionClosed {
   SessionId session = 0;
 };
 
-// ---- authority -> signer -> authority ------------------------------------------------------------------------------
+// ---- authority -> signer -> authority
+// ------------------------------------------------------------------------------
 struct SignRequest {
   ReplyTo reply;
   payouts::SigningJob job;
@@ -55,9 +57,10 @@ struct SignDone {
   payouts::SigningResult result;
 };
 
-// ---- authority -> sealer -------------------------------------------------------------------------------------------
-// Events to make durable (a serialized sealed.v1.Batch, perhaps empty), and what may be said once they and all before them
-// are (I5). One Work is never split over two records.
+// ---- authority -> sealer
+// -------------------------------------------------------------------------------------------
+// Events to make durable (a serialized sealed.v1.Batch, perhaps empty), and what may be said once
+// they and all before them are (I5). One Work is never split over two records.
 struct Work {
   std::string events;
   std::vector<Answer> answers;
@@ -73,20 +76,23 @@ struct StateLoaded {
   sealing::Hash head;
   uint64_t snapshot_sequence = 0;
 };
-// attach_storage, once a state is loaded; the sealer judges whether this host has what it must have.
+// attach_storage, once a state is loaded; the sealer judges whether this host has what it must
+// have.
 struct AttachRequest {
   Answer answer;  // the status to answer with when it is accepted
   uint64_t last_sequence = 0;
   std::string last_hash;
 };
 
-// ---- gateway -> sealer ---------------------------------------------------------------------------------------------
+// ---- gateway -> sealer
+// ---------------------------------------------------------------------------------------------
 struct StoredReport {
   SessionId session = 0;
   boundary::v1::Stored stored;
 };
 
-// ---- sealer -> gateway ---------------------------------------------------------------------------------------------
+// ---- sealer -> gateway
+// ---------------------------------------------------------------------------------------------
 struct Release {
   std::vector<Answer> answers;
 };
@@ -102,7 +108,8 @@ struct StorageIs {
 
 using AuthorityMessage = std::variant<Request, SignDone, SessionClosed>;
 using SignerMessage = SignRequest;
-using SealerMessage = std::variant<Work, SnapshotWork, StateLoaded, AttachRequest, StoredReport, SessionClosed>;
+using SealerMessage =
+    std::variant<Work, SnapshotWork, StateLoaded, AttachRequest, StoredReport, SessionClosed>;
 using GatewayMessage = std::variant<Release, StoreOut, StorageIs>;
 
 using AuthorityMailbox = runtime::Mailbox<AuthorityMessage>;
@@ -110,13 +117,14 @@ using SignerMailbox = runtime::Mailbox<SignerMessage>;
 using SealerMailbox = runtime::Mailbox<SealerMessage>;
 using GatewayMailbox = runtime::Mailbox<GatewayMessage>;
 
-// The admission door (runtime/mailbox.h): what the gateway lets in at once. Behind it every mailbox holds all of that, with
-// the few messages a request can become, so it cannot overflow.
+// The admission door (runtime/mailbox.h): what the gateway lets in at once. Behind it every mailbox
+// holds all of that, with the few messages a request can become, so it cannot overflow.
 inline constexpr size_t kMaxRequestsInFlight = 4096;
 inline constexpr size_t kMaxRequestBytesInFlight = 64u << 20;
 inline constexpr size_t kMaxRequestsOfSession = 1024;
 inline constexpr size_t kMaxSessions = 256;
-// A request is one message to each actor; the rest is for closed sessions, signatures of a recovery, and the storage.
+// A request is one message to each actor; the rest is for closed sessions, signatures of a
+// recovery, and the storage.
 inline constexpr size_t kInternalMailbox = 8 * kMaxRequestsInFlight + 65536;
 
 }  // namespace coffer::enclave

@@ -36,8 +36,8 @@ void Sealer::EndOfBatch() {
   SendChunks();
 }
 
-// One record of the work that waits, as much as fits. Concatenated batches are one batch (protobuf's encoding of repeated
-// fields), so nothing is parsed or copied twice.
+// One record of the work that waits, as much as fits. Concatenated batches are one batch
+// (protobuf's encoding of repeated fields), so nothing is parsed or copied twice.
 void Sealer::SealRecord() {
   SealedRecord record;
   std::string plaintext;
@@ -137,13 +137,15 @@ void Sealer::Handle(const StateLoaded& loaded) {
 absl::Status Sealer::CheckAttach(const AttachRequest& request) const {
   if (request.last_sequence < stored_sequence_) {
     return Refuse(boundary::v1::ERROR_STORAGE_BEHIND,
-                  absl::StrCat("the host has stored up to record ", request.last_sequence, ", but acknowledged up to record ",
-                               stored_sequence_, ": put the missing segments back"));
+                  absl::StrCat("the host has stored up to record ", request.last_sequence,
+                               ", but acknowledged up to record ", stored_sequence_,
+                               ": put the missing segments back"));
   }
   if (request.last_sequence > sealed_sequence_) {
     return Refuse(boundary::v1::ERROR_STATE_REFUSED,
-                  absl::StrCat("the host has record ", request.last_sequence, ", this enclave has sealed up to ",
-                               sealed_sequence_, ": another enclave wrote this storage"));
+                  absl::StrCat("the host has record ", request.last_sequence,
+                               ", this enclave has sealed up to ", sealed_sequence_,
+                               ": another enclave wrote this storage"));
   }
   sealing::Hash expected = stored_hash_;
   for (const SealedRecord& record : unstored_) {
@@ -151,9 +153,10 @@ absl::Status Sealer::CheckAttach(const AttachRequest& request) const {
   }
   const std::string_view given = request.last_hash;
   if (request.last_sequence != 0 && given != expected.view()) {
-    return Refuse(boundary::v1::ERROR_STATE_REFUSED,
-                  absl::StrCat("the host's record ", request.last_sequence,
-                               " is not the one that this enclave sealed: it belongs to another history"));
+    return Refuse(
+        boundary::v1::ERROR_STATE_REFUSED,
+        absl::StrCat("the host's record ", request.last_sequence,
+                     " is not the one that this enclave sealed: it belongs to another history"));
   }
   return absl::OkStatus();
 }

@@ -1,8 +1,8 @@
 // The sealer: makes work durable, then lets its answers go (I5).
 //
-// It gathers the work of one batch into one record (group commit), seals it, hands it to the storage and holds the answers
-// until the storage says that the record is durable. Records that were not acknowledged are kept, so that a host that comes
-// back gets them again.
+// It gathers the work of one batch into one record (group commit), seals it, hands it to the
+// storage and holds the answers until the storage says that the record is durable. Records that
+// were not acknowledged are kept, so that a host that comes back gets them again.
 #ifndef COFFER_ACTORS_ENCLAVE_SEALER_H_
 #define COFFER_ACTORS_ENCLAVE_SEALER_H_
 
@@ -17,13 +17,15 @@
 
 namespace coffer::enclave {
 
-// Accepts: Work, SnapshotWork, StateLoaded, AttachRequest from the authority; StoredReport, SessionClosed from the gateway.
-// Sends to the gateway: Release, StoreOut, StorageIs.
+// Accepts: Work, SnapshotWork, StateLoaded, AttachRequest from the authority; StoredReport,
+// SessionClosed from the gateway. Sends to the gateway: Release, StoreOut, StorageIs.
 class Sealer : public runtime::Actor<SealerMessage> {
  public:
-  // More work than this makes a record of its own. A Work is at most one request's, well below a frame.
+  // More work than this makes a record of its own. A Work is at most one request's, well below a
+  // frame.
   static constexpr size_t kRecordBytes = 2u << 20;
-  // Records handed out and not acknowledged. More wait, and so grow into bigger records: commits group under load.
+  // Records handed out and not acknowledged. More wait, and so grow into bigger records: commits
+  // group under load.
   static constexpr size_t kMaxRecordsInFlight = 4;
   static constexpr uint32_t kMaxChunksInFlight = 8;
 
@@ -58,17 +60,17 @@ class Sealer : public runtime::Actor<SealerMessage> {
   std::unique_ptr<sealing::Vault> vault_;
   GatewayMailbox* const gateway_;
 
-  std::deque<Work> waiting_;          // not sealed yet
-  size_t waiting_events_ = 0;         // bytes of events in it
-  std::deque<SealedRecord> unstored_; // sealed, not acknowledged
-  std::vector<Answer> free_;          // may go at the end of this batch
+  std::deque<Work> waiting_;           // not sealed yet
+  size_t waiting_events_ = 0;          // bytes of events in it
+  std::deque<SealedRecord> unstored_;  // sealed, not acknowledged
+  std::vector<Answer> free_;           // may go at the end of this batch
 
   uint64_t sealed_sequence_ = 0;
   sealing::Hash head_;
   uint64_t stored_sequence_ = 0;
   sealing::Hash stored_hash_;
   SessionId storage_ = 0;
-  bool resend_ = false;               // a storage attached in this batch: it gets all of unstored_
+  bool resend_ = false;  // a storage attached in this batch: it gets all of unstored_
 
   // The snapshot under way: parts not acknowledged yet.
   std::vector<std::string> parts_;

@@ -1,5 +1,6 @@
-// The signer: owns the signing key, signs what the authority has checked and reserved for. Runs on a thread of its own,
-// because a batch of 100 tickets takes milliseconds. A pure function of key and job; it keeps no state.
+// The signer: owns the signing key, signs what the authority has checked and reserved for. Runs on
+// a thread of its own, because a batch of 100 tickets takes milliseconds. A pure function of key
+// and job; it keeps no state.
 #ifndef COFFER_ACTORS_ENCLAVE_SIGNER_H_
 #define COFFER_ACTORS_ENCLAVE_SIGNER_H_
 

@@ -20,12 +20,14 @@ absl::Status StateLoader::Apply(const sealing::ChainReader::Item& item) {
   google::protobuf::Arena arena;
   if (item.kind == sealing::Kind::kSnapshotChunk) {
     auto* part = google::protobuf::Arena::CreateMessage<sealed::v1::SnapshotPart>(&arena);
-    if (!part->ParseFromString(item.plaintext)) return absl::DataLossError("its content cannot be read");
+    if (!part->ParseFromString(item.plaintext))
+      return absl::DataLossError("its content cannot be read");
     if (absl::Status s = authority_->RestorePart(*part); !s.ok()) return s;
     return item.snapshot_complete ? authority_->FinishRestore() : absl::OkStatus();
   }
   auto* batch = google::protobuf::Arena::CreateMessage<sealed::v1::Batch>(&arena);
-  if (!batch->ParseFromString(item.plaintext)) return absl::DataLossError("its content cannot be read");
+  if (!batch->ParseFromString(item.plaintext))
+    return absl::DataLossError("its content cannot be read");
   for (const sealed::v1::StateEvent& event : batch->events()) {
     if (absl::Status s = authority_->Apply(event); !s.ok()) return s;
   }

@@ -1,4 +1,5 @@
-// Reads a stored state back into a fresh Authority: the newest snapshot's chunks, then the records after it.
+// Reads a stored state back into a fresh Authority: the newest snapshot's chunks, then the records
+// after it.
 #ifndef COFFER_ACTORS_ENCLAVE_STATE_LOADER_H_
 #define COFFER_ACTORS_ENCLAVE_STATE_LOADER_H_
 
@@ -17,7 +18,8 @@ class StateLoader {
   explicit StateLoader(sealing::Vault* vault)
       : reader_(vault), authority_(std::make_unique<authority::Authority>()) {}
 
-  // One record or chunk. An error (ERROR_STATE_REFUSED) says which record and why; the loader is useless afterwards.
+  // One record or chunk. An error (ERROR_STATE_REFUSED) says which record and why; the loader is
+  // useless afterwards.
   absl::Status Add(std::string_view sealed);
   // After the last one. The state that was read, perhaps not founded.
   absl::StatusOr<std::unique_ptr<authority::Authority>> Finish();

@@ -78,18 +78,20 @@ absl::Status Authority::Adopt(const ethereum::Address& address, const policy::Po
                                ", this enclave holds the key of ", ethereum::ToChecksum(address)));
   }
   if (policy.chain_id != policy_.chain_id || policy.broker != policy_.broker) {
-    return Refuse(ERROR_STATE_REFUSED,
-                  absl::StrCat("the state is for chain ", policy_.chain_id, " and broker ",
-                               ethereum::ToChecksum(policy_.broker), ", the enclave was started for chain ",
-                               policy.chain_id, " and broker ", ethereum::ToChecksum(policy.broker),
-                               ": one key serves one chain and one broker"));
+    return Refuse(
+        ERROR_STATE_REFUSED,
+        absl::StrCat("the state is for chain ", policy_.chain_id, " and broker ",
+                     ethereum::ToChecksum(policy_.broker), ", the enclave was started for chain ",
+                     policy.chain_id, " and broker ", ethereum::ToChecksum(policy.broker),
+                     ": one key serves one chain and one broker"));
   }
   if (policy == policy_) return absl::OkStatus();
   if (!accept_change) {
-    return Refuse(ERROR_STATE_REFUSED,
-                  absl::StrCat("the sealed policy has other limits than the enclave was started with (",
-                               Differences(policy_, policy),
-                               "); start it with the sealed limits or with --accept-policy-change"));
+    return Refuse(
+        ERROR_STATE_REFUSED,
+        absl::StrCat("the sealed policy has other limits than the enclave was started with (",
+                     Differences(policy_, policy),
+                     "); start it with the sealed limits or with --accept-policy-change"));
   }
   StateEvent* event = out->add_events();
   policy::ToProto(policy, event->mutable_policy_changed()->mutable_policy());
@@ -122,7 +124,8 @@ absl::Status Authority::ApplyGenesis(const sealed::v1::Genesis& genesis) {
 }
 
 absl::Status Authority::Apply(const StateEvent& event) {
-  if (!founded() && !event.has_genesis()) return absl::DataLossError("the first event is not a genesis");
+  if (!founded() && !event.has_genesis())
+    return absl::DataLossError("the first event is not a genesis");
   switch (event.event_case()) {
     case StateEvent::kGenesis:
       return ApplyGenesis(event.genesis());
@@ -138,12 +141,14 @@ absl::Status Authority::Apply(const StateEvent& event) {
       Fold(event.payout_reserved());
       return absl::OkStatus();
     case StateEvent::kRetryReserved:
-      payouts_.AskSignature(event.retry_reserved().payout_id(),
-                            {event.retry_reserved().nonce(), policy::FromProto(event.retry_reserved().fees())});
+      payouts_.AskSignature(
+          event.retry_reserved().payout_id(),
+          {event.retry_reserved().nonce(), policy::FromProto(event.retry_reserved().fees())});
       return absl::OkStatus();
     case StateEvent::kBumpReserved:
-      payouts_.AskSignature(event.bump_reserved().payout_id(),
-                            {event.bump_reserved().nonce(), policy::FromProto(event.bump_reserved().fees())});
+      payouts_.AskSignature(
+          event.bump_reserved().payout_id(),
+          {event.bump_reserved().nonce(), policy::FromProto(event.bump_reserved().fees())});
       return absl::OkStatus();
     case StateEvent::kTransactionSigned:
       Fold(event.transaction_signed());

@@ -1,11 +1,13 @@
 // The authority: the whole of the enclave's state, and every command that may change it.
 //
-// Accounts and payouts are one state machine, because the rules that matter span both: a reservation is a debit of
-// `available` and a payout, a settlement is the end of a payout and a payment (I2, I3).
+// Accounts and payouts are one state machine, because the rules that matter span both: a
+// reservation is a debit of `available` and a payout, a settlement is the end of a payout and a
+// payment (I2, I3).
 //
-// A command is checked against the state and either refused (a status with an error code; nothing has changed) or turned
-// into events, which are applied at once and appended to the caller's batch. State = fold of the events: recovery applies
-// the same events through the same Apply. Pure: no clock, no randomness, no I/O; equal input gives equal state.
+// A command is checked against the state and either refused (a status with an error code; nothing
+// has changed) or turned into events, which are applied at once and appended to the caller's batch.
+// State = fold of the events: recovery applies the same events through the same Apply. Pure: no
+// clock, no randomness, no I/O; equal input gives equal state.
 #ifndef COFFER_ENCLAVE_CORE_AUTHORITY_AUTHORITY_H_
 #define COFFER_ENCLAVE_CORE_AUTHORITY_AUTHORITY_H_
 
@@ -44,41 +46,51 @@ class Authority {
   void Found(const ethereum::Address& address, const policy::Policy& policy,
              std::string_view fingerprint_key, Batch* out);
 
-  // Whether the state that was loaded belongs to this key and this policy. With `accept_change`, other limits of the same
-  // chain and broker are adopted and sealed; without, they are refused with the list of what differs.
-  absl::Status Adopt(const ethereum::Address& address, const policy::Policy& policy, bool accept_change,
-                     Batch* out);
+  // Whether the state that was loaded belongs to this key and this policy. With `accept_change`,
+  // other limits of the same chain and broker are adopted and sealed; without, they are refused
+  // with the list of what differs.
+  absl::Status Adopt(const ethereum::Address& address, const policy::Policy& policy,
+                     bool accept_change, Batch* out);
 
-  // ---- commands (each says its refusals in proto/boundary.proto) ------------------------------------------------
+  // ---- commands (each says its refusals in proto/boundary.proto)
+  // ------------------------------------------------
   void ApplyEvents(const boundary::v1::ApplyEvents& request, boundary::v1::EventsApplied* answer,
                    Batch* out);
-  absl::StatusOr<payouts::SigningJob> PreparePayout(const boundary::v1::PreparePayout& request, Batch* out);
-  absl::StatusOr<payouts::SigningJob> PrepareFunding(const boundary::v1::PrepareFunding& request, Batch* out);
+  absl::StatusOr<payouts::SigningJob> PreparePayout(const boundary::v1::PreparePayout& request,
+                                                    Batch* out);
+  absl::StatusOr<payouts::SigningJob> PrepareFunding(const boundary::v1::PrepareFunding& request,
+                                                     Batch* out);
   // nullopt: an attempt with these fees exists; the payout as it is is the answer.
   absl::StatusOr<std::optional<payouts::SigningJob>> BumpTransaction(
       const boundary::v1::BumpTransaction& request, Batch* out);
-  absl::StatusOr<payouts::SigningJob> RetryPayout(const boundary::v1::RetryPayout& request, Batch* out);
+  absl::StatusOr<payouts::SigningJob> RetryPayout(const boundary::v1::RetryPayout& request,
+                                                  Batch* out);
   // The signer's answer to a job. Not refusable: the job was reserved and sealed.
   void CompleteSigning(payouts::SigningResult result, Batch* out);
   absl::Status ReportReceipt(const boundary::v1::ReportReceipt& request,
                              boundary::v1::ReceiptResult* answer, Batch* out);
-  absl::Status ReportReorg(const boundary::v1::ReportReorg& request, boundary::v1::ReceiptResult* answer,
-                           Batch* out);
+  absl::Status ReportReorg(const boundary::v1::ReportReorg& request,
+                           boundary::v1::ReceiptResult* answer, Batch* out);
   absl::Status VoidTickets(const boundary::v1::VoidTickets& request, Batch* out);
 
-  // ---- views --------------------------------------------------------------------------------------------------------
-  absl::Status GetAccount(const boundary::v1::GetAccount& request, boundary::v1::Account* answer) const;
+  // ---- views
+  // --------------------------------------------------------------------------------------------------------
+  absl::Status GetAccount(const boundary::v1::GetAccount& request,
+                          boundary::v1::Account* answer) const;
   absl::Status ListAccounts(const boundary::v1::ListAccounts& request,
                             boundary::v1::AccountList* answer) const;
   absl::Status GetPayout(uint64_t id, bool with_transactions, boundary::v1::Payout* answer) const;
-  absl::Status ListPayouts(const boundary::v1::ListPayouts& request, boundary::v1::PayoutList* answer) const;
+  absl::Status ListPayouts(const boundary::v1::ListPayouts& request,
+                           boundary::v1::PayoutList* answer) const;
   // The fields of Status that are about the state.
   void FillStatus(boundary::v1::Status* answer) const;
   // Jobs whose signature was reserved and is not here yet; to be signed (again) after a recovery.
   std::vector<payouts::SigningJob> PendingJobs() const;
 
-  // ---- fold and snapshot -------------------------------------------------------------------------------------------
-  // Error (DataLoss) when the event is not one this version knows; a violated rule stops the process.
+  // ---- fold and snapshot
+  // -------------------------------------------------------------------------------------------
+  // Error (DataLoss) when the event is not one this version knows; a violated rule stops the
+  // process.
   absl::Status Apply(const sealed::v1::StateEvent& event);
   // Emits the parts of a snapshot, each well below a frame.
   void WriteSnapshot(absl::FunctionRef<void(const sealed::v1::SnapshotPart&)> emit) const;
@@ -107,12 +119,13 @@ class Authority {
   absl::StatusOr<uint64_t> NextNonce(const boundary::v1::ChainReading& reading) const;
   absl::Status CheckItems(const boundary::v1::PreparePayout& request,
                           sealed::v1::PayoutReserved* reserved) const;
-  absl::Status MatchRedemptions(const boundary::v1::ReportReceipt& request, const ethereum::Hash& tx_hash,
-                                boundary::v1::ReceiptResult* answer,
+  absl::Status MatchRedemptions(const boundary::v1::ReportReceipt& request,
+                                const ethereum::Hash& tx_hash, boundary::v1::ReceiptResult* answer,
                                 sealed::v1::ReceiptApplied* applied) const;
   absl::Status MatchTransfer(const payouts::Payout& payout, bool succeeded,
                              sealed::v1::ReceiptApplied* applied) const;
-  payouts::SigningJob MakeJob(const payouts::Payout& payout, const payouts::PendingSignature& pending) const;
+  payouts::SigningJob MakeJob(const payouts::Payout& payout,
+                              const payouts::PendingSignature& pending) const;
 
   sealed::v1::Genesis genesis_;
   ethereum::Address address_;

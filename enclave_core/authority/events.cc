@@ -14,7 +14,8 @@ using boundary::v1::Event;
 using ledger::Change;
 using ledger::Wei;
 
-// Control characters have no place in an identifier that is printed in logs and tables. (UTF-8 was checked by protobuf.)
+// Control characters have no place in an identifier that is printed in logs and tables. (UTF-8 was
+// checked by protobuf.)
 bool IsPrintable(std::string_view text) {
   for (const char c : text) {
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) return false;
@@ -78,8 +79,9 @@ absl::Status Authority::ApplyOne(const Event& event, Batch* out, bool* duplicate
       *duplicate = true;
       return absl::OkStatus();
     }
-    return Refuse(boundary::v1::ERROR_EVENT_CONFLICT,
-                  absl::StrCat("the event \"", event.id(), "\" was applied before with another content"));
+    return Refuse(
+        boundary::v1::ERROR_EVENT_CONFLICT,
+        absl::StrCat("the event \"", event.id(), "\" was applied before with another content"));
   }
 
   const std::optional<ledger::Ledger::Index> index = ledger_.Find(event.account());
@@ -94,11 +96,11 @@ absl::Status Authority::ApplyOne(const Event& event, Batch* out, bool* duplicate
     case ledger::Ledger::Verdict::kOk:
       break;
     case ledger::Ledger::Verdict::kInsufficient:
-      return Refuse(boundary::v1::ERROR_INSUFFICIENT,
-                    absl::StrCat("account \"", event.account(), "\" has ",
-                                 ledger::ToDecimal(index ? ledger_.at(*index).balances.available : Wei(0)),
-                                 " wei available, less than the correction of ",
-                                 ledger::ToDecimal(amount)));
+      return Refuse(
+          boundary::v1::ERROR_INSUFFICIENT,
+          absl::StrCat("account \"", event.account(), "\" has ",
+                       ledger::ToDecimal(index ? ledger_.at(*index).balances.available : Wei(0)),
+                       " wei available, less than the correction of ", ledger::ToDecimal(amount)));
     case ledger::Ledger::Verdict::kOutOfRange:
       return Refuse(boundary::v1::ERROR_OUT_OF_RANGE,
                     "an amount must be above 0, and all credits together below 2^126 wei");

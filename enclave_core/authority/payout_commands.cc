@@ -1,5 +1,6 @@
-// The commands that lead to a signature: PreparePayout, PrepareFunding, BumpTransaction, RetryPayout, and what the signer
-// answers. Signing is reserving (I3): no job leaves here without its event.
+// The commands that lead to a signature: PreparePayout, PrepareFunding, BumpTransaction,
+// RetryPayout, and what the signer answers. Signing is reserving (I3): no job leaves here without
+// its event.
 #include <algorithm>
 #include <string>
 #include <utility>
@@ -28,7 +29,8 @@ absl::Status UnknownPayout(uint64_t id) {
   return Refuse(boundary::v1::ERROR_UNKNOWN_PAYOUT, absl::StrCat("there is no payout ", id));
 }
 
-// Nodes want at least 10% more on both fees of a replacement (geth's rule, per field); 12.5% is the customary step.
+// Nodes want at least 10% more on both fees of a replacement (geth's rule, per field); 12.5% is the
+// customary step.
 bool IsBump(const Fees& fees, const Fees& before) {
   const auto enough = [](Wei now, Wei then) { return now >= then + (then + 7) / 8; };
   return enough(fees.max_fee_per_gas, before.max_fee_per_gas) &&
@@ -42,22 +44,26 @@ absl::StatusOr<uint64_t> Authority::NextNonce(const boundary::v1::ChainReading& 
   // A key that has signed nothing starts where the chain is.
   if (!own.has_value()) {
     if (reading.account_nonce() >= UINT64_MAX / 2) {  // EIP-2681 bounds nonces; leave room to count
-      return Refuse(boundary::v1::ERROR_MALFORMED, "reading.account_nonce is beyond any real nonce");
+      return Refuse(boundary::v1::ERROR_MALFORMED,
+                    "reading.account_nonce is beyond any real nonce");
     }
     return reading.account_nonce();
   }
   if (reading.account_nonce() > *own) {
-    return Refuse(boundary::v1::ERROR_NONCE_ALARM,
-                  absl::StrCat("the chain's nonce is ", reading.account_nonce(), ", the enclave's next one is ",
-                               *own, ": the key was used elsewhere or this state is old. Nothing is signed until "
-                               "that is reconciled"));
+    return Refuse(
+        boundary::v1::ERROR_NONCE_ALARM,
+        absl::StrCat("the chain's nonce is ", reading.account_nonce(),
+                     ", the enclave's next one is ", *own,
+                     ": the key was used elsewhere or this state is old. Nothing is signed until "
+                     "that is reconciled"));
   }
   return *own;
 }
 
 absl::Status Authority::CheckItems(const boundary::v1::PreparePayout& request,
                                    sealed::v1::PayoutReserved* reserved) const {
-  if (request.items().empty()) return Refuse(boundary::v1::ERROR_MALFORMED, "a payout needs an item");
+  if (request.items().empty())
+    return Refuse(boundary::v1::ERROR_MALFORMED, "a payout needs an item");
   if (request.strategy() == boundary::v1::STRATEGY_ETH_TRANSFER && request.items_size() != 1) {
     return Refuse(boundary::v1::ERROR_MALFORMED, "an eth_transfer pays exactly one account");
   }
@@ -76,8 +82,9 @@ absl::Status Authority::CheckItems(const boundary::v1::PreparePayout& request,
     }
     const ledger::Account& account = ledger_.at(*index);
     if (account.recipient.IsZero()) {
-      return Refuse(boundary::v1::ERROR_POLICY,
-                    absl::StrCat("account \"", asked.account(), "\" has the null address as its recipient"));
+      return Refuse(
+          boundary::v1::ERROR_POLICY,
+          absl::StrCat("account \"", asked.account(), "\" has the null address as its recipient"));
     }
     const Wei available = account.balances.available;
     const Wei wanted = FromProto(asked.amount());
@@ -100,7 +107,8 @@ absl::Status Authority::CheckItems(const boundary::v1::PreparePayout& request,
       item->set_sender_nonce(sender_nonce++);
     }
   }
-  if (absl::Status s = policy_.CheckBatch(static_cast<uint64_t>(request.items_size()), total); !s.ok()) {
+  if (absl::Status s = policy_.CheckBatch(static_cast<uint64_t>(request.items_size()), total);
+      !s.ok()) {
     return s;
   }
   if (request.strategy() != boundary::v1::STRATEGY_LIVEPEER_TICKET) return absl::OkStatus();
@@ -108,14 +116,16 @@ absl::Status Authority::CheckItems(const boundary::v1::PreparePayout& request,
   const Wei deposit = FromProto(request.reading().deposit());
   const Wei out = payouts_.outstanding_tickets();
   if (out > deposit || total > deposit - out) {
-    return Refuse(boundary::v1::ERROR_DEPOSIT,
-                  absl::StrCat("the deposit is ", ToDecimal(deposit), " wei, of which ", ToDecimal(out),
-                               " are promised by open tickets; ", ToDecimal(total), " more do not fit"));
+    return Refuse(
+        boundary::v1::ERROR_DEPOSIT,
+        absl::StrCat("the deposit is ", ToDecimal(deposit), " wei, of which ", ToDecimal(out),
+                     " are promised by open tickets; ", ToDecimal(total), " more do not fit"));
   }
   return absl::OkStatus();
 }
 
-absl::StatusOr<SigningJob> Authority::PreparePayout(const boundary::v1::PreparePayout& request, Batch* out) {
+absl::StatusOr<SigningJob> Authority::PreparePayout(const boundary::v1::PreparePayout& request,
+                                                    Batch* out) {
   if (absl::Status s = policy_.CheckStrategy(request.strategy()); !s.ok()) return s;
   const Fees fees = policy::FromProto(request.fees());
   if (absl::Status s = policy_.CheckFees(fees); !s.ok()) return s;
@@ -147,7 +157,8 @@ absl::StatusOr<SigningJob> Authority::PreparePayout(const boundary::v1::PrepareP
   return MakeJob(payout, *payout.pending);
 }
 
-absl::StatusOr<SigningJob> Authority::PrepareFunding(const boundary::v1::PrepareFunding& request, Batch* out) {
+absl::StatusOr<SigningJob> Authority::PrepareFunding(const boundary::v1::PrepareFunding& request,
+                                                     Batch* out) {
   if (request.strategy() != boundary::v1::STRATEGY_FUND_DEPOSIT &&
       request.strategy() != boundary::v1::STRATEGY_FUND_RESERVE) {
     return Refuse(boundary::v1::ERROR_MALFORMED,
@@ -178,16 +189,18 @@ absl::StatusOr<std::optional<SigningJob>> Authority::BumpTransaction(
   const Payout* payout = payouts_.Find(request.payout_id());
   if (payout == nullptr) return UnknownPayout(request.payout_id());
   if (payout->pending.has_value() || !payout->UnderWay()) {
-    return Refuse(ERROR_WRONG_STATE,
-                  absl::StrCat("payout ", payout->id, " has no signed transaction that waits to be mined"));
+    return Refuse(
+        ERROR_WRONG_STATE,
+        absl::StrCat("payout ", payout->id, " has no signed transaction that waits to be mined"));
   }
-  // One nonce at a time is under way for a payout, except after a reorg; the oldest holds up all others.
+  // One nonce at a time is under way for a payout, except after a reorg; the oldest holds up all
+  // others.
   const Attempt* newest = nullptr;
   std::optional<uint64_t> nonce;
   for (const Attempt& attempt : payout->attempts) {
-    const bool mined = std::any_of(payout->attempts.begin(), payout->attempts.end(), [&](const Attempt& a) {
-      return a.nonce == attempt.nonce && a.mined.has_value();
-    });
+    const bool mined = std::any_of(
+        payout->attempts.begin(), payout->attempts.end(),
+        [&](const Attempt& a) { return a.nonce == attempt.nonce && a.mined.has_value(); });
     if (mined) continue;
     if (!nonce.has_value()) nonce = attempt.nonce;
     if (attempt.nonce == *nonce) newest = &attempt;
@@ -199,10 +212,11 @@ absl::StatusOr<std::optional<SigningJob>> Authority::BumpTransaction(
   }
   if (absl::Status s = policy_.CheckFees(fees); !s.ok()) return s;
   if (!IsBump(fees, newest->fees)) {
-    return Refuse(ERROR_WRONG_STATE,
-                  absl::StrCat("a replacement needs both fees at least 12.5% above the newest attempt's (",
-                               ToDecimal(newest->fees.max_fee_per_gas), " and ",
-                               ToDecimal(newest->fees.max_priority_fee_per_gas), " wei a gas)"));
+    return Refuse(
+        ERROR_WRONG_STATE,
+        absl::StrCat("a replacement needs both fees at least 12.5% above the newest attempt's (",
+                     ToDecimal(newest->fees.max_fee_per_gas), " and ",
+                     ToDecimal(newest->fees.max_priority_fee_per_gas), " wei a gas)"));
   }
   sealed::v1::StateEvent* event = out->add_events();
   event->mutable_bump_reserved()->set_payout_id(payout->id);
@@ -212,7 +226,8 @@ absl::StatusOr<std::optional<SigningJob>> Authority::BumpTransaction(
   return std::optional<SigningJob>(MakeJob(*payout, *payout->pending));
 }
 
-absl::StatusOr<SigningJob> Authority::RetryPayout(const boundary::v1::RetryPayout& request, Batch* out) {
+absl::StatusOr<SigningJob> Authority::RetryPayout(const boundary::v1::RetryPayout& request,
+                                                  Batch* out) {
   const Payout* payout = payouts_.Find(request.payout_id());
   if (payout == nullptr) return UnknownPayout(request.payout_id());
   if (payout->UnderWay()) {
@@ -220,7 +235,8 @@ absl::StatusOr<SigningJob> Authority::RetryPayout(const boundary::v1::RetryPayou
                                                   " is under way; bump it, or report its receipt"));
   }
   if (payout->AllItemsResolved()) {
-    return Refuse(ERROR_WRONG_STATE, absl::StrCat("payout ", payout->id, " has nothing left to pay"));
+    return Refuse(ERROR_WRONG_STATE,
+                  absl::StrCat("payout ", payout->id, " has nothing left to pay"));
   }
   const Fees fees = policy::FromProto(request.fees());
   if (absl::Status s = policy_.CheckFees(fees); !s.ok()) return s;
@@ -249,8 +265,9 @@ SigningJob Authority::MakeJob(const Payout& payout, const PendingSignature& pend
     job.value = ledger::ToU256(payout.items[0].amount);
   }
   if (!payout.IsTickets()) return job;
-  // A bump repeats what its nonce stood for, so it takes the tickets that were open when that nonce was first used; an item
-  // that a stranger redeemed meanwhile only makes that part of the call fail. Taking all open ones is the same or less.
+  // A bump repeats what its nonce stood for, so it takes the tickets that were open when that nonce
+  // was first used; an item that a stranger redeemed meanwhile only makes that part of the call
+  // fail. Taking all open ones is the same or less.
   job.first_signing = payout.attempts.empty();
   for (const payouts::Item& item : payout.items) {
     if (item.state != payouts::Item::State::kOpen) continue;
@@ -258,7 +275,8 @@ SigningJob Authority::MakeJob(const Payout& payout, const PendingSignature& pend
         {item.sender_nonce, ledger_.at(item.account).recipient, item.amount, item.ticket});
   }
   if (job.tickets.empty()) {
-    // Everything was resolved otherwise, yet the nonce has to be used up: the same redemption, which pays nothing.
+    // Everything was resolved otherwise, yet the nonce has to be used up: the same redemption,
+    // which pays nothing.
     const payouts::Item& item = payout.items[0];
     job.tickets.push_back(
         {item.sender_nonce, ledger_.at(item.account).recipient, item.amount, item.ticket});
@@ -277,7 +295,8 @@ std::vector<SigningJob> Authority::PendingJobs() const {
 
 void Authority::CompleteSigning(payouts::SigningResult result, Batch* out) {
   const Payout* payout = payouts_.Find(result.payout_id);
-  COFFER_CHECK(payout != nullptr && payout->pending.has_value(), "I4: a signature that nobody asked for");
+  COFFER_CHECK(payout != nullptr && payout->pending.has_value(),
+               "I4: a signature that nobody asked for");
   sealed::v1::StateEvent* event = out->add_events();
   sealed::v1::TransactionSigned* signed_event = event->mutable_transaction_signed();
   signed_event->set_payout_id(result.payout_id);
@@ -285,7 +304,8 @@ void Authority::CompleteSigning(payouts::SigningResult result, Batch* out) {
   policy::ToProto(result.attempt.fees, signed_event->mutable_fees());
   signed_event->set_tx_hash(std::string(result.attempt.tx_hash.view()));
   signed_event->set_raw_tx(std::move(result.attempt.raw_tx));
-  for (const payouts::TicketSecrets& ticket : result.tickets) ToProto(ticket, signed_event->add_tickets());
+  for (const payouts::TicketSecrets& ticket : result.tickets)
+    ToProto(ticket, signed_event->add_tickets());
   Emit(event);
 }
 

@@ -1,5 +1,5 @@
-// What the chain did, as the host reports it: ReportReceipt, ReportReorg, VoidTickets. Settlement tier T0: the host's word,
-// checked against everything that was signed (I3, I4).
+// What the chain did, as the host reports it: ReportReceipt, ReportReorg, VoidTickets. Settlement
+// tier T0: the host's word, checked against everything that was signed (I3, I4).
 #include <string>
 #include <utility>
 
@@ -43,17 +43,21 @@ absl::StatusOr<std::vector<ethereum::Log>> ParseLogs(const boundary::v1::ReportR
   return logs;
 }
 
-// The receipt of this very transaction was applied before: true. It contradicts what was applied: an error.
-absl::StatusOr<bool> WasApplied(const Payout& payout, const Attempt& attempt, const Hash& block_hash,
-                                bool succeeded) {
+// The receipt of this very transaction was applied before: true. It contradicts what was applied:
+// an error.
+absl::StatusOr<bool> WasApplied(const Payout& payout, const Attempt& attempt,
+                                const Hash& block_hash, bool succeeded) {
   if (attempt.mined.has_value()) {
-    if (attempt.mined->block_hash == block_hash && attempt.mined->succeeded == succeeded) return true;
-    return Refuse(ERROR_EVIDENCE, "this transaction was reported in another block or with another status; "
-                                  "report the reorg of the first one before");
+    if (attempt.mined->block_hash == block_hash && attempt.mined->succeeded == succeeded)
+      return true;
+    return Refuse(ERROR_EVIDENCE,
+                  "this transaction was reported in another block or with another status; "
+                  "report the reorg of the first one before");
   }
   for (const Attempt& other : payout.attempts) {
     if (other.nonce == attempt.nonce && other.mined.has_value()) {
-      return Refuse(ERROR_EVIDENCE, absl::StrCat("nonce ", attempt.nonce, " was mined in another transaction; "
+      return Refuse(ERROR_EVIDENCE, absl::StrCat("nonce ", attempt.nonce,
+                                                 " was mined in another transaction; "
                                                  "report the reorg of that one before"));
     }
   }
@@ -69,8 +73,8 @@ void AddPaid(uint64_t payout_id, uint32_t item, Wei paid, sealed::v1::ReceiptApp
 
 }  // namespace
 
-absl::Status Authority::MatchRedemptions(const boundary::v1::ReportReceipt& request, const Hash& tx_hash,
-                                         boundary::v1::ReceiptResult* answer,
+absl::Status Authority::MatchRedemptions(const boundary::v1::ReportReceipt& request,
+                                         const Hash& tx_hash, boundary::v1::ReceiptResult* answer,
                                          sealed::v1::ReceiptApplied* applied) const {
   const absl::StatusOr<std::vector<ethereum::Log>> logs = ParseLogs(request);
   if (!logs.ok()) return logs.status();
@@ -101,11 +105,12 @@ absl::Status Authority::MatchRedemptions(const boundary::v1::ReportReceipt& requ
     }
     if (item->state == Item::State::kPaid && item->paid_by == tx_hash) continue;
     if (item->state != Item::State::kOpen) {
-      return Refuse(ERROR_EVIDENCE,
-                    absl::StrCat("item ", ref->item, " of payout ", ref->payout_id,
-                                 item->state == Item::State::kPaid
-                                     ? " was paid by another transaction; report the reorg of that one before"
-                                     : " was voided on the host's word that its ticket was unused"));
+      return Refuse(
+          ERROR_EVIDENCE,
+          absl::StrCat("item ", ref->item, " of payout ", ref->payout_id,
+                       item->state == Item::State::kPaid
+                           ? " was paid by another transaction; report the reorg of that one before"
+                           : " was voided on the host's word that its ticket was unused"));
     }
     const absl::StatusOr<Wei> paid = ledger::WeiFromU256(redemption.paid);
     if (!paid.ok() || *paid > item->amount) {
@@ -122,7 +127,8 @@ absl::Status Authority::MatchTransfer(const Payout& payout, bool succeeded,
   for (uint32_t i = 0; i < payout.items.size(); ++i) {
     const Item& item = payout.items[i];
     if (item.state != Item::State::kOpen) {
-      return Refuse(ERROR_EVIDENCE, absl::StrCat("payout ", payout.id, " was paid by another transaction"));
+      return Refuse(ERROR_EVIDENCE,
+                    absl::StrCat("payout ", payout.id, " was paid by another transaction"));
     }
     AddPaid(payout.id, i, item.amount, applied);
   }
@@ -153,12 +159,14 @@ absl::Status Authority::ReportReceipt(const boundary::v1::ReportReceipt& request
   if (!request.succeeded() && request.logs_size() != 0) {
     return Refuse(ERROR_EVIDENCE, "a transaction that failed has no logs");
   }
-  const bool transfer = payout != nullptr && payout->strategy == boundary::v1::STRATEGY_ETH_TRANSFER;
+  const bool transfer =
+      payout != nullptr && payout->strategy == boundary::v1::STRATEGY_ETH_TRANSFER;
   const absl::Status matched = transfer ? MatchTransfer(*payout, request.succeeded(), &applied)
                                         : MatchRedemptions(request, *tx_hash, answer, &applied);
   if (!matched.ok()) return matched;
   if (payout == nullptr && applied.items().empty()) {
-    if (!payouts_.PaidBy(*tx_hash).empty() || answer->foreign_redemptions() != 0) return absl::OkStatus();
+    if (!payouts_.PaidBy(*tx_hash).empty() || answer->foreign_redemptions() != 0)
+      return absl::OkStatus();
     return Refuse(boundary::v1::ERROR_UNKNOWN_TRANSACTION,
                   "this transaction was not signed here and redeems no ticket that was (I4)");
   }
@@ -180,14 +188,17 @@ absl::Status Authority::ReportReorg(const boundary::v1::ReportReorg& request,
   const absl::StatusOr<Hash> tx_hash = RequestHash(request.tx_hash(), "tx_hash");
   if (!tx_hash.ok()) return tx_hash.status();
   const std::optional<uint64_t> own = payouts_.FindTransaction(*tx_hash);
-  const bool mined = own.has_value() && payouts_.Find(*own)->FindAttempt(*tx_hash)->mined.has_value();
+  const bool mined =
+      own.has_value() && payouts_.Find(*own)->FindAttempt(*tx_hash)->mined.has_value();
   const std::vector<payouts::ItemRef> paid = payouts_.PaidBy(*tx_hash);
   if (!mined && paid.empty()) {
     if (own.has_value()) return absl::OkStatus();
-    return Refuse(boundary::v1::ERROR_UNKNOWN_TRANSACTION, "no receipt of this transaction was applied");
+    return Refuse(boundary::v1::ERROR_UNKNOWN_TRANSACTION,
+                  "no receipt of this transaction was applied");
   }
-  // A shortfall that went back to `available` and was paid out again since cannot be held a second time. A stranger's
-  // transaction may have paid several tickets of one account, so their sum counts.
+  // A shortfall that went back to `available` and was paid out again since cannot be held a second
+  // time. A stranger's transaction may have paid several tickets of one account, so their sum
+  // counts.
   absl::flat_hash_map<uint64_t, std::pair<Wei, Wei>> sums;  // account -> reserved, paid
   for (const payouts::ItemRef& ref : paid) {
     const Item& item = payouts_.Find(ref.payout_id)->items[ref.item];
@@ -198,7 +209,8 @@ absl::Status Authority::ReportReorg(const boundary::v1::ReportReorg& request,
   for (const auto& [account, sum] : sums) {
     if (!ledger_.CanUnpay(account, sum.first, sum.second)) {
       return Refuse(ERROR_WRONG_STATE,
-                    absl::StrCat("what account \"", ledger_.at(account).id, "\" was short in this transaction has been "
+                    absl::StrCat("what account \"", ledger_.at(account).id,
+                                 "\" was short in this transaction has been "
                                  "paid out again; wait until the transaction is mined again"));
     }
   }
@@ -218,7 +230,8 @@ absl::Status Authority::ReportReorg(const boundary::v1::ReportReorg& request,
 absl::Status Authority::VoidTickets(const boundary::v1::VoidTickets& request, Batch* out) {
   if (!policy_.void_on_host_word) {
     return Refuse(boundary::v1::ERROR_POLICY,
-                  "the policy does not let the host's word void a ticket; without proof that it can no longer pay, "
+                  "the policy does not let the host's word void a ticket; without proof that it "
+                  "can no longer pay, "
                   "a ticket keeps its funds");
   }
   const Payout* payout = payouts_.Find(request.payout_id());
@@ -232,16 +245,19 @@ absl::Status Authority::VoidTickets(const boundary::v1::VoidTickets& request, Ba
   // TicketBroker: expired when creationRound + ticketValidityPeriod <= currentRound.
   const uint64_t creation = payout->aux_data.creation_round;
   if (request.round() < creation || request.round() - creation < policy_.ticket_validity_rounds) {
-    return Refuse(ERROR_WRONG_STATE,
-                  absl::StrCat("tickets of round ", creation, " expire ", policy_.ticket_validity_rounds,
-                               " rounds later, and the round is ", request.round()));
+    return Refuse(
+        ERROR_WRONG_STATE,
+        absl::StrCat("tickets of round ", creation, " expire ", policy_.ticket_validity_rounds,
+                     " rounds later, and the round is ", request.round()));
   }
   sealed::v1::TicketsVoided voided;
   voided.set_payout_id(payout->id);
   absl::flat_hash_set<uint32_t> seen;
   for (const uint32_t i : request.items()) {
-    if (i >= payout->items.size() || payout->items[i].state != Item::State::kOpen || !seen.insert(i).second) {
-      return Refuse(ERROR_WRONG_STATE, absl::StrCat("item ", i, " of payout ", payout->id, " is not open"));
+    if (i >= payout->items.size() || payout->items[i].state != Item::State::kOpen ||
+        !seen.insert(i).second) {
+      return Refuse(ERROR_WRONG_STATE,
+                    absl::StrCat("item ", i, " of payout ", payout->id, " is not open"));
     }
     voided.add_items(i);
   }

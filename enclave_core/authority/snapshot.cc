@@ -80,8 +80,7 @@ void Fill(const Payout& payout, sealed::v1::PayoutStateRecord* out) {
     to->set_block_hash(std::string(attempt.mined->block_hash.view()));
   }
   out->set_creation_round(payout.aux_data.creation_round);
-  out->set_creation_round_block_hash(
-      std::string(payout.aux_data.creation_round_block_hash.view()));
+  out->set_creation_round_block_hash(std::string(payout.aux_data.creation_round_block_hash.view()));
   if (payout.pending.has_value()) {
     out->mutable_pending()->set_nonce(payout.pending->nonce);
     policy::ToProto(payout.pending->fees, out->mutable_pending()->mutable_fees());
@@ -95,10 +94,11 @@ Payout ParsePayout(const sealed::v1::PayoutStateRecord& from) {
   for (const sealed::v1::ItemState& item : from.items()) payout.items.push_back(ParseItem(item));
   payout.funding = FromProto(from.funding());
   for (const boundary::v1::Attempt& attempt : from.attempts()) {
-    payouts::Attempt to{attempt.nonce(), policy::FromProto(attempt.fees()), SealedHash(attempt.tx_hash()),
-                        attempt.raw_tx(), std::nullopt};
+    payouts::Attempt to{attempt.nonce(), policy::FromProto(attempt.fees()),
+                        SealedHash(attempt.tx_hash()), attempt.raw_tx(), std::nullopt};
     if (attempt.mined()) {
-      to.mined = payouts::Mined{attempt.succeeded(), attempt.block_number(), SealedHash(attempt.block_hash())};
+      to.mined = payouts::Mined{attempt.succeeded(), attempt.block_number(),
+                                SealedHash(attempt.block_hash())};
     }
     payout.attempts.push_back(std::move(to));
   }
@@ -159,8 +159,10 @@ absl::Status Authority::RestorePart(const SnapshotPart& part) {
     restoring_ = part.head();
     event_ids_.Reserve(part.head().events());
   }
-  for (const sealed::v1::AccountState& account : part.accounts()) ledger_.Restore(ParseAccount(account));
-  for (const sealed::v1::PayoutStateRecord& payout : part.payouts()) payouts_.Restore(ParsePayout(payout));
+  for (const sealed::v1::AccountState& account : part.accounts())
+    ledger_.Restore(ParseAccount(account));
+  for (const sealed::v1::PayoutStateRecord& payout : part.payouts())
+    payouts_.Restore(ParsePayout(payout));
   return event_ids_.RestoreChunk(part.event_ids());
 }
 
@@ -169,13 +171,14 @@ absl::Status Authority::FinishRestore() {
   const sealed::v1::SnapshotHead& head = *restoring_;
   if (head.accounts() != ledger_.size() || head.payouts() != payouts_.size() ||
       head.events() != event_ids_.size()) {
-    return absl::DataLossError(
-        absl::StrCat("the snapshot announces ", head.accounts(), " accounts, ", head.payouts(), " payouts and ",
-                     head.events(), " events, and holds ", ledger_.size(), ", ", payouts_.size(), " and ",
-                     event_ids_.size()));
+    return absl::DataLossError(absl::StrCat("the snapshot announces ", head.accounts(),
+                                            " accounts, ", head.payouts(), " payouts and ",
+                                            head.events(), " events, and holds ", ledger_.size(),
+                                            ", ", payouts_.size(), " and ", event_ids_.size()));
   }
-  payouts_.RestoreNonces(head.nonce_known() ? std::optional<uint64_t>(head.next_nonce()) : std::nullopt,
-                         head.next_sender_nonce());
+  payouts_.RestoreNonces(
+      head.nonce_known() ? std::optional<uint64_t>(head.next_nonce()) : std::nullopt,
+      head.next_sender_nonce());
   restoring_.reset();
   return absl::OkStatus();
 }

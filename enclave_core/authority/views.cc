@@ -69,7 +69,8 @@ void Fill(const Attempt& attempt, bool with_transaction, boundary::v1::Attempt* 
 
 }  // namespace
 
-absl::Status Authority::GetAccount(const boundary::v1::GetAccount& request, boundary::v1::Account* answer) const {
+absl::Status Authority::GetAccount(const boundary::v1::GetAccount& request,
+                                   boundary::v1::Account* answer) const {
   const std::optional<uint64_t> index = ledger_.Find(request.id());
   if (!index.has_value()) {
     return Refuse(boundary::v1::ERROR_UNKNOWN_ACCOUNT,
@@ -96,7 +97,8 @@ absl::Status Authority::ListAccounts(const boundary::v1::ListAccounts& request,
   return absl::OkStatus();
 }
 
-absl::Status Authority::GetPayout(uint64_t id, bool with_transactions, boundary::v1::Payout* answer) const {
+absl::Status Authority::GetPayout(uint64_t id, bool with_transactions,
+                                  boundary::v1::Payout* answer) const {
   const Payout* payout = payouts_.Find(id);
   if (payout == nullptr) {
     return Refuse(boundary::v1::ERROR_UNKNOWN_PAYOUT, absl::StrCat("there is no payout ", id));
@@ -107,7 +109,8 @@ absl::Status Authority::GetPayout(uint64_t id, bool with_transactions, boundary:
   for (const Item& item : payout->items) {
     Fill(item, ledger_.at(item.account), payout->aux_data.creation_round, answer->add_items());
   }
-  for (const Attempt& attempt : payout->attempts) Fill(attempt, with_transactions, answer->add_attempts());
+  for (const Attempt& attempt : payout->attempts)
+    Fill(attempt, with_transactions, answer->add_attempts());
   ledger::ToProto(payout->Total(), answer->mutable_total());
   ledger::ToProto(payout->Paid(), answer->mutable_paid());
   answer->set_under_way(payout->UnderWay());

@@ -15,7 +15,9 @@ T Sealed(absl::StatusOr<T> value) {
 
 }  // namespace
 
-ethereum::Hash SealedHash(std::string_view bytes) { return Sealed(ethereum::Hash::FromBytes(bytes)); }
+ethereum::Hash SealedHash(std::string_view bytes) {
+  return Sealed(ethereum::Hash::FromBytes(bytes));
+}
 
 ethereum::Address SealedAddress(std::string_view bytes) {
   return Sealed(ethereum::Address::FromBytes(bytes));

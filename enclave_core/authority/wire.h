@@ -1,5 +1,6 @@
-// Between the fixed-size values of enclave_core and the bytes fields of sealed messages, which hold nothing but what this
-// program wrote: a wrong size there is a bug and stops the process. Requests are parsed elsewhere, with refusals.
+// Between the fixed-size values of enclave_core and the bytes fields of sealed messages, which hold
+// nothing but what this program wrote: a wrong size there is a bug and stops the process. Requests
+// are parsed elsewhere, with refusals.
 #ifndef COFFER_ENCLAVE_CORE_AUTHORITY_WIRE_H_
 #define COFFER_ENCLAVE_CORE_AUTHORITY_WIRE_H_
 

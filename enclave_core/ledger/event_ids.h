@@ -1,7 +1,8 @@
 // The memory of which events were applied (I7), for ever, in 24 bytes an event.
 //
-// An id is kept as a keyed fingerprint, so that nobody who does not hold the key can search for two ids with one
-// fingerprint; a second fingerprint of the content tells a repetition from the same id with another body.
+// An id is kept as a keyed fingerprint, so that nobody who does not hold the key can search for two
+// ids with one fingerprint; a second fingerprint of the content tells a repetition from the same id
+// with another body.
 #ifndef COFFER_ENCLAVE_CORE_LEDGER_EVENT_IDS_H_
 #define COFFER_ENCLAVE_CORE_LEDGER_EVENT_IDS_H_
 

@@ -41,8 +41,9 @@ Ledger::Verdict Ledger::Check(std::optional<Index> index, Change change, Wei amo
     if (!index.has_value() || at(*index).balances.available < amount) return Verdict::kInsufficient;
     return amount <= kMaxWei - totals_.adjusted_down ? Verdict::kOk : Verdict::kOutOfRange;
   }
-  // What came in bounds every other sum, so one comparison with the total covers the account as well. The bound is half of
-  // the range, because adjusted_down adds to the other side of the equation.
+  // What came in bounds every other sum, so one comparison with the total covers the account as
+  // well. The bound is half of the range, because adjusted_down adds to the other side of the
+  // equation.
   const Wei came_in = totals_.credited + totals_.adjusted_up;
   return amount <= kMaxWei / 2 && came_in <= kMaxWei / 2 - amount ? Verdict::kOk
                                                                   : Verdict::kOutOfRange;

@@ -1,7 +1,9 @@
-// The accounts: who is owed what. Pure state; the commands that may change it are checked by authority/.
+// The accounts: who is owed what. Pure state; the commands that may change it are checked by
+// authority/.
 //
 // I1: an account's recipient is fixed when it is opened; no function here changes it.
-// I2: credited + adjusted_up - adjusted_down = available + reserved + paid, per account and in sum, after every call.
+// I2: credited + adjusted_up - adjusted_down = available + reserved + paid, per account and in sum,
+// after every call.
 #ifndef COFFER_ENCLAVE_CORE_LEDGER_LEDGER_H_
 #define COFFER_ENCLAVE_CORE_LEDGER_LEDGER_H_
 
@@ -45,17 +47,19 @@ class Ledger {
   uint64_t size() const { return accounts_.size(); }
   const Balances& totals() const { return totals_; }
 
-  // Whether a change would keep every sum in range and the account from going below zero. kOk, or why not.
+  // Whether a change would keep every sum in range and the account from going below zero. kOk, or
+  // why not.
   enum class Verdict { kOk, kInsufficient, kOutOfRange };
   Verdict Check(std::optional<Index> index, Change change, Wei amount) const;
 
-  // The functions below are the fold: what they are given has been checked, and a violation stops the process.
+  // The functions below are the fold: what they are given has been checked, and a violation stops
+  // the process.
   Index Open(std::string_view id, const ethereum::Address& recipient);
   void Apply(Index index, Change change, Wei amount);
-  void Reserve(Index index, Wei amount);                 // available -> reserved
-  void Release(Index index, Wei amount);                 // reserved -> available
-  void Pay(Index index, Wei reserved, Wei paid);         // reserved -> paid, the shortfall -> available
-  void Unpay(Index index, Wei reserved, Wei paid);       // the inverse of Pay, after a reorg
+  void Reserve(Index index, Wei amount);            // available -> reserved
+  void Release(Index index, Wei amount);            // reserved -> available
+  void Pay(Index index, Wei reserved, Wei paid);    // reserved -> paid, the shortfall -> available
+  void Unpay(Index index, Wei reserved, Wei paid);  // the inverse of Pay, after a reorg
   bool CanUnpay(Index index, Wei reserved, Wei paid) const;
   // A snapshot's account. Its id must be new.
   void Restore(Account account);

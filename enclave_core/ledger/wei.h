@@ -18,7 +18,9 @@ using Wei = absl::uint128;
 inline constexpr Wei kMaxWei = (Wei(1) << 127) - 1;
 
 void ToProto(Wei amount, boundary::v1::Wei* out);
-inline Wei FromProto(const boundary::v1::Wei& wei) { return absl::MakeUint128(wei.high(), wei.low()); }
+inline Wei FromProto(const boundary::v1::Wei& wei) {
+  return absl::MakeUint128(wei.high(), wei.low());
+}
 
 ethereum::U256 ToU256(Wei amount);
 // Error (OutOfRange) when above kMaxWei.

@@ -1,7 +1,7 @@
 // A payout: funds held for somebody, and every transaction that was signed to pay them.
 //
-// What is stored are facts (which items are resolved, which transactions were signed, which were mined). The state is a
-// function of the facts, so that the two cannot disagree:
+// What is stored are facts (which items are resolved, which transactions were signed, which were
+// mined). The state is a function of the facts, so that the two cannot disagree:
 //
 //   reserved --signed--> signed --mined, all items resolved--> settled | partly_settled | voided
 //      ^                   |  ^
@@ -9,8 +9,8 @@
 //      +--mined, items open+  +-- reorg: what was mined is open again
 //      (retry: the same tickets under a new nonce)
 //
-// An item is open until the chain has paid it (its own transaction or a stranger's redemption), or its ticket was shown to
-// be void. Tickets are kept for life: nothing here replaces one.
+// An item is open until the chain has paid it (its own transaction or a stranger's redemption), or
+// its ticket was shown to be void. Tickets are kept for life: nothing here replaces one.
 #ifndef COFFER_ENCLAVE_CORE_PAYOUTS_PAYOUT_H_
 #define COFFER_ENCLAVE_CORE_PAYOUTS_PAYOUT_H_
 
@@ -45,8 +45,8 @@ struct Item {
   Wei amount = 0;             // wei; a ticket's face value
   uint64_t sender_nonce = 0;  // tickets
   State state = State::kOpen;
-  Wei paid = 0;               // wei; below `amount` when the deposit fell short
-  ethereum::Hash paid_by;     // the transaction that did
+  Wei paid = 0;            // wei; below `amount` when the deposit fell short
+  ethereum::Hash paid_by;  // the transaction that did
   std::optional<TicketSecrets> ticket;
 };
 

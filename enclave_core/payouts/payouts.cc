@@ -40,7 +40,8 @@ Item& Payouts::At(const ItemRef& ref) {
 }
 
 void Payouts::UseNonce(uint64_t nonce) {
-  COFFER_CHECK(!next_nonce_.has_value() || nonce == *next_nonce_, "nonces are assigned in sequence");
+  COFFER_CHECK(!next_nonce_.has_value() || nonce == *next_nonce_,
+               "nonces are assigned in sequence");
   next_nonce_ = nonce + 1;
 }
 
@@ -67,7 +68,8 @@ void Payouts::Index(const Payout& payout) {
 }
 
 void Payouts::Reserve(Payout payout) {
-  COFFER_CHECK(payout.pending.has_value() && payout.attempts.empty(), "a new payout waits for its signature");
+  COFFER_CHECK(payout.pending.has_value() && payout.attempts.empty(),
+               "a new payout waits for its signature");
   UseNonce(payout.pending->nonce);
   for (const Item& item : payout.items) {
     if (!payout.IsTickets()) break;

@@ -1,5 +1,5 @@
-// All payouts, their nonces and what points to them: the fold of the payout events. Pure state; commands are checked by
-// authority/, and a violation here stops the process.
+// All payouts, their nonces and what points to them: the fold of the payout events. Pure state;
+// commands are checked by authority/, and a violation here stops the process.
 #ifndef COFFER_ENCLAVE_CORE_PAYOUTS_PAYOUTS_H_
 #define COFFER_ENCLAVE_CORE_PAYOUTS_PAYOUTS_H_
 
@@ -42,7 +42,8 @@ class Payouts {
   // The items that this transaction has paid, ours or a stranger's.
   const std::vector<ItemRef>& PaidBy(const ethereum::Hash& tx_hash) const;
 
-  // ---- the fold -----------------------------------------------------------------------------------------------------
+  // ---- the fold
+  // -----------------------------------------------------------------------------------------------------
   void Reserve(Payout payout);  // its id is next_id(); with `pending` set
   void AskSignature(uint64_t id, const PendingSignature& pending);
   // `tickets` comes with the first signature of a ticket payout, one for each item.

@@ -12,8 +12,8 @@ namespace {
 using ethereum::SignedTicket;
 using ethereum::U256;
 
-// The preimage that lets a ticket be redeemed. It is a function of the key, so that a ticket can be made again, byte for
-// byte, from what is sealed.
+// The preimage that lets a ticket be redeemed. It is a function of the key, so that a ticket can be
+// made again, byte for byte, from what is sealed.
 U256 DeriveRecipientRand(const ethereum::PrivateKey& key, uint64_t sender_nonce) {
   const std::string secret = key.Derive(absl::StrCat("recipientRand v1:", sender_nonce));
   absl::StatusOr<U256> rand = ethereum::U256FromBytes(secret);

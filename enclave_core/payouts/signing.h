@@ -1,5 +1,6 @@
-// What the signer does: from a job that the authority has checked and reserved for, to signed bytes. A pure function of the
-// key and the job (RFC 6979 nonces, derived recipientRand), so asking twice gives the same bytes.
+// What the signer does: from a job that the authority has checked and reserved for, to signed
+// bytes. A pure function of the key and the job (RFC 6979 nonces, derived recipientRand), so asking
+// twice gives the same bytes.
 #ifndef COFFER_ENCLAVE_CORE_PAYOUTS_SIGNING_H_
 #define COFFER_ENCLAVE_CORE_PAYOUTS_SIGNING_H_
 
@@ -13,7 +14,8 @@
 
 namespace coffer::payouts {
 
-// One transaction to sign. Everything in it comes from sealed state and the policy, nothing from a request (I10).
+// One transaction to sign. Everything in it comes from sealed state and the policy, nothing from a
+// request (I10).
 struct SigningJob {
   uint64_t payout_id = 0;
   Strategy strategy = boundary::v1::STRATEGY_UNSPECIFIED;

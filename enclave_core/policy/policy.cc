@@ -13,8 +13,9 @@ using boundary::v1::ERROR_POLICY;
 
 absl::Status AtMost(absl::string_view rule, Wei value, Wei limit, absl::string_view unit) {
   if (value <= limit) return absl::OkStatus();
-  return Refuse(ERROR_POLICY, absl::StrCat("the policy's ", rule, " is ", ledger::ToDecimal(limit), " ", unit,
-                                           ", asked for were ", ledger::ToDecimal(value)));
+  return Refuse(ERROR_POLICY,
+                absl::StrCat("the policy's ", rule, " is ", ledger::ToDecimal(limit), " ", unit,
+                             ", asked for were ", ledger::ToDecimal(value)));
 }
 
 }  // namespace
@@ -38,8 +39,10 @@ absl::Status Policy::CheckFees(const Fees& fees) const {
   if (fees.max_priority_fee_per_gas > fees.max_fee_per_gas) {
     return Refuse(ERROR_POLICY, "max_priority_fee_per_gas is above max_fee_per_gas (EIP-1559)");
   }
-  if (absl::Status s = AtMost("max_gas_limit", fees.gas_limit, max_gas_limit, "gas"); !s.ok()) return s;
-  if (absl::Status s = AtMost("max_fee_per_gas", fees.max_fee_per_gas, max_fee_per_gas, "wei"); !s.ok()) {
+  if (absl::Status s = AtMost("max_gas_limit", fees.gas_limit, max_gas_limit, "gas"); !s.ok())
+    return s;
+  if (absl::Status s = AtMost("max_fee_per_gas", fees.max_fee_per_gas, max_fee_per_gas, "wei");
+      !s.ok()) {
     return s;
   }
   return AtMost("max_priority_fee_per_gas", fees.max_priority_fee_per_gas, max_priority_fee_per_gas,
@@ -117,7 +120,8 @@ absl::StatusOr<Policy> FromProto(const boundary::v1::Policy& proto) {
         absl::StrCat("policy: max_tickets must be 1..", kMaxTickets, ", not ", policy.max_tickets));
   }
   if (policy.allow_tickets && policy.broker.IsZero()) {
-    return absl::InvalidArgumentError("policy: tickets are allowed, but the broker is the null address");
+    return absl::InvalidArgumentError(
+        "policy: tickets are allowed, but the broker is the null address");
   }
   if (policy.max_face_value > ledger::kMaxWei || policy.max_batch_total > ledger::kMaxWei ||
       policy.max_fund_deposit > ledger::kMaxWei || policy.max_fund_reserve > ledger::kMaxWei) {

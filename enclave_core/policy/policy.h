@@ -1,6 +1,8 @@
-// I10: what may be signed. One key serves one chain and one broker; every limit is a ceiling on one transaction.
+// I10: what may be signed. One key serves one chain and one broker; every limit is a ceiling on one
+// transaction.
 //
-// The policy is given to the enclave at its start and sealed with the state. The host never sends one.
+// The policy is given to the enclave at its start and sealed with the state. The host never sends
+// one.
 #ifndef COFFER_ENCLAVE_CORE_POLICY_POLICY_H_
 #define COFFER_ENCLAVE_CORE_POLICY_POLICY_H_
 
@@ -31,9 +33,9 @@ struct Policy {
   ethereum::Address broker;
   bool allow_tickets = true;
   bool allow_eth_transfer = false;
-  Wei max_face_value = 0;   // a ticket or a transfer
-  Wei max_batch_total = 0;  // the items of a transaction
-  uint32_t max_tickets = 0; // a transaction, 1..kMaxTickets
+  Wei max_face_value = 0;    // a ticket or a transfer
+  Wei max_batch_total = 0;   // the items of a transaction
+  uint32_t max_tickets = 0;  // a transaction, 1..kMaxTickets
   uint64_t max_gas_limit = 0;
   Wei max_fee_per_gas = 0;
   Wei max_priority_fee_per_gas = 0;

@@ -55,19 +55,23 @@ std::string EncodeHeader(const Header& header) {
 
 absl::StatusOr<Header> ParseHeader(std::string_view sealed) {
   if (sealed.size() < kHeaderBytes + kTagBytes) {
-    return absl::DataLossError(absl::StrCat("a sealed record of ", sealed.size(), " bytes is truncated: the least is ",
+    return absl::DataLossError(absl::StrCat("a sealed record of ", sealed.size(),
+                                            " bytes is truncated: the least is ",
                                             kHeaderBytes + kTagBytes));
   }
   if (sealed.size() > kMaxSealedBytes) {
-    return absl::DataLossError(absl::StrCat("a sealed record of ", sealed.size(), " bytes is longer than any that is written"));
+    return absl::DataLossError(absl::StrCat("a sealed record of ", sealed.size(),
+                                            " bytes is longer than any that is written"));
   }
   if (sealed.substr(0, kMagic.size()) != kMagic) {
-    return absl::DataLossError("these bytes are not a sealed record of a version known here (CFR1)");
+    return absl::DataLossError(
+        "these bytes are not a sealed record of a version known here (CFR1)");
   }
   Reader in(sealed.substr(kMagic.size(), kHeaderBytes - kMagic.size()));
   Header header;
   const uint64_t kind = in.Integer(1);
-  if (kind != static_cast<uint8_t>(Kind::kRecord) && kind != static_cast<uint8_t>(Kind::kSnapshotChunk)) {
+  if (kind != static_cast<uint8_t>(Kind::kRecord) &&
+      kind != static_cast<uint8_t>(Kind::kSnapshotChunk)) {
     return absl::DataLossError(absl::StrCat("a sealed record of the unknown kind ", kind));
   }
   header.kind = static_cast<Kind>(kind);
@@ -84,7 +88,8 @@ absl::StatusOr<Header> ParseHeader(std::string_view sealed) {
 Hash RecordHash(std::string_view sealed) {
   Hash hash;
   unsigned int length = 0;
-  const int ok = EVP_Digest(sealed.data(), sealed.size(), hash.bytes.data(), &length, EVP_sha256(), nullptr);
+  const int ok =
+      EVP_Digest(sealed.data(), sealed.size(), hash.bytes.data(), &length, EVP_sha256(), nullptr);
   COFFER_CHECK(ok == 1 && length == Hash::kSize, "SHA-256 failed");
   return hash;
 }

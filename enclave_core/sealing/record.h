@@ -1,16 +1,19 @@
-// A sealed record: what the enclave hands to the untrusted host to store, and reads back after a restart.
+// A sealed record: what the enclave hands to the untrusted host to store, and reads back after a
+// restart.
 //
 // Bytes (integers big-endian):
 //
-//   magic "CFR1" 4 | kind 1 | key epoch 4 | sequence 8 | previous 32 | chunk index 4 | chunk count 4 | salt 32 | counter 8
-//   | ciphertext | tag 16
+//   magic "CFR1" 4 | kind 1 | key epoch 4 | sequence 8 | previous 32 | chunk index 4 | chunk count
+//   4 | salt 32 | counter 8 | ciphertext | tag 16
 //
-// The header (97 bytes) is the associated data of AES-256-GCM. The key is HKDF-SHA-256(state key, salt, info), where `salt`
-// is drawn once by each run of an enclave, and the nonce is 0x00000000 || counter, which counts that run's seals: so no
-// nonce is used twice under a key, even when a host starts two enclaves from one old state.
+// The header (97 bytes) is the associated data of AES-256-GCM. The key is HKDF-SHA-256(state key,
+// salt, info), where `salt` is drawn once by each run of an enclave, and the nonce is 0x00000000 ||
+// counter, which counts that run's seals: so no nonce is used twice under a key, even when a host
+// starts two enclaves from one old state.
 //
-// A record of kind kRecord carries the hash of the record before it (zeros for the first): the records are a chain. A snapshot
-// chunk carries the sequence and the hash of the record it stands on. The hash of a record is SHA-256 of all of its bytes.
+// A record of kind kRecord carries the hash of the record before it (zeros for the first): the
+// records are a chain. A snapshot chunk carries the sequence and the hash of the record it stands
+// on. The hash of a record is SHA-256 of all of its bytes.
 #ifndef COFFER_ENCLAVE_CORE_SEALING_RECORD_H_
 #define COFFER_ENCLAVE_CORE_SEALING_RECORD_H_
 
@@ -30,10 +33,10 @@ enum class Kind : uint8_t { kRecord = 1, kSnapshotChunk = 2 };
 struct Header {
   Kind kind = Kind::kRecord;
   uint32_t key_epoch = 0;
-  uint64_t sequence = 0;    // from 1
-  Hash previous;            // of record sequence - 1; of record `sequence` for a snapshot chunk
-  uint32_t chunk_index = 0; // snapshots
-  uint32_t chunk_count = 0; // snapshots
+  uint64_t sequence = 0;     // from 1
+  Hash previous;             // of record sequence - 1; of record `sequence` for a snapshot chunk
+  uint32_t chunk_index = 0;  // snapshots
+  uint32_t chunk_count = 0;  // snapshots
   Hash salt;
   uint64_t counter = 0;
 };

@@ -39,10 +39,12 @@ ethereum::SecretBytes DeriveKey(const ethereum::SecretBytes& state_key, const Ha
   // OSSL_PARAM takes mutable pointers and does not write through them.
   const OSSL_PARAM params[] = {
       OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest.data(), 0),
-      OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, const_cast<uint8_t*>(state_key.data().data()),
-                                        state_key.size()),
-      OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SALT, const_cast<uint8_t*>(salt.bytes.data()), Hash::kSize),
-      OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, const_cast<char*>(kKeyInfo.data()), kKeyInfo.size()),
+      OSSL_PARAM_construct_octet_string(
+          OSSL_KDF_PARAM_KEY, const_cast<uint8_t*>(state_key.data().data()), state_key.size()),
+      OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SALT,
+                                        const_cast<uint8_t*>(salt.bytes.data()), Hash::kSize),
+      OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, const_cast<char*>(kKeyInfo.data()),
+                                        kKeyInfo.size()),
       OSSL_PARAM_construct_end()};
   const int ok = EVP_KDF_derive(context, key->data().data(), kKeyBytes, params);
   EVP_KDF_CTX_free(context);
@@ -95,12 +97,14 @@ std::string Vault::Seal(Header header, std::string_view plaintext) {
   EVP_CIPHER_CTX* c = sealing_->seal;
   int length = 0;
   uint8_t* body = Bytes(out.data()) + kHeaderBytes;
-  const bool ok =
-      EVP_EncryptInit_ex(c, nullptr, nullptr, nullptr, nonce.data()) == 1 &&
-      EVP_EncryptUpdate(c, nullptr, &length, Bytes(out.data()), static_cast<int>(kHeaderBytes)) == 1 &&
-      EVP_EncryptUpdate(c, body, &length, Bytes(plaintext), static_cast<int>(plaintext.size())) == 1 &&
-      EVP_EncryptFinal_ex(c, body + plaintext.size(), &length) == 1 &&
-      EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_GCM_GET_TAG, static_cast<int>(kTagBytes), body + plaintext.size()) == 1;
+  const bool ok = EVP_EncryptInit_ex(c, nullptr, nullptr, nullptr, nonce.data()) == 1 &&
+                  EVP_EncryptUpdate(c, nullptr, &length, Bytes(out.data()),
+                                    static_cast<int>(kHeaderBytes)) == 1 &&
+                  EVP_EncryptUpdate(c, body, &length, Bytes(plaintext),
+                                    static_cast<int>(plaintext.size())) == 1 &&
+                  EVP_EncryptFinal_ex(c, body + plaintext.size(), &length) == 1 &&
+                  EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_GCM_GET_TAG, static_cast<int>(kTagBytes),
+                                      body + plaintext.size()) == 1;
   COFFER_CHECK(ok, "AES-256-GCM failed to seal");
   return out;
 }
@@ -135,7 +139,8 @@ absl::StatusOr<Vault::Opened> Vault::Open(std::string_view sealed) {
 absl::Status ChainReader::CheckChunk(const Header& header) {
   if (sequence_ != 0 && chunks_read_ == chunk_count_) {
     return absl::DataLossError(absl::StrCat("a snapshot chunk (of record ", header.sequence,
-                                            ") comes after record ", sequence_, "; snapshots come first"));
+                                            ") comes after record ", sequence_,
+                                            "; snapshots come first"));
   }
   if (header.chunk_count == 0 || header.chunk_index >= header.chunk_count || header.sequence == 0) {
     return absl::DataLossError("a snapshot chunk with impossible numbers");
@@ -143,11 +148,13 @@ absl::Status ChainReader::CheckChunk(const Header& header) {
   if (header.chunk_index != chunks_read_) {
     return absl::DataLossError(absl::StrCat("chunk ", chunks_read_, " of the snapshot on record ",
                                             chunks_read_ == 0 ? header.sequence : sequence_,
-                                            " is missing: chunk ", header.chunk_index, " came instead"));
+                                            " is missing: chunk ", header.chunk_index,
+                                            " came instead"));
   }
   if (chunks_read_ > 0 && (header.sequence != sequence_ || header.previous != head_ ||
                            header.chunk_count != chunk_count_)) {
-    return absl::DataLossError(absl::StrCat("chunk ", header.chunk_index, " belongs to another snapshot than the one on record ",
+    return absl::DataLossError(absl::StrCat("chunk ", header.chunk_index,
+                                            " belongs to another snapshot than the one on record ",
                                             sequence_));
   }
   return absl::OkStatus();
@@ -156,11 +163,12 @@ absl::Status ChainReader::CheckChunk(const Header& header) {
 absl::Status ChainReader::CheckRecord(const Header& header) const {
   if (absl::Status whole = Finish(); !whole.ok()) return whole;
   if (header.sequence != sequence_ + 1) {
-    return absl::DataLossError(absl::StrCat("record ", sequence_ + 1, " is missing: record ", header.sequence,
-                                            " came in its place"));
+    return absl::DataLossError(absl::StrCat("record ", sequence_ + 1, " is missing: record ",
+                                            header.sequence, " came in its place"));
   }
   if (header.previous != head_) {
-    return absl::DataLossError(absl::StrCat("record ", header.sequence, " does not follow the record ", sequence_,
+    return absl::DataLossError(absl::StrCat("record ", header.sequence,
+                                            " does not follow the record ", sequence_,
                                             " that was given: it belongs to another history"));
   }
   return absl::OkStatus();
@@ -169,8 +177,8 @@ absl::Status ChainReader::CheckRecord(const Header& header) const {
 absl::StatusOr<ChainReader::Item> ChainReader::Next(std::string_view sealed) {
   absl::StatusOr<Vault::Opened> opened = vault_->Open(sealed);
   if (!opened.ok()) {
-    return absl::DataLossError(absl::StrCat("what should be record ", sequence_ + 1, " is refused: ",
-                                            opened.status().message()));
+    return absl::DataLossError(absl::StrCat("what should be record ", sequence_ + 1,
+                                            " is refused: ", opened.status().message()));
   }
   const Header& header = opened->header;
   if (header.kind == Kind::kSnapshotChunk) {
@@ -179,7 +187,8 @@ absl::StatusOr<ChainReader::Item> ChainReader::Next(std::string_view sealed) {
     head_ = header.previous;
     chunk_count_ = header.chunk_count;
     ++chunks_read_;
-    return Item{header.kind, header.sequence, chunks_read_ == chunk_count_, std::move(opened->plaintext)};
+    return Item{header.kind, header.sequence, chunks_read_ == chunk_count_,
+                std::move(opened->plaintext)};
   }
   if (absl::Status s = CheckRecord(header); !s.ok()) return s;
   sequence_ = header.sequence;
@@ -189,8 +198,9 @@ absl::StatusOr<ChainReader::Item> ChainReader::Next(std::string_view sealed) {
 
 absl::Status ChainReader::Finish() const {
   if (chunks_read_ == chunk_count_) return absl::OkStatus();
-  return absl::DataLossError(absl::StrCat("the snapshot on record ", sequence_, " is not whole: ", chunks_read_,
-                                          " of ", chunk_count_, " chunks were given"));
+  return absl::DataLossError(absl::StrCat("the snapshot on record ", sequence_,
+                                          " is not whole: ", chunks_read_, " of ", chunk_count_,
+                                          " chunks were given"));
 }
 
 }  // namespace coffer::sealing

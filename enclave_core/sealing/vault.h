@@ -40,11 +40,13 @@ class Vault {
   const Hash salt_;
   uint64_t counter_ = 0;
   std::unique_ptr<Cipher> sealing_;
-  std::unique_ptr<Cipher> opening_;  // of the salt that was opened last; records of one run follow each other
+  std::unique_ptr<Cipher>
+      opening_;  // of the salt that was opened last; records of one run follow each other
 };
 
-// Reads a stored state back, in order: the chunks of at most one snapshot, then records. Refuses, with a sentence that says
-// which record and why, whatever is missing, reordered, altered, foreign or truncated.
+// Reads a stored state back, in order: the chunks of at most one snapshot, then records. Refuses,
+// with a sentence that says which record and why, whatever is missing, reordered, altered, foreign
+// or truncated.
 class ChainReader {
  public:
   explicit ChainReader(Vault* vault) : vault_(vault) {}
@@ -59,8 +61,8 @@ class ChainReader {
   // After the last one: error when a snapshot is not whole.
   absl::Status Finish() const;
 
-  uint64_t sequence() const { return sequence_; }       // of the last record, 0 for none
-  const Hash& head() const { return head_; }            // its hash, zeros for none
+  uint64_t sequence() const { return sequence_; }  // of the last record, 0 for none
+  const Hash& head() const { return head_; }       // its hash, zeros for none
   uint64_t snapshot_sequence() const { return snapshot_sequence_; }
 
  private:
