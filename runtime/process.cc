@@ -109,6 +109,15 @@ absl::Status ForbidCoreDumps() {
 }
 
 absl::Status LockMemory() {
+  // Under a finite limit MCL_FUTURE would succeed now and make a later allocation fail, in the
+  // middle of work.
+  rlimit limit{};
+  if (geteuid() != 0 &&
+      (getrlimit(RLIMIT_MEMLOCK, &limit) != 0 || limit.rlim_cur != RLIM_INFINITY)) {
+    return absl::FailedPreconditionError(
+        "memory is not locked against swapping: RLIMIT_MEMLOCK is finite; raise it to unlimited "
+        "(ulimit -l, LimitMEMLOCK= in systemd)");
+  }
   if (mlockall(MCL_CURRENT | MCL_FUTURE) == 0) return absl::OkStatus();
   return absl::FailedPreconditionError(
       absl::StrCat("memory cannot be locked against swapping: ", ErrnoText(errno),
