@@ -1,4 +1,5 @@
-// The host's door to the chain, as the payout driver sees it. ChainRpc is the real one; tests hand in a fake.
+// The host's door to the chain, as the payout driver sees it. ChainRpc is the real one; tests hand
+// in a fake.
 #ifndef COFFER_ACTORS_HOST_CHAIN_CLIENT_H_
 #define COFFER_ACTORS_HOST_CHAIN_CLIENT_H_
 
@@ -31,8 +32,8 @@ class ChainClient {
   virtual ~ChainClient() = default;
   // A non-OK status: no URL gave an answer within its time-outs and retries.
   using Reply = absl::AnyInvocable<void(absl::StatusOr<RpcAnswer>)>;
-  // Calls one method; `reply` is called exactly once, later, on this dispatcher. Calls made in one turn of the loop may
-  // travel in one batch. Reads may be answered by any URL.
+  // Calls one method; `reply` is called exactly once, later, on this dispatcher. Calls made in one
+  // turn of the loop may travel in one batch. Reads may be answered by any URL.
   virtual void Call(std::string method, Json::Value params, Reply reply) = 0;
 };
 

@@ -1,4 +1,5 @@
-// The host's door to the enclave, as its actors see it. EnclaveLink is the real one; tests hand in a fake.
+// The host's door to the enclave, as its actors see it. EnclaveLink is the real one; tests hand in
+// a fake.
 #ifndef COFFER_ACTORS_HOST_ENCLAVE_CLIENT_H_
 #define COFFER_ACTORS_HOST_ENCLAVE_CLIENT_H_
 
@@ -14,14 +15,14 @@ class EnclaveClient {
  public:
   virtual ~EnclaveClient() = default;
 
-  // The enclave's answer, which may be an Error body. A non-OK status (Unavailable) means that no answer came and none
-  // will: the connection was lost, and whether the request took effect is unknown. Ask again; everything that changes
-  // state is safe to repeat or can be looked up.
+  // The enclave's answer, which may be an Error body. A non-OK status (Unavailable) means that no
+  // answer came and none will: the connection was lost, and whether the request took effect is
+  // unknown. Ask again; everything that changes state is safe to repeat or can be looked up.
   using Reply = absl::AnyInvocable<void(absl::StatusOr<boundary::v1::ServerFrame>)>;
 
-  // Sends one request (request_id is set here) and calls `reply` exactly once, later, on this dispatcher. Requests of one
-  // connection are handled in the order of these calls. Callers bound their own requests in flight. When not ready the
-  // reply is Unavailable.
+  // Sends one request (request_id is set here) and calls `reply` exactly once, later, on this
+  // dispatcher. Requests of one connection are handled in the order of these calls. Callers bound
+  // their own requests in flight. When not ready the reply is Unavailable.
   virtual void Call(boundary::v1::ClientFrame request, Reply reply) = 0;
 
   // True when the enclave has its state loaded and this host is its storage.
