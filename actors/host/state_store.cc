@@ -1,0 +1,224 @@
+#include "actors/host/state_store.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace coffer::host {
+namespace {
+
+size_t BytesOf(const std::vector<std::string>& group) {
+  size_t bytes = 0;
+  for (const std::string& sealed : group) bytes += sealed.size();
+  return bytes;
+}
+
+}  // namespace
+
+StateStore::StateStore(Options options, runtime::Dispatcher* dispatcher,
+                       std::unique_ptr<RecordStore> store, runtime::Mailbox<StoreEvent>* events)
+    : options_(options), dispatcher_(dispatcher), store_(std::move(store)), events_(events) {
+  Publish("");
+}
+
+void StateStore::Receive(StoreMessage message) {
+  std::visit([this](auto&& m) { On(std::forward<decltype(m)>(m)); }, std::move(message));
+}
+
+void StateStore::EndOfBatch() { Commit(); }
+
+void StateStore::On(StoreRecord record) { waiting_.push_back(std::move(record)); }
+void StateStore::On(StoreChunk chunk) { waiting_.push_back(std::move(chunk)); }
+void StateStore::On(TellLast) { waiting_.push_back(TellLast{}); }
+void StateStore::On(StartReading) { waiting_.push_back(StartReading{}); }
+void StateStore::On(Flush) { waiting_.push_back(Flush{}); }
+void StateStore::On(ReadMore) {
+  if (reader_.has_value()) ReadOn();
+}
+
+void StateStore::Commit() {
+  if (retry_ != nullptr) return;  // a full disk: the timer comes back here
+  while (!waiting_.empty() || !group_.empty()) {
+    absl::Status status;
+    if (!group_.empty()) {
+      status = group_chunks_.has_value() ? CommitChunks() : CommitRecords();
+    } else if (std::holds_alternative<StoreRecord>(waiting_.front())) {
+      status = CommitRecords();
+    } else if (std::holds_alternative<StoreChunk>(waiting_.front())) {
+      status = CommitChunks();
+    } else if (std::holds_alternative<TellLast>(waiting_.front())) {
+      waiting_.pop_front();
+      LastRecord last{broken_, store_->last_sequence(), {}};
+      if (auto digest = store_->Digest(last.sequence)) last.digest = *digest;
+      events_->Send(last);
+    } else if (std::holds_alternative<StartReading>(waiting_.front())) {
+      waiting_.pop_front();
+      reader_.emplace(store_->Read());
+      ReadOn();
+    } else {
+      waiting_.pop_front();
+      events_->Send(Flushed{});
+    }
+    if (status.ok()) continue;
+    Failed(status);
+    if (absl::IsResourceExhausted(status)) return;
+  }
+}
+
+bool StateStore::AnswerRepeated(const StoreRecord& record) {
+  const uint64_t next = store_->last_sequence() + 1 + group_.size();
+  if (record.sequence == next) return false;
+  if (record.sequence > next) {
+    Contradict(absl::DataLossError(absl::StrCat("the enclave sent record ", record.sequence,
+                                                " to be stored, but the next one is ", next)),
+               record.sealed.size());
+    return true;
+  }
+  if (store_->Digest(record.sequence) == DigestOf(record.sealed)) {
+    events_->Send(StoredUpTo{store_->last_sequence(), 0, 0, 1, record.sealed.size()});
+  } else {
+    Contradict(absl::DataLossError(
+                   absl::StrCat("the enclave sent record ", record.sequence,
+                                " again with other bytes than those stored: two enclaves, or two "
+                                "hosts, have been working on copies of one state")),
+               record.sealed.size());
+  }
+  return true;
+}
+
+absl::Status StateStore::CommitRecords() {
+  size_t bytes = BytesOf(group_);
+  while (!frozen_ && !waiting_.empty()) {
+    auto* record = std::get_if<StoreRecord>(&waiting_.front());
+    if (record == nullptr) break;
+    if (!group_.empty() && bytes + record->sealed.size() > options_.group_bytes) break;
+    if (!broken_.ok()) {
+      waiting_.pop_front();  // never acknowledged; the enclave has it
+      continue;
+    }
+    // A repetition within the group is answered once the group is stored.
+    if (!group_.empty() && record->sequence <= store_->last_sequence() + group_.size()) break;
+    if (!AnswerRepeated(*record)) {
+      bytes += record->sealed.size();
+      group_.push_back(std::move(record->sealed));
+    }
+    waiting_.pop_front();
+  }
+  if (group_.empty()) return absl::OkStatus();
+  if (absl::Status s = store_->Append(group_); !s.ok()) return s;
+  ++groups_;
+  bytes_ += bytes;
+  const size_t messages = group_.size();
+  group_.clear();
+  frozen_ = false;
+  Publish("");
+  events_->Send(StoredUpTo{store_->last_sequence(), 0, 0, messages, bytes});
+  return absl::OkStatus();
+}
+
+absl::Status StateStore::CommitChunks() {
+  size_t bytes = BytesOf(group_);
+  while (!frozen_ && !waiting_.empty()) {
+    auto* chunk = std::get_if<StoreChunk>(&waiting_.front());
+    if (chunk == nullptr) break;
+    if (!group_.empty()) {
+      const bool follows = chunk->sequence == group_chunks_->sequence &&
+                           chunk->count == group_chunks_->count &&
+                           chunk->index == group_chunks_->index + group_.size();
+      if (!follows || bytes + chunk->sealed.size() > options_.group_bytes) break;
+    } else if (!broken_.ok()) {
+      waiting_.pop_front();
+      continue;
+    } else {
+      group_chunks_ = StoreChunk{chunk->sequence, chunk->index, chunk->count, ""};
+    }
+    bytes += chunk->sealed.size();
+    group_.push_back(std::move(chunk->sealed));
+    waiting_.pop_front();
+  }
+  if (group_.empty()) return absl::OkStatus();
+  StoredUpTo stored{store_->last_sequence(), group_chunks_->sequence,
+                    group_chunks_->index + static_cast<uint32_t>(group_.size()), group_.size(),
+                    bytes};
+  absl::Status status;
+  if (group_chunks_->sequence > store_->snapshot_sequence()) {
+    status = store_->AppendChunks(group_chunks_->sequence, group_chunks_->index,
+                                  group_chunks_->count, group_);
+  }
+  if (absl::IsInvalidArgument(status)) {
+    // Chunks of a snapshot whose beginning is not here. Not acknowledged, so it is never taken for
+    // complete, and no reason to stop: the records are all there.
+    ++failures_;
+    stored.snapshot_sequence = 0;
+    stored.snapshot_chunks = 0;
+  } else if (!status.ok()) {
+    return status;
+  }
+  ++groups_;
+  bytes_ += bytes;
+  group_.clear();
+  group_chunks_.reset();
+  frozen_ = false;
+  Publish("");
+  events_->Send(stored);
+  return absl::OkStatus();
+}
+
+void StateStore::ReadOn() {
+  ReadBatch batch;
+  size_t bytes = 0;
+  while (bytes < options_.read_bytes) {
+    absl::StatusOr<std::optional<std::string>> item = reader_->Next();
+    if (!item.ok()) {
+      batch.status = item.status();
+      break;
+    }
+    if (!item->has_value()) {
+      batch.end = true;
+      break;
+    }
+    bytes += (*item)->size();
+    batch.items.push_back(**std::move(item));
+  }
+  if (batch.end || !batch.status.ok()) reader_.reset();
+  events_->Send(std::move(batch));
+}
+
+void StateStore::Contradict(absl::Status why, size_t bytes) {
+  ++failures_;
+  events_->Send(StoreContradiction{std::move(why), 1, bytes});
+}
+
+void StateStore::Failed(const absl::Status& why) {
+  ++failures_;
+  if (absl::IsResourceExhausted(why)) {
+    frozen_ = true;
+    Publish(absl::StrCat("the disk is full, nothing is acknowledged until there is space: ",
+                         why.message()));
+    retry_ = dispatcher_->After(options_.retry, [this] {
+      // Moved out first, so that Commit goes on; destroyed after, because this runs inside it.
+      const std::unique_ptr<runtime::Timer> fired = std::move(retry_);
+      Commit();
+    });
+    return;
+  }
+  broken_ = absl::DataLossError(absl::StrCat(
+      "the disk failed, nothing is acknowledged until coffer-host is restarted: ", why.message()));
+  group_.clear();
+  group_chunks_.reset();
+  frozen_ = false;
+  Publish(std::string(broken_.message()));
+}
+
+void StateStore::Publish(const std::string& trouble) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  status_ = Status{
+      store_->last_sequence(), store_->snapshot_sequence(), groups_, bytes_, failures_, trouble};
+}
+
+StateStore::Status StateStore::status() const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return status_;
+}
+
+}  // namespace coffer::host

@@ -1,0 +1,92 @@
+#include "host_proxy/http_server.h"
+
+#include <event2/bufferevent.h>
+#include <event2/listener.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "invariant/check.h"
+#include "runtime/socket_address.h"
+
+namespace coffer::host_proxy {
+namespace {
+
+constexpr char kTooMany[] =
+    "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nConnection: close\r\n"
+    "Content-Length: 76\r\n\r\n"
+    "{\"error\":{\"code\":\"too_many_connections\",\"message\":\"try again in a moment\"}}\n";
+
+uint32_t PortOf(const runtime::SocketAddress& address) {
+  if (address.family() == AF_INET) {
+    return ntohs(reinterpret_cast<const sockaddr_in*>(address.get())->sin_port);
+  }
+  return ntohs(reinterpret_cast<const sockaddr_in6*>(address.get())->sin6_port);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Listen(runtime::EventLoop* loop,
+                                                               const runtime::Endpoint& endpoint,
+                                                               const HttpLimits& limits,
+                                                               HttpHandler handler) {
+  if (endpoint.kind == runtime::Endpoint::Kind::kVsock) {
+    return absl::InvalidArgumentError("HTTP is served on tcp:// and unix:// endpoints only");
+  }
+  absl::StatusOr<runtime::Fd> fd = runtime::ListenOn(endpoint);
+  if (!fd.ok()) return fd.status();
+  runtime::Endpoint bound = endpoint;
+  if (endpoint.kind == runtime::Endpoint::Kind::kTcp) {
+    bound.port = PortOf(runtime::LocalAddress(fd->get()));
+  }
+  std::unique_ptr<HttpServer> server(
+      new HttpServer(loop, std::move(bound), limits, std::move(handler)));
+  server->listener_ = evconnlistener_new(
+      loop->base(),
+      [](evconnlistener*, evutil_socket_t accepted, sockaddr*, int, void* self) {
+        static_cast<HttpServer*>(self)->Accept(accepted);
+      },
+      server.get(), LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd->Release());
+  COFFER_CHECK(server->listener_ != nullptr, "out of memory for a listener");
+  return server;
+}
+
+HttpServer::HttpServer(runtime::EventLoop* loop, runtime::Endpoint endpoint,
+                       const HttpLimits& limits, HttpHandler handler)
+    : loop_(loop), endpoint_(std::move(endpoint)), limits_(limits), handler_(std::move(handler)) {}
+
+HttpServer::~HttpServer() {
+  if (listener_ != nullptr) evconnlistener_free(listener_);
+}
+
+void HttpServer::Accept(int fd) {
+  if (connections_.size() >= limits_.connections) {
+    ++refused_;
+    // Best effort: the answer fits the socket's buffer.
+    (void)!send(fd, kTooMany, sizeof(kTooMany) - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+    close(fd);
+    return;
+  }
+  bufferevent* bev = bufferevent_socket_new(loop_->base(), fd, BEV_OPT_CLOSE_ON_FREE);
+  if (bev == nullptr) {
+    close(fd);
+    return;
+  }
+  const uint64_t id = next_connection_++;
+  auto connection = std::make_shared<HttpConnection>(bev, limits_, loop_, &handler_,
+                                                     [this, id] { connections_.erase(id); });
+  connections_.emplace(id, connection);
+  connection->Start();
+}
+
+void HttpServer::Drain() {
+  if (listener_ != nullptr) evconnlistener_free(listener_);
+  listener_ = nullptr;
+  const auto connections = connections_;
+  for (const auto& [id, connection] : connections) connection->Finish();
+}
+
+}  // namespace coffer::host_proxy

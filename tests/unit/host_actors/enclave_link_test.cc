@@ -1,0 +1,379 @@
+// The link and the store together, in virtual time, against an enclave that a test scripts.
+#include "actors/host/enclave_link.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "runtime/memory_network.h"
+#include "runtime/test_dispatcher.h"
+#include "tests/support/fake_enclave.h"
+#include "tests/support/faulty_disk.h"
+
+namespace coffer::host {
+namespace {
+
+using boundary::v1::ClientFrame;
+using boundary::v1::ServerFrame;
+using ::testing::HasSubstr;
+
+// One host process: the store on its dispatcher, the link on another.
+struct Host {
+  Host(runtime::TestScheduler& scheduler, runtime::MemoryNetwork& wire, FaultyDisk& disk,
+       EnclaveLink::Options options)
+      : random(7),
+        main(scheduler.NewDispatcher("host")),
+        store_thread(scheduler.NewDispatcher("store")),
+        network(wire.NewNode(main)),
+        to_store(store_thread, "store", 1 << 16),
+        to_link(main, "link", EnclaveLink::kStoreEvents),
+        store({}, store_thread, *RecordStore::Open(&disk, {.segment_bytes = 8192}), &to_link),
+        link(std::move(options), main, network.get(), &random, &to_store) {
+    to_store.Bind(&store);
+    to_link.Bind(&link);
+    link.Watch([this](bool ready) { readiness.push_back(ready); });
+    link.OnProblem([this](const std::string& problem) { problems.push_back(problem); });
+    main->Post([this] { link.Start(); });
+  }
+  ~Host() {
+    main->Crash();
+    store_thread->Crash();
+  }
+
+  runtime::SeededRandom random;
+  runtime::TestDispatcher* main;
+  runtime::TestDispatcher* store_thread;
+  std::unique_ptr<runtime::Network> network;
+  runtime::Mailbox<StoreMessage> to_store;
+  runtime::Mailbox<StoreEvent> to_link;
+  StateStore store;
+  EnclaveLink link;
+  std::vector<bool> readiness;
+  std::vector<std::string> problems;
+};
+
+class EnclaveLinkTest : public ::testing::Test {
+ protected:
+  EnclaveLinkTest()
+      : scheduler_(11),
+        wire_(&scheduler_),
+        enclave_dispatcher_(scheduler_.NewDispatcher("enclave")),
+        enclave_network_(wire_.NewNode(enclave_dispatcher_)) {
+    options_.endpoint = at_;
+    NewEnclave();
+  }
+  void NewEnclave() {
+    enclave_.reset();
+    enclave_ = std::make_unique<FakeEnclave>(enclave_network_.get(), at_);
+  }
+  void StartHost() {
+    host_.reset();
+    host_ = std::make_unique<Host>(scheduler_, wire_, disk_, options_);
+  }
+  bool UntilReady() {
+    return scheduler_.RunUntil([this] { return host_->link.ready(); }, absl::Minutes(2));
+  }
+  void Seal(int count) {
+    for (int i = 0; i < count; ++i) enclave_->Seal();
+    scheduler_.Advance(absl::Seconds(1));
+  }
+  // Fills the store: genesis and more records.
+  void Prepare(int records) {
+    StartHost();
+    ASSERT_TRUE(UntilReady());
+    Seal(records - 1);
+    ASSERT_EQ(enclave_->stored_, static_cast<uint64_t>(records));
+  }
+
+  const runtime::Endpoint at_ = runtime::Endpoint::Parse("vsock://16:5000").value();
+  runtime::TestScheduler scheduler_;
+  runtime::MemoryNetwork wire_;
+  runtime::TestDispatcher* enclave_dispatcher_;
+  std::unique_ptr<runtime::Network> enclave_network_;
+  FaultyDisk disk_;
+  EnclaveLink::Options options_;
+  std::unique_ptr<FakeEnclave> enclave_;
+  std::unique_ptr<Host> host_;
+};
+
+TEST_F(EnclaveLinkTest, AnEmptyStoreMakesANewState) {
+  StartHost();
+  EXPECT_FALSE(host_->link.ready());
+  ASSERT_TRUE(UntilReady());
+  scheduler_.Advance(absl::Seconds(1));
+  EXPECT_EQ(enclave_->loads, 1);
+  EXPECT_TRUE(enclave_->loaded.empty());
+  EXPECT_EQ(enclave_->stored_, 1u) << "the genesis record is stored";
+  EXPECT_EQ(host_->link.not_ready_reason(), "");
+  EXPECT_EQ(host_->readiness, std::vector<bool>{true});
+}
+
+TEST_F(EnclaveLinkTest, WhatWaitsIsStoredTogetherAndAcknowledgedOnce) {
+  StartHost();
+  ASSERT_TRUE(UntilReady());
+  scheduler_.Advance(absl::Seconds(1));
+  const uint64_t before = host_->store.status().groups;
+  Seal(100);
+  EXPECT_EQ(enclave_->stored_, 101u);
+  EXPECT_LT(host_->store.status().groups - before, 100u);
+  EXPECT_EQ(host_->store.status().last_sequence, 101u);
+}
+
+TEST_F(EnclaveLinkTest, AFreshEnclaveGetsSnapshotAndRecordsInOrder) {
+  Prepare(50);
+  for (uint32_t i = 0; i < 3; ++i) enclave_->SendChunk(30, i, 3);
+  scheduler_.Advance(absl::Seconds(1));
+  EXPECT_EQ(enclave_->stored_snapshot, 30u);
+  EXPECT_EQ(enclave_->stored_chunks, 3u);
+
+  options_.load_window = 4;
+  NewEnclave();
+  enclave_->sealed_ = 50;
+  StartHost();
+  ASSERT_TRUE(UntilReady());
+  std::vector<std::string> expected;
+  for (uint32_t i = 0; i < 3; ++i) expected.push_back(FakeEnclave::ChunkBytes(30, i));
+  for (uint64_t s = 31; s <= 50; ++s) expected.push_back(FakeEnclave::RecordBytes(s));
+  EXPECT_EQ(enclave_->loaded, expected);
+  Seal(3);
+  EXPECT_EQ(enclave_->stored_, 53u);
+}
+
+TEST_F(EnclaveLinkTest, ALivingEnclaveIsAttachedToWithTheLastHash) {
+  Prepare(5);
+  StartHost();  // the host was restarted, the enclave was not
+  ASSERT_TRUE(UntilReady());
+  EXPECT_EQ(enclave_->attaches, 1);
+  EXPECT_EQ(enclave_->attached_sequence, 5u);
+  const RecordDigest digest = DigestOf(FakeEnclave::RecordBytes(5));
+  EXPECT_EQ(enclave_->attached_hash, std::string(digest.begin(), digest.end()));
+}
+
+TEST_F(EnclaveLinkTest, RecordsSentAgainAreAcknowledgedAgain) {
+  Prepare(5);
+  enclave_->stored_ = 2;  // the acknowledgements were lost
+  StartHost();
+  ASSERT_TRUE(UntilReady());
+  scheduler_.Advance(absl::Seconds(1));
+  EXPECT_EQ(enclave_->stored_, 5u);
+  Seal(1);
+  EXPECT_EQ(enclave_->stored_, 6u);
+  EXPECT_EQ(host_->store.status().last_sequence, 6u);
+}
+
+TEST_F(EnclaveLinkTest, OtherBytesForAStoredRecordStopTheLink) {
+  Prepare(5);
+  enclave_->stored_ = 4;
+  enclave_->fork_ = true;
+  StartHost();
+  scheduler_.Advance(absl::Seconds(3));
+  EXPECT_FALSE(host_->link.ready());
+  EXPECT_THAT(host_->link.not_ready_reason(), HasSubstr("record 5 again with other bytes"));
+  EXPECT_EQ(host_->store.status().last_sequence, 5u);
+  const int before = enclave_->attaches;
+  scheduler_.Advance(absl::Seconds(10));
+  EXPECT_EQ(enclave_->attaches, before) << "tried again too soon";
+}
+
+TEST_F(EnclaveLinkTest, AGapStopsTheLink) {
+  Prepare(5);
+  enclave_->SendRecord(7);
+  scheduler_.Advance(absl::Seconds(1));
+  EXPECT_FALSE(host_->link.ready());
+  EXPECT_EQ(enclave_->stored_, 5u);
+  EXPECT_EQ(host_->store.status().last_sequence, 5u);
+}
+
+TEST_F(EnclaveLinkTest, ChunksWithoutABeginningAreNeverAcknowledgedAndStopNothing) {
+  Prepare(5);
+  enclave_->SendChunk(5, 1, 3);
+  Seal(1);
+  EXPECT_TRUE(host_->link.ready());
+  EXPECT_EQ(enclave_->stored_snapshot, 0u);
+  EXPECT_EQ(enclave_->stored_, 6u);
+}
+
+TEST_F(EnclaveLinkTest, ARefusedStateIsSaidAndTriedSlowly) {
+  Prepare(3);
+  NewEnclave();
+  enclave_->refuse_load = "record 2 was altered: its tag does not match";
+  StartHost();
+  scheduler_.Advance(absl::Seconds(5));
+  EXPECT_FALSE(host_->link.ready());
+  EXPECT_THAT(host_->link.not_ready_reason(), HasSubstr("record 2 was altered"));
+  EXPECT_THAT(host_->problems, ::testing::Contains(HasSubstr("record 2 was altered")));
+  EXPECT_EQ(enclave_->loads, 1);
+  enclave_->refuse_load.clear();
+  enclave_->sealed_ = 3;
+  EXPECT_TRUE(UntilReady()) << "it is tried again in the end";
+}
+
+TEST_F(EnclaveLinkTest, ARefusedAttachIsSaid) {
+  Prepare(3);
+  enclave_->refuse_attach = "this storage ends at record 3, but record 4 was acknowledged";
+  StartHost();
+  scheduler_.Advance(absl::Seconds(5));
+  EXPECT_FALSE(host_->link.ready());
+  EXPECT_THAT(host_->link.not_ready_reason(), HasSubstr("record 4 was acknowledged"));
+}
+
+TEST_F(EnclaveLinkTest, RequestsAreAnsweredById) {
+  Prepare(1);
+  std::vector<ServerFrame> held;
+  enclave_->on_request = [&](const ClientFrame&, ServerFrame& answer) {
+    answer.mutable_accounts()->set_next_index(answer.request_id());
+    held.push_back(answer);
+    return false;
+  };
+  std::vector<int> order;
+  for (int i = 0; i < 3; ++i) {
+    ClientFrame request;
+    request.mutable_list_accounts();
+    host_->link.Call(request, [&, i](absl::StatusOr<ServerFrame> frame) {
+      ASSERT_TRUE(frame.ok());
+      EXPECT_EQ(frame->accounts().next_index(), frame->request_id());
+      order.push_back(i);
+    });
+  }
+  scheduler_.Advance(absl::Seconds(1));
+  ASSERT_EQ(held.size(), 3u);
+  for (int i : {2, 0, 1}) enclave_->Send(held[static_cast<size_t>(i)]);
+  scheduler_.Advance(absl::Seconds(1));
+  EXPECT_EQ(order, (std::vector<int>{2, 0, 1}));
+}
+
+TEST_F(EnclaveLinkTest, RequestsTimeOutAndALateAnswerIsIgnored) {
+  options_.request_timeout = absl::Seconds(8);
+  Prepare(1);
+  std::vector<ServerFrame> held;
+  enclave_->on_request = [&](const ClientFrame&, ServerFrame& answer) {
+    answer.mutable_accounts();
+    held.push_back(answer);
+    return false;
+  };
+  int answers = 0;
+  absl::Status status;
+  ClientFrame request;
+  request.mutable_list_accounts();
+  host_->link.Call(request, [&](absl::StatusOr<ServerFrame> frame) {
+    ++answers;
+    status = frame.status();
+  });
+  scheduler_.Advance(absl::Seconds(11));
+  EXPECT_EQ(answers, 1);
+  EXPECT_TRUE(absl::IsUnavailable(status)) << status;
+  enclave_->Send(held.at(0));
+  scheduler_.Advance(absl::Seconds(1));
+  EXPECT_EQ(answers, 1);
+  EXPECT_TRUE(host_->link.ready());
+}
+
+TEST_F(EnclaveLinkTest, ALostConnectionAnswersWhatIsInFlightAndComesBack) {
+  Prepare(2);
+  enclave_->mute = true;
+  int answers = 0;
+  ClientFrame request;
+  request.mutable_list_accounts();
+  host_->link.Call(request, [&](absl::StatusOr<ServerFrame> frame) {
+    ++answers;
+    EXPECT_TRUE(absl::IsUnavailable(frame.status()));
+  });
+  scheduler_.Advance(absl::Milliseconds(10));
+  enclave_->mute = false;
+  wire_.Reset(at_);
+  scheduler_.RunUntil([&] { return answers > 0; }, absl::Seconds(5));
+  EXPECT_EQ(answers, 1);
+  host_->link.Call(request, [&](absl::StatusOr<ServerFrame> frame) {
+    ++answers;
+    EXPECT_TRUE(absl::IsUnavailable(frame.status()));
+  });
+  EXPECT_EQ(answers, 1) << "later, never in the call";
+  ASSERT_TRUE(UntilReady());
+  EXPECT_EQ(answers, 2);
+  EXPECT_EQ(host_->readiness, (std::vector<bool>{true, false, true}));
+}
+
+TEST_F(EnclaveLinkTest, NoEnclaveIsRetriedForEver) {
+  enclave_.reset();
+  StartHost();
+  scheduler_.Advance(absl::Minutes(1));
+  EXPECT_THAT(host_->link.not_ready_reason(), HasSubstr("vsock://16:5000"));
+  NewEnclave();
+  EXPECT_TRUE(UntilReady());
+}
+
+TEST_F(EnclaveLinkTest, GarbageFromTheEnclaveDropsTheConnection) {
+  Prepare(1);
+  for (const std::string& garbage : {std::string("\xff\xff\xff"), std::string("{\"a\":1}"),
+                                     [] {
+                                       ServerFrame frame;
+                                       frame.set_request_id(123456);
+                                       frame.mutable_accounts();
+                                       return frame.SerializeAsString();
+                                     }(),
+                                     [] {
+                                       ServerFrame frame;
+                                       frame.mutable_store()->set_sequence(2);
+                                       return frame.SerializeAsString();
+                                     }()}) {
+    ASSERT_TRUE(UntilReady());
+    enclave_->SendRaw(garbage);
+    scheduler_.Advance(absl::Seconds(1));
+    EXPECT_FALSE(host_->link.ready());
+  }
+}
+
+TEST_F(EnclaveLinkTest, AFullDiskAcknowledgesNothingUntilThereIsSpace) {
+  Prepare(1);
+  disk_.set_capacity(0);
+  Seal(100);  // more than the allocated space holds
+  const uint64_t stuck = enclave_->stored_;
+  EXPECT_LT(stuck, 101u);
+  EXPECT_THAT(host_->store.status().trouble, HasSubstr("disk is full"));
+  Seal(10);
+  EXPECT_EQ(enclave_->stored_, stuck);
+  disk_.set_capacity(~uint64_t{0});
+  scheduler_.Advance(absl::Seconds(3));
+  EXPECT_EQ(enclave_->stored_, 111u);
+  EXPECT_EQ(host_->store.status().trouble, "");
+}
+
+TEST_F(EnclaveLinkTest, AFailedSyncStopsAcknowledgementsUntilARestart) {
+  Prepare(3);
+  disk_.FailSyncs(absl::DataLossError("fdatasync failed: Input/output error"));
+  Seal(1);
+  disk_.FailSyncs(absl::OkStatus());  // a second fdatasync would claim success
+  Seal(5);
+  EXPECT_EQ(enclave_->stored_, 3u);
+  EXPECT_THAT(host_->store.status().trouble, HasSubstr("restarted"));
+  StartHost();
+  ASSERT_TRUE(UntilReady());
+  scheduler_.Advance(absl::Seconds(1));
+  EXPECT_EQ(enclave_->stored_, 9u) << "the enclave sent again what was not acknowledged";
+}
+
+TEST_F(EnclaveLinkTest, ASlowStorePausesReadingAndLosesNothing) {
+  options_.store_messages = 8;
+  Prepare(1);
+  disk_.set_capacity(0);
+  for (int i = 0; i < 500; ++i) enclave_->Seal();
+  scheduler_.Advance(absl::Seconds(1));
+  EXPECT_LE(host_->to_store.size(), 8u);
+  disk_.set_capacity(~uint64_t{0});
+  scheduler_.Advance(absl::Seconds(10));
+  EXPECT_EQ(enclave_->stored_, 501u);
+}
+
+TEST_F(EnclaveLinkTest, StopWaitsForTheStore) {
+  Prepare(1);
+  for (int i = 0; i < 20; ++i) enclave_->Seal();
+  scheduler_.Advance(absl::Milliseconds(1));
+  bool stopped = false;
+  host_->link.Stop([&] { stopped = true; });
+  EXPECT_FALSE(host_->link.ready());
+  scheduler_.Advance(absl::Seconds(5));
+  EXPECT_TRUE(stopped);
+  EXPECT_EQ(host_->link.in_flight(), 0u);
+}
+
+}  // namespace
+}  // namespace coffer::host
