@@ -104,7 +104,8 @@ runtime::ConfigSpec Spec() {
             .min = 1})
       .Add({.name = "insecure-void-on-host-word",
             .type = OptionType::kBool,
-            .help = "Believe the host that an expired ticket is unused and free its funds. A host "
+            .help = "Believe the host that an expired ticket is unused, or that a transfer failed. "
+                    "A host "
                     "that lies pays twice."})
       .Add({.name = "accept-policy-change",
             .type = OptionType::kBool,

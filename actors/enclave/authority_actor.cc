@@ -30,14 +30,15 @@ void AuthorityActor::Handle(Request request) {
   switch (request.frame->body_case()) {
     case ClientFrame::kStatus:
       FillStatus(answer->mutable_status());
-      break;
+      return AnswerNow(request.reply, std::move(answer));
     case ClientFrame::kLoadBegin:
     case ClientFrame::kLoadRecord:
     case ClientFrame::kLoadEnd:
     case ClientFrame::kAttachStorage:
       status = HandleState(request, answer.get());
-      if (status.ok() && answer->body_case() == ServerFrame::BODY_NOT_SET) return;  // passed on
-      break;
+      if (!status.ok()) ToProto(status, answer->mutable_error());
+      if (answer->body_case() == ServerFrame::BODY_NOT_SET) return;  // passed on
+      return AnswerNow(request.reply, std::move(answer));
     default:
       status = authority_ == nullptr
                    ? Refuse(ERROR_NOT_READY,
@@ -57,6 +58,11 @@ void AuthorityActor::Pass(const Batch& batch, ReplyTo reply, std::unique_ptr<Ser
     work.answers.push_back({reply, std::move(answer)});
   }
   if (!work.events.empty() || !work.answers.empty()) sealer_->Send(std::move(work));
+}
+
+void AuthorityActor::AnswerNow(ReplyTo reply, std::unique_ptr<ServerFrame> answer) {
+  answer->set_request_id(reply.request_id);
+  sealer_->Send(Answer{reply, std::move(answer)});
 }
 
 void AuthorityActor::Sign(ReplyTo reply, payouts::SigningJob job) {
@@ -144,7 +150,7 @@ absl::Status AuthorityActor::HandleState(const Request& request, ServerFrame* an
     case ClientFrame::kLoadEnd:
       if (!loading)
         return Refuse(ERROR_NOT_READY, "load_end comes after load_begin, on its connection");
-      return LoadEnd(request, answer);
+      return LoadEnd(request);
     default:
       break;
   }
@@ -185,7 +191,7 @@ absl::Status AuthorityActor::LoadRecord(const Request& request, ServerFrame* ans
   return absl::OkStatus();
 }
 
-absl::Status AuthorityActor::LoadEnd(const Request& request, ServerFrame* answer) {
+absl::Status AuthorityActor::LoadEnd(const Request& request) {
   const std::unique_ptr<StateLoader> loader = std::move(loader_);
   absl::StatusOr<std::unique_ptr<authority::Authority>> state = loader->Finish();
   if (!state.ok()) return state.status();
@@ -212,11 +218,10 @@ absl::Status AuthorityActor::LoadEnd(const Request& request, ServerFrame* answer
   }
   sealer_->Send(StateLoaded{request.reply.session, loader->chain().sequence(),
                             loader->chain().head(), loader->chain().snapshot_sequence()});
-  FillStatus(answer->mutable_load_done());
-  // The answer goes first and alone: it says that the state is read, and waits for no storage.
+  // The answer goes first: it says that the state is read, and waits for no storage.
   auto done = std::make_unique<ServerFrame>();
-  done->Swap(answer);
-  Pass(Batch(), request.reply, std::move(done));
+  FillStatus(done->mutable_load_done());
+  AnswerNow(request.reply, std::move(done));
   Pass(batch, {}, nullptr);
   // Signatures that were reserved before a crash and not sealed: made again, byte for byte the
   // same.

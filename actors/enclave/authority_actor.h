@@ -55,9 +55,10 @@ class AuthorityActor : public runtime::Actor<AuthorityMessage> {
                            bool* answered_later);
   absl::Status LoadBegin(const Request& request, ServerFrame* answer);
   absl::Status LoadRecord(const Request& request, ServerFrame* answer);
-  absl::Status LoadEnd(const Request& request, ServerFrame* answer);
+  absl::Status LoadEnd(const Request& request);  // answers itself when it succeeds
   void FillStatus(boundary::v1::Status* status) const;
   void Pass(const Batch& batch, ReplyTo reply, std::unique_ptr<ServerFrame> answer);
+  void AnswerNow(ReplyTo reply, std::unique_ptr<ServerFrame> answer);
   void Sign(ReplyTo reply, payouts::SigningJob job);
 
   const AuthorityOptions options_;

@@ -16,20 +16,18 @@ using boundary::v1::ERROR_MALFORMED;
 using runtime::Level;
 using runtime::Log;
 
-// What changes the state needs a storage to be acknowledged at all.
+// Everything but status and what makes a connection the storage is answered only once it is
+// durable, so it needs a storage.
 bool NeedsStorage(ClientFrame::BodyCase body) {
   switch (body) {
-    case ClientFrame::kApplyEvents:
-    case ClientFrame::kPreparePayout:
-    case ClientFrame::kPrepareFunding:
-    case ClientFrame::kBumpTransaction:
-    case ClientFrame::kRetryPayout:
-    case ClientFrame::kReportReceipt:
-    case ClientFrame::kReportReorg:
-    case ClientFrame::kVoidTickets:
-      return true;
-    default:
+    case ClientFrame::kStatus:
+    case ClientFrame::kLoadBegin:
+    case ClientFrame::kLoadRecord:
+    case ClientFrame::kLoadEnd:
+    case ClientFrame::kAttachStorage:
       return false;
+    default:
+      return true;
   }
 }
 

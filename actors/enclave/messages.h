@@ -108,8 +108,10 @@ struct StorageIs {
 
 using AuthorityMessage = std::variant<Request, SignDone, SessionClosed>;
 using SignerMessage = SignRequest;
-using SealerMessage =
-    std::variant<Work, SnapshotWork, StateLoaded, AttachRequest, StoredReport, SessionClosed>;
+// An Answer on its own waits for nothing, because it acknowledges nothing: status, and those of
+// loading. A host needs them before it can be the storage that all other answers wait for.
+using SealerMessage = std::variant<Work, Answer, SnapshotWork, StateLoaded, AttachRequest,
+                                   StoredReport, SessionClosed>;
 using GatewayMessage = std::variant<Release, StoreOut, StorageIs>;
 
 using AuthorityMailbox = runtime::Mailbox<AuthorityMessage>;

@@ -10,6 +10,7 @@
 #include <deque>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "actors/enclave/messages.h"
@@ -17,7 +18,7 @@
 
 namespace coffer::enclave {
 
-// Accepts: Work, SnapshotWork, StateLoaded, AttachRequest from the authority; StoredReport,
+// Accepts: Work, Answer, SnapshotWork, StateLoaded, AttachRequest from the authority; StoredReport,
 // SessionClosed from the gateway. Sends to the gateway: Release, StoreOut, StorageIs.
 class Sealer : public runtime::Actor<SealerMessage> {
  public:
@@ -44,6 +45,7 @@ class Sealer : public runtime::Actor<SealerMessage> {
   };
 
   void Handle(Work work);
+  void Handle(Answer answer) { free_.push_back(std::move(answer)); }
   void Handle(SnapshotWork work);
   void Handle(const StateLoaded& loaded);
   void Handle(AttachRequest request);

@@ -238,6 +238,16 @@ absl::StatusOr<SigningJob> Authority::RetryPayout(const boundary::v1::RetryPayou
     return Refuse(ERROR_WRONG_STATE,
                   absl::StrCat("payout ", payout->id, " has nothing left to pay"));
   }
+  // A ticket pays once under any nonce. A transfer pays again: a host that lies about its failure,
+  // or a reorg that lets it succeed after all, would pay twice (I3).
+  if (!payout->IsTickets() && !policy_.void_on_host_word) {
+    return Refuse(
+        boundary::v1::ERROR_POLICY,
+        absl::StrCat(
+            "payout ", payout->id,
+            " is a transfer, and only the host says that it failed; sending it again could pay "
+            "twice, so its funds stay held until its failure can be proven"));
+  }
   const Fees fees = policy::FromProto(request.fees());
   if (absl::Status s = policy_.CheckFees(fees); !s.ok()) return s;
   const absl::StatusOr<uint64_t> nonce = NextNonce(request.reading());

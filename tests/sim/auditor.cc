@@ -25,7 +25,7 @@ Sums Expect(const std::vector<EventTruth>& events, uint32_t account) {
                      : event.kind == Event::KIND_ADJUST_UP ? sums.up_most
                                                            : sums.down_most;
     if (event.fate == Fate::kApplied) least += event.amount;
-    if (event.fate != Fate::kRefused) most += event.amount;
+    most += event.amount;
   }
   return sums;
 }
@@ -52,8 +52,11 @@ std::string Auditor::CheckAlways() const {
         !Within(balances.adjusted_up, sums.up_least, sums.up_most) ||
         !Within(balances.adjusted_down, sums.down_least, sums.down_most)) {
       return absl::StrCat("I5/I7: ", name, " was credited ", ledger::ToDecimal(balances.credited),
-                          ", acknowledged were ", sums.credited_least, ", sent were ",
-                          sums.credited_most);
+                          " (acknowledged ", sums.credited_least, ", sent ", sums.credited_most,
+                          "), corrected up by ", ledger::ToDecimal(balances.adjusted_up), " (",
+                          sums.up_least, ", ", sums.up_most, "), down by ",
+                          ledger::ToDecimal(balances.adjusted_down), " (", sums.down_least, ", ",
+                          sums.down_most, ")");
     }
     if (balances.credited + balances.adjusted_up - balances.adjusted_down !=
         balances.available + balances.reserved + balances.paid) {
@@ -74,6 +77,12 @@ std::string Auditor::CheckAlways() const {
 std::string Auditor::CheckAtRest() const {
   const authority::Authority* state = world_->state();
   if (state == nullptr) return "liveness: no state is loaded";
+  if (!state->payouts().open().empty()) {
+    boundary::v1::Payout payout;
+    if (state->GetPayout(*state->payouts().open().begin(), false, &payout).ok()) {
+      return absl::StrCat("liveness: a payout is open at rest: ", payout.ShortDebugString());
+    }
+  }
   for (uint32_t account = 0; account < Workload::kAccounts; ++account) {
     const auto index = state->ledger().Find(Workload::NameOf(account));
     if (!index) continue;

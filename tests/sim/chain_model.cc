@@ -148,9 +148,11 @@ void ChainModel::Execute(const ethereum::SignedTransaction& tx, bool fails) {
   receipt.block_number = state_.height;
   receipt.block_hash = ethereum::Keccak256(ethereum::ToBytes32(U256(state_.height)) +
                                            ethereum::ToBytes32(U256(forks_)));
-  receipt.succeeded = !fails;
   ++state_.nonce;
+  // A plain transfer to these recipients cannot fail.
   const bool to_broker = tx.transaction.to == broker_;
+  fails = fails && to_broker;
+  receipt.succeeded = !fails;
   if (!fails && to_broker) {
     const std::vector<RedeemableTicket> tickets = Decode(tx.transaction.data);
     const bool single = tickets.size() == 1;

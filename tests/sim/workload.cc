@@ -24,7 +24,18 @@ void Workload::OnHostStart(runtime::TestDispatcher* dispatcher, host::EnclaveCli
   Arm();
 }
 
-void Workload::OnHostKilled() { session_.reset(); }
+void Workload::OnHostKilled() {
+  session_.reset();
+  OnAnswersLost();
+}
+
+// Another copy of an event that was refused may have been applied after that, its answer lost: ask
+// again.
+void Workload::OnAnswersLost() {
+  for (EventTruth& event : events_) {
+    if (event.fate == Fate::kRefused) event.fate = Fate::kUnknown;
+  }
+}
 
 bool Workload::Quiet() const {
   return nothing_open_ && std::none_of(events_.begin(), events_.end(), [](const EventTruth& e) {
@@ -55,7 +66,7 @@ void Workload::Call(ClientFrame frame, absl::AnyInvocable<void(const Frame&)> on
   session_->client->Call(std::move(frame),
                          [this, done = std::move(on_answer)](absl::StatusOr<Frame> answer) mutable {
                            --session_->in_flight;
-                           if (!answer.ok()) return;  // lost: nothing is known
+                           if (!answer.ok()) return OnAnswersLost();
                            ++answered_;
                            done(*answer);
                          });

@@ -59,6 +59,7 @@ class Workload {
   void Tick();
   void Call(boundary::v1::ClientFrame frame, absl::AnyInvocable<void(const Frame&)> on_answer);
   void SendEvents();
+  void OnAnswersLost();
   void OnEvents(const std::vector<size_t>& sent, const Frame& answer);
   void Prepare();
   void ListPayouts();
