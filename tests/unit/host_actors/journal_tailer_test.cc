@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "journal_fixture.h"
+#include "tests/unit/host_actors/journal_fixture.h"
 
 namespace coffer::host {
 namespace {
