@@ -1,7 +1,7 @@
 // An enclave without cryptography, for tests of the host: it keeps a chain of records in the clear,
 // refuses a wrong load, and says what a test told it to say.
-#ifndef COFFER_TESTS_SUPPORT_FAKE_ENCLAVE_H_
-#define COFFER_TESTS_SUPPORT_FAKE_ENCLAVE_H_
+#ifndef COFFER_TESTS_SUPPORT_SCRIPTED_ENCLAVE_H_
+#define COFFER_TESTS_SUPPORT_SCRIPTED_ENCLAVE_H_
 
 #include <functional>
 #include <memory>
@@ -16,12 +16,12 @@
 
 namespace coffer::host {
 
-class FakeEnclave final : public runtime::StreamHandler {
+class ScriptedEnclave final : public runtime::StreamHandler {
  public:
   using ClientFrame = boundary::v1::ClientFrame;
   using ServerFrame = boundary::v1::ServerFrame;
 
-  FakeEnclave(runtime::Network* network, const runtime::Endpoint& endpoint) {
+  ScriptedEnclave(runtime::Network* network, const runtime::Endpoint& endpoint) {
     listener_ = *network->Listen(endpoint, [this](std::unique_ptr<runtime::FramedStream> stream) {
       stream->SetHandler(this);
       streams_.push_back(std::move(stream));
@@ -163,4 +163,4 @@ class FakeEnclave final : public runtime::StreamHandler {
 
 }  // namespace coffer::host
 
-#endif  // COFFER_TESTS_SUPPORT_FAKE_ENCLAVE_H_
+#endif  // COFFER_TESTS_SUPPORT_SCRIPTED_ENCLAVE_H_
