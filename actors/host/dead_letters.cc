@@ -29,8 +29,8 @@ void AppendLine(const DeadLetter& letter, std::string& out) {
     out += ",\"line\":";
     AppendJsonString(kept, out);
   } else {
-    out += ",\"line_base64\":\"" +
-           absl::Base64Escape(absl::string_view(kept.data(), kept.size())) + "\"";
+    out += ",\"line_base64\":\"" + absl::Base64Escape(absl::string_view(kept.data(), kept.size())) +
+           "\"";
   }
   out += whole ? ",\"whole\":true}\n" : ",\"whole\":false}\n";
 }
@@ -110,7 +110,8 @@ void DeadLetters::Resolve(const Sha256Digest& sha256, absl::Time now) {
 
 absl::Status DeadLetters::Sync() {
   if (buffer_.empty()) return absl::OkStatus();
-  // Everything since the last success is written again after a failure, so a sync that lost pages loses nothing.
+  // Everything since the last success is written again after a failure, so a sync that lost pages
+  // loses nothing.
   if (absl::Status status = file_->Write(size_, buffer_); !status.ok()) return status;
   if (absl::Status status = file_->Sync(); !status.ok()) return status;
   size_ += buffer_.size();

@@ -1,10 +1,13 @@
-// The lines that could not be applied, with the reason, kept until they can be: an append-only file of one JSON object a line.
+// The lines that could not be applied, with the reason, kept until they can be: an append-only file
+// of one JSON object a line.
 //
-// A letter:      {"time","reason","code","detail","path","device","inode","generation","offset","length","sha256",
+// A letter:
+// {"time","reason","code","detail","path","device","inode","generation","offset","length","sha256",
 //                 "line" or "line_base64","whole"}
 // A resolution:  {"time","resolved"}, the sha256 of a line that a replay has applied since.
-// `code` is the enclave's ErrorCode when it refused the event, else 0. `line` is the line's bytes without its newline when they
-// are UTF-8, `line_base64` when not; `whole` is false when only the first 4 KiB are kept.
+// `code` is the enclave's ErrorCode when it refused the event, else 0. `line` is the line's bytes
+// without its newline when they are UTF-8, `line_base64` when not; `whole` is false when only the
+// first 4 KiB are kept.
 #ifndef COFFER_ACTORS_HOST_DEAD_LETTERS_H_
 #define COFFER_ACTORS_HOST_DEAD_LETTERS_H_
 
@@ -47,8 +50,9 @@ struct DeadLetter {
 // The writer. One at a time.
 class DeadLetters {
  public:
-  // Makes the file if it is missing and cuts off a torn last line. Letters in it from byte `known_from` on are remembered: a line
-  // that comes again after a crash, at the same offset with the same bytes, is not written twice.
+  // Makes the file if it is missing and cuts off a torn last line. Letters in it from byte
+  // `known_from` on are remembered: a line that comes again after a crash, at the same offset with
+  // the same bytes, is not written twice.
   static absl::StatusOr<std::unique_ptr<DeadLetters>> Open(Disk* disk, std::string name,
                                                            uint64_t known_from);
 
@@ -56,7 +60,8 @@ class DeadLetters {
   bool Add(const DeadLetter& letter, absl::Time now);
   void Resolve(const Sha256Digest& sha256, absl::Time now);
 
-  // Writes what is buffered and makes it durable. After an error everything is still buffered and the next call writes it anew.
+  // Writes what is buffered and makes it durable. After an error everything is still buffered and
+  // the next call writes it anew.
   absl::Status Sync();
 
   size_t buffered() const { return buffer_.size(); }
@@ -96,7 +101,8 @@ class DeadLetterReader {
   DeadLetterReader(DiskFile* file, uint64_t from, uint64_t end);
   ~DeadLetterReader();
 
-  // Nothing at the end. Lines that are no entry (damage, or an operator's edit) are counted and left out.
+  // Nothing at the end. Lines that are no entry (damage, or an operator's edit) are counted and
+  // left out.
   absl::StatusOr<std::optional<Entry>> Next();
   uint64_t damaged() const { return damaged_; }
 

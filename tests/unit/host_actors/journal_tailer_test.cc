@@ -1,0 +1,353 @@
+#include "actors/host/journal_tailer.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <iostream>
+#include <optional>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "journal_fixture.h"
+
+namespace coffer::host {
+namespace {
+
+using JournalTailerTest = JournalFixture;
+
+TEST_F(JournalTailerTest, AppliesWhatIsThereAndWhatComes) {
+  Append(Line(1, "1.5", 0) + Line(2, "-0.25", 1));
+  Begin();
+  Run();
+  ASSERT_EQ(ledger_.order.size(), 2u);
+  const auto& up = ledger_.applied[IdOf(Line(1, "1.5", 0))];
+  EXPECT_EQ(up.kind(), boundary::v1::Event::KIND_CREDIT);
+  EXPECT_EQ(up.account(), "orch-1");
+  EXPECT_EQ(up.recipient(), std::string(19, '\0') + '\2');
+  EXPECT_EQ(up.amount().low(), 1'500'000'000'000'000'000u);
+  EXPECT_EQ(ledger_.applied[IdOf(Line(2, "-0.25", 1))].kind(),
+            boundary::v1::Event::KIND_ADJUST_DOWN);
+  const std::string late = Line(3, "2", 2);
+  Append(late.substr(0, 20));
+  Run();
+  EXPECT_EQ(ledger_.order.size(), 2u) << "a partial line waits";
+  Append(late.substr(20));
+  Run();
+  EXPECT_EQ(ledger_.order.size(), 3u);
+  EXPECT_TRUE(tailer_->caught_up());
+  EXPECT_EQ(tailer_->metrics().offset, std::filesystem::file_size(options_.path));
+}
+
+TEST_F(JournalTailerTest, WaitsForAJournalThatIsNotThereYet) {
+  Begin();
+  Run();
+  Append(Line(1, "1", 0));
+  Run();
+  EXPECT_EQ(ledger_.order.size(), 1u);
+}
+
+TEST_F(JournalTailerTest, AHostileJournalNeverStopsTheTail) {
+  const std::string good = Line(1, "1", 1);
+  const std::string crlf = good.substr(0, good.size() - 1) + "\r\n";
+  std::vector<std::pair<std::string, RejectReason>> bad = {
+      {std::string("\0\x01\x02\xfe\n", 5), RejectReason::kBadUtf8},
+      {"\n", RejectReason::kBlank},
+      {Line(1, "1e30", 2), RejectReason::kAmountOutOfRange},
+      {Line(1, "0.0000000000000000001", 2), RejectReason::kTooManyDecimals},
+      {Line(1, "NaN", 2), RejectReason::kBadAmount},
+      {Line(77, "1", 2), RejectReason::kUnknownOrchestrator},
+      {Line(5, "1", 2), RejectReason::kRefused},
+      {good.substr(0, 30) + "\n", RejectReason::kNotJson},
+  };
+  ledger_.refused_accounts.insert("orch-5");
+  std::string journal = good + crlf + good;
+  for (const auto& [line, reason] : bad) journal += line;
+  journal += Line(1, "0", 3) + "{\"event\":\"set_balance\",\"amount\":\"1\"}\n" + Line(2, "2", 4);
+  Append(journal);
+  Begin();
+  Run();
+  EXPECT_EQ(ledger_.order,
+            (std::vector<std::string>{IdOf(good), IdOf(crlf), IdOf(Line(2, "2", 4))}));
+  const Letters letters = ReadLetters();
+  EXPECT_EQ(letters.count.size(), bad.size());
+  for (const auto& [line, reason] : bad) {
+    EXPECT_EQ(letters.reason.at(IdOf(line)), RejectReasonName(reason)) << line;
+  }
+  const JournalMetrics metrics = tailer_->metrics();
+  EXPECT_EQ(metrics.skipped_zero, 1u);
+  EXPECT_EQ(metrics.skipped_set_balance, 1u);
+  EXPECT_EQ(metrics.batches.duplicates, 1u);
+  EXPECT_EQ(metrics.lines, 14u);
+}
+
+TEST_F(JournalTailerTest, AHundredMegabyteLineIsALetterAndNotMemory) {
+  options_.chunk_bytes = 512 << 10;
+  Append(Line(1, "1", 0));
+  {
+    std::ofstream file(options_.path, std::ios::app);
+    const std::string piece(1 << 20, 'x');
+    for (int i = 0; i < 100; ++i) file << piece;
+    file << "\n";
+  }
+  Append(Line(1, "1", 1));
+  const auto peak = [] {  // VmHWM, KiB
+    std::ifstream status("/proc/self/status");
+    for (std::string line; std::getline(status, line);) {
+      if (line.rfind("VmHWM:", 0) == 0) return std::strtol(line.c_str() + 6, nullptr, 10);
+    }
+    return -1L;
+  };
+  const long before = peak();
+  Begin();
+  Run();
+  EXPECT_LT(peak() - before, 32 << 10);
+  EXPECT_EQ(ledger_.order.size(), 2u);
+  EXPECT_EQ(Dead(RejectReason::kTooLong), 1u);
+  EXPECT_LT(disk_.Contents(options_.dead_letters).size(), 6000u);
+}
+
+TEST_F(JournalTailerTest, TheWindowIsBoundedAndPushesBack) {
+  for (int i = 0; i < 500; ++i) Append(Line(1, "1", i));
+  options_.window = 3;
+  Begin();
+  enclave_->Hold();
+  Run();
+  EXPECT_EQ(enclave_->pending(), 3u);
+  EXPECT_LT(tailer_->metrics().bytes, 3000u) << "reading stops when the window is full";
+  enclave_->Resume();
+  Run();
+  EXPECT_EQ(ledger_.order.size(), 500u);
+  EXPECT_EQ(enclave_->max_pending(), 3u);
+}
+
+TEST_F(JournalTailerTest, ALostConnectionRepeatsInOrder) {
+  for (int i = 0; i < 200; ++i) Append(Line(1, "1", i));
+  Begin();
+  enclave_->Hold();
+  Run();
+  enclave_->Lose(2);
+  enclave_->Resume();
+  Run();
+  EXPECT_EQ(ledger_.order.size(), 14u) << "nothing is sent while the link is down";
+  EXPECT_EQ(tailer_->metrics().offset, 0u);
+  enclave_->SetReady(true);
+  Run();
+  ASSERT_EQ(ledger_.order.size(), 200u);
+  for (int i = 0; i < 200; ++i)
+    ASSERT_EQ(ledger_.order[static_cast<size_t>(i)], IdOf(Line(1, "1", i)));
+}
+
+TEST_F(JournalTailerTest, AnOverloadedEnclaveIsAskedAgain) {
+  for (int i = 0; i < 50; ++i) Append(Line(1, "1", i));
+  Begin();
+  enclave_->FailNext(boundary::v1::ERROR_OVERLOADED, 20);
+  Run(absl::Minutes(1));
+  EXPECT_EQ(ledger_.order.size(), 50u);
+  EXPECT_TRUE(ReadLetters().count.empty());
+}
+
+TEST_F(JournalTailerTest, AnEventThatSpoilsItsBatchIsFoundAndBuried) {
+  ledger_.malformed_accounts.insert("orch-5");
+  for (int i = 0; i < 30; ++i) Append(Line(i == 11 ? 5 : 1, "1", i));
+  Begin();
+  Run(absl::Minutes(1));
+  EXPECT_EQ(ledger_.order.size(), 29u);
+  EXPECT_EQ(ReadLetters().reason.at(IdOf(Line(5, "1", 11))), "refused");
+  EXPECT_TRUE(tailer_->caught_up());
+}
+
+TEST_F(JournalTailerTest, RotationInMidLineAndTruncation) {
+  Append(Line(1, "1", 0) + Line(1, "1", 1).substr(0, 25));
+  Begin();
+  Run();
+  std::filesystem::rename(options_.path, options_.path + ".1");
+  Append(Line(2, "1", 2));
+  Run(absl::Milliseconds(500));
+  Append(Line(1, "1", 1).substr(25), options_.path + ".1");  // its writer had it open still
+  Run();
+  EXPECT_EQ(ledger_.order.size(), 3u);
+  EXPECT_EQ(tailer_->metrics().tail.rotations, 1u);
+  EXPECT_TRUE(ReadLetters().count.empty());
+
+  Append(Line(2, "1", 3).substr(0, 25));  // never finished
+  Run();
+  std::filesystem::rename(options_.path, options_.path + ".2");
+  Append(Line(2, "1", 4));
+  Run();
+  EXPECT_EQ(ledger_.order.size(), 4u);
+  EXPECT_EQ(Dead(RejectReason::kNoNewline), 1u);
+
+  std::ofstream(options_.path, std::ios::trunc) << Line(3, "1", 5);
+  Run();
+  EXPECT_EQ(ledger_.order.size(), 5u);
+  EXPECT_EQ(tailer_->metrics().tail.truncations, 1u);
+  // The same file with other, and more, content.
+  std::ofstream(options_.path, std::ios::trunc) << Line(4, "1", 6) << Line(4, "1", 7);
+  Run();
+  EXPECT_EQ(ledger_.order.size(), 7u);
+  EXPECT_EQ(tailer_->metrics().tail.truncations, 2u);
+}
+
+TEST_F(JournalTailerTest, TwoRotationsWhileItWasDown) {
+  Append(Line(1, "1", 0));
+  Begin();
+  Run();
+  Kill();
+  Append(Line(1, "1", 1));
+  std::filesystem::rename(options_.path, options_.path + ".2");
+  Append(Line(1, "1", 2));
+  std::filesystem::rename(options_.path, options_.path + ".1");
+  Append(Line(1, "1", 3));
+  Begin();
+  Run(absl::Seconds(20));
+  EXPECT_EQ(ledger_.order.size(), 4u);
+  EXPECT_EQ(tailer_->metrics().tail.lost, 0u);
+  EXPECT_EQ(tailer_->metrics().batches.duplicates, 0u);
+}
+
+TEST_F(JournalTailerTest, AVanishedFileIsReported) {
+  Append(Line(1, "1", 0));
+  Begin();
+  Run();
+  Kill();
+  // Kept open elsewhere, so that its inode does not come again.
+  std::filesystem::rename(options_.path, folder_ + "/elsewhere");
+  Append(Line(1, "1", 1));
+  Begin();
+  Run();
+  EXPECT_EQ(tailer_->metrics().tail.lost, 1u);
+  EXPECT_EQ(ledger_.order.size(), 2u);
+}
+
+TEST_F(JournalTailerTest, ReplaysOldFilesAndDeadLetters) {
+  std::string old;
+  for (int i = 0; i < 40; ++i)
+    old += Line(i % 12, "1", i);  // orch-10 and orch-11 are not registered
+  Append(old + "partial", folder_ + "/old.jsonl");
+  Append(Line(1, "1", 100));
+  Begin();
+  std::optional<absl::StatusOr<ReplaySummary>> first, second, missing, letters;
+  tailer_->ReplayFile(folder_ + "/old.jsonl", [&](auto result) { first = result; });
+  tailer_->ReplayFile(folder_ + "/missing", [&](auto result) { missing = result; });
+  Run();
+  ASSERT_TRUE(first.has_value() && first->ok());
+  EXPECT_EQ((*first)->lines, 41u);
+  EXPECT_EQ((*first)->events, 34u);
+  EXPECT_EQ((*first)->left, 7u);
+  ASSERT_TRUE(missing.has_value());
+  EXPECT_TRUE(absl::IsNotFound(missing->status()));
+  EXPECT_EQ(ledger_.order.size(), 35u);
+  tailer_->ReplayFile(folder_ + "/old.jsonl", [&](auto result) { second = result; });
+  Run();
+  ASSERT_TRUE(second.has_value() && second->ok());
+  EXPECT_EQ((*second)->lines, 0u) << "its cursor says that it is done";
+
+  WriteRegistry(11);
+  Run();  // the registry is taken in
+  ledger_.refused_accounts.clear();
+  tailer_->ReplayDeadLetters([&](auto result) { letters = result; });
+  Run();
+  ASSERT_TRUE(letters.has_value() && letters->ok());
+  EXPECT_EQ((*letters)->events, 3u);
+  EXPECT_EQ((*letters)->left, 3u);
+  EXPECT_EQ(ledger_.order.size(), 38u);
+  EXPECT_EQ(ReadLetters().resolved.size(), 3u);
+  tailer_->ReplayDeadLetters([&](auto result) { letters = result; });
+  Run();
+  EXPECT_EQ((*letters)->events, 0u);
+  Append(Line(1, "1", 101));
+  Run();
+  EXPECT_EQ(ledger_.order.size(), 39u) << "the tail goes on";
+}
+
+TEST_F(JournalTailerTest, AFullDiskHoldsTheCursorBack) {
+  Append("noise\n" + Line(1, "1", 0));
+  Begin();
+  disk_.FailSyncs(absl::ResourceExhaustedError("full"));
+  Run();
+  EXPECT_FALSE(tailer_->caught_up());
+  EXPECT_GT(tailer_->metrics().disk_errors, 0u);
+  disk_.FailSyncs(absl::OkStatus());
+  Run();
+  EXPECT_TRUE(tailer_->caught_up());
+  EXPECT_EQ(ReadLetters().count.size(), 1u);
+}
+
+// Crashes of the host with its disk, of the connection, and appends and rotations, in any order: in
+// the end every line is applied once or in the dead letters once.
+TEST_F(JournalTailerTest, RandomCrashesLoseAndDoubleNothing) {
+  const char* const given = std::getenv("COFFER_TEST_SEED");
+  seed_ = given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device{}();
+  std::cout << "COFFER_TEST_SEED=" << seed_ << "\n";
+  std::mt19937_64 random(seed_);
+  options_.rotation_grace = absl::Milliseconds(600);
+  std::map<std::string, bool> expected;  // id, and whether it can be applied
+  int rotations = 0;
+  Begin();
+  for (int round = 0, unique = 0; round < 400; ++round) {
+    switch (random() % 12) {
+      case 0:
+        Kill();
+        disk_.CrashAt(disk_.operations() + 1);
+        disk_.Restart(random);
+        Begin();
+        break;
+      case 1:
+        disk_.CrashAt(disk_.operations() + 1 + random() % 12);
+        Run(absl::Milliseconds(random() % 2000));
+        Kill();
+        disk_.Restart(random);
+        Begin();
+        break;
+      case 2:
+        enclave_->Lose(random() % 9);
+        Run(absl::Milliseconds(random() % 100));
+        enclave_->SetReady(true);
+        break;
+      case 3:
+        enclave_->Hold();
+        Run(absl::Milliseconds(random() % 400));
+        if (random() % 2 == 0) enclave_->Lose(random() % 9);
+        enclave_->Resume();
+        enclave_->SetReady(true);
+        break;
+      case 4:
+        if (!std::filesystem::exists(options_.path) || random() % 4 != 0) break;
+        std::filesystem::rename(options_.path, options_.path + "." + std::to_string(++rotations));
+        break;
+      default: {
+        std::string lines;
+        for (size_t n = random() % 40; n > 0; --n) {
+          const int orchestrator = static_cast<int>(random() % 12);
+          std::string line = random() % 9 == 0 ? "noise " + std::to_string(++unique) + "\n"
+                                               : Line(orchestrator, "0.1", ++unique);
+          expected[IdOf(line)] = line[0] == '{' && orchestrator < 10;
+          lines += line;
+        }
+        const size_t cut = lines.empty() ? 0 : random() % lines.size();
+        Append(lines.substr(0, cut));
+        Run(absl::Milliseconds(random() % 300));
+        Append(lines.substr(cut));
+      }
+    }
+    Run(absl::Milliseconds(random() % 300));
+  }
+  enclave_->SetReady(true);
+  Run(absl::Minutes(2));
+  ASSERT_TRUE(tailer_->caught_up());
+  const Letters letters = ReadLetters();
+  size_t applied = 0;
+  for (const auto& [id, good] : expected) {
+    ASSERT_EQ(ledger_.applied.count(id), good ? 1u : 0u) << id;
+    ASSERT_EQ(letters.count.count(id), good ? 0u : 1u) << id;
+    if (!good) ASSERT_EQ(letters.count.at(id), 1) << id;
+    applied += good;
+  }
+  EXPECT_EQ(ledger_.order.size(), applied);
+  EXPECT_GT(applied, 1000u);
+}
+
+}  // namespace
+}  // namespace coffer::host
