@@ -164,6 +164,8 @@ void BatchWindow::Split(Entry& entry) {
   second->batch.chunk = first.chunk;
   second->batch.end = first.end;
   second->batch.lines.assign(middle, first.lines.end());
+  second->batch.letters = first.letters;
+  first.letters = 0;
   first.lines.erase(middle, first.lines.end());
   first.end = first.chunk->base + second->batch.lines.front().begin;
   entries_.insert(it + 1, std::move(second));

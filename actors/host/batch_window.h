@@ -30,6 +30,7 @@ struct Batch {
   std::shared_ptr<const Chunk> chunk;
   std::vector<LineRef> lines;  // of the events, in order; may be none
   uint64_t end = 0;            // offset in the file up to which all is done once this is answered
+  uint64_t letters = 0;  // position() of the dead letters when its last line had been looked at
   // The request, until it is first sent; a repetition is built anew from the lines, so that what is
   // in flight is not held twice.
   std::optional<boundary::v1::ApplyEvents> events;

@@ -37,8 +37,8 @@ struct Cursor {
       0;  // every line before it is applied durably, skipped by rule, or in the dead letters
   Fingerprint head;  // the file's first bytes, at most 4 KiB
   Fingerprint tail;  // the bytes before `offset`, at most 4 KiB
-  uint64_t dead_letters =
-      0;  // size of the dead-letter file, bytes; later letters may be of lines that come again
+  // Place in the dead-letter file, bytes: letters from there on may be of lines that come again.
+  uint64_t dead_letters = 0;
 };
 
 // One small JSON file, replaced atomically; durable when this returns OK.

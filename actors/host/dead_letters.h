@@ -64,6 +64,11 @@ class DeadLetters {
   // the next call writes it anew.
   absl::Status Sync();
 
+  // The lines of the letters that were there at Open have all come again.
+  void Forget() { known_.clear(); }
+
+  // Where the next letter will begin, bytes.
+  uint64_t position() const { return size_ + buffer_.size(); }
   size_t buffered() const { return buffer_.size(); }
   uint64_t size() const { return size_; }  // durable bytes
   const std::string& name() const { return name_; }

@@ -56,6 +56,7 @@ absl::Status JournalTailer::Start() {
   auto letters = DeadLetters::Open(disk_, options_.dead_letters, tail_.dead_letters_at_start());
   if (!letters.ok()) return letters.status();
   letters_ = *std::move(letters);
+  letters_done_ = std::min(tail_.dead_letters_at_start(), letters_->size());
   place_ = tail_.place();
   done_ = saved_ = place_.offset;
   saved_generation_ = place_.generation;
@@ -137,7 +138,14 @@ bool JournalTailer::ReadFile(TailFile& file) {
     if (Commit()) FinishJob(absl::OkStatus());
     return false;
   }
-  if (read->kind == LineRead::Kind::kEnd) return false;
+  if (read->kind == LineRead::Kind::kEnd) {
+    if (letters_known_ && job_ == nullptr && Drained() && place.path == options_.path &&
+        file.lag_bytes() == 0) {
+      letters_->Forget();
+      letters_known_ = false;
+    }
+    return false;
+  }
   TakeRead(*std::move(read));
   return PushStaged();
 }
@@ -179,6 +187,7 @@ void JournalTailer::TakeRead(LineRead read) {
   metrics_.bytes += read.long_line.length;
   Batch batch;
   batch.end = read.long_line.offset + read.long_line.length;
+  batch.letters = letters_->position();
   staged_.push_back(std::move(batch));
 }
 
@@ -195,6 +204,7 @@ void JournalTailer::TakeChunk(std::shared_ptr<const Chunk> chunk) {
     if (batch.lines.size() < options_.max_events && begin < bytes.size()) continue;
     batch.chunk = chunk;
     batch.end = chunk->base + end;
+    batch.letters = letters_->position();
     staged_.push_back(std::exchange(batch, Batch()));
   }
   metrics_.bytes += bytes.size();
@@ -298,6 +308,7 @@ void JournalTailer::OnDone(const Batch& batch, const std::vector<v1::EventRefusa
   }
   if (job_ == nullptr || job_->letters == nullptr) {
     done_ = batch.end;
+    if (!letters_known_) letters_done_ = std::max(letters_done_, batch.letters);
     return;
   }
   for (size_t i = 0; i < batch.lines.size(); ++i) {

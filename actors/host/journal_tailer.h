@@ -157,7 +157,11 @@ class JournalTailer final : private BatchWindow::Owner {
   std::deque<Batch> staged_;  // of the last chunk, waiting for room in the window
   LinePlace place_;           // of the source's present file
   uint64_t done_ = 0;         // all before this offset of it is answered
-  uint64_t saved_ = 0;        // by its cursor, with the generation
+  // Letters before this place are of lines before done_; until the lines of the last run's
+  // letters have come again, the place that its cursor had.
+  uint64_t letters_done_ = 0;
+  bool letters_known_ = true;
+  uint64_t saved_ = 0;  // by its cursor, with the generation
   uint64_t saved_generation_ = 0;
   bool started_ = false;
   bool scheduled_ = false;

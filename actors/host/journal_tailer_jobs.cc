@@ -32,7 +32,7 @@ bool JournalTailer::Commit() {
   TailFile* const file = source();
   if (file == nullptr || (done_ == saved_ && file->place().generation == saved_generation_))
     return true;
-  const absl::Status status = file->Save(done_, letters_->size());
+  const absl::Status status = file->Save(done_, letters_done_);
   if (status.ok()) {
     saved_ = done_;
     saved_generation_ = file->place().generation;

@@ -107,7 +107,8 @@ std::vector<RotatedFile> TailFile::RotatedAfterThis() {
     const FileFacts& facts = rotated.facts;
     if (facts.identity == facts_.identity || facts.modified_nanos < facts_.modified_nanos ||
         (named.ok() && facts.identity == named->identity) ||
-        std::find(finished_.begin(), finished_.end(), facts.identity) != finished_.end()) {
+        std::any_of(finished_.begin(), finished_.end(),
+                    [&](const FileFacts& done) { return done.identity == facts.identity; })) {
       continue;
     }
     after.push_back(std::move(rotated));
@@ -118,7 +119,12 @@ std::vector<RotatedFile> TailFile::RotatedAfterThis() {
 // Rotation renames files while we look: what is opened must be what was listed, or the list is made
 // anew.
 absl::Status TailFile::GoToNextFile() {
-  if (file_ != nullptr) finished_.push_back(facts_.identity);
+  if (file_ != nullptr) {
+    std::erase_if(finished_, [&](const FileFacts& done) {
+      return done.identity == facts_.identity || done.modified_nanos < facts_.modified_nanos;
+    });
+    finished_.push_back(facts_);
+  }
   for (const RotatedFile& rotated : RotatedAfterThis()) {
     absl::StatusOr<std::unique_ptr<JournalFile>> file = files_->Open(rotated.path);
     if (!file.ok()) continue;
@@ -133,11 +139,7 @@ absl::Status TailFile::GoToNextFile() {
     return absl::OkStatus();
   }
   const absl::Status status = BeginNamed(options_.path);
-  if (status.ok()) {
-    finished_.clear();
-    return status;
-  }
-  if (!options_.follow || !absl::IsNotFound(status)) return status;
+  if (status.ok() || !options_.follow || !absl::IsNotFound(status)) return status;
   return absl::OkStatus();  // the present file, if any, is looked at again later
 }
 

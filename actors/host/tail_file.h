@@ -94,8 +94,9 @@ class TailFile {
   uint64_t generation_ = 0;
   Fingerprint tail_;      // of the bytes before the first unreturned line
   uint64_t tail_at_ = 0;  // where tail_ begins
-  // Files finished since the journal's own name was last read: times of modification can be equal.
-  std::vector<FileIdentity> finished_;
+  // Finished files modified no earlier than the present one, which their times alone would not tell
+  // from those to come.
+  std::vector<FileFacts> finished_;
   std::optional<absl::Time> rotated_since_;
   uint64_t dead_letters_at_start_ = 0;
   Counters counters_;
