@@ -15,6 +15,8 @@ using runtime::Log;
 namespace {
 
 constexpr char kComponent[] = "host";
+// A process that was killed holds its locks until the kernel has taken it apart.
+constexpr absl::Duration kLockPatience = absl::Seconds(3);
 
 // The link lets this much be outstanding, and adds a question or two of its own.
 size_t StoreMailbox(const host::EnclaveLink::Options& options) {
@@ -40,7 +42,8 @@ HostApp::~HostApp() {
 
 absl::StatusOr<std::unique_ptr<HostApp>> HostApp::Start(runtime::EventLoop* loop,
                                                         HostOptions options) {
-  absl::StatusOr<std::unique_ptr<host::OsDisk>> disk = host::OsDisk::Open(options.data_dir);
+  absl::StatusOr<std::unique_ptr<host::OsDisk>> disk =
+      host::OsDisk::Open(options.data_dir, kLockPatience);
   if (!disk.ok()) return disk.status();
   std::unique_ptr<HostApp> app(new HostApp(loop, std::move(options), *std::move(disk)));
   if (absl::Status s = app->StartStore(); !s.ok()) return s;
@@ -80,7 +83,7 @@ absl::Status HostApp::StartJournal() {
   }
   if (options_.journal.path.empty()) return absl::OkStatus();
   absl::StatusOr<std::unique_ptr<host::OsDisk>> disk =
-      host::OsDisk::Open(options_.data_dir + "/journal");
+      host::OsDisk::Open(options_.data_dir + "/journal", kLockPatience);
   if (!disk.ok()) return disk.status();
   journal_disk_ = *std::move(disk);
   tailer_ = std::make_unique<host::JournalTailer>(loop_, &journal_files_, journal_disk_.get(),

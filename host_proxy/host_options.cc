@@ -72,7 +72,7 @@ void AddHttp(runtime::ConfigSpec& spec) {
 runtime::ConfigSpec HostConfigSpec() {
   runtime::ConfigSpec spec("coffer-host", kSummary, kExample);
   spec.Add({.name = "enclave",
-            .default_text = "vsock://16:5000",
+            .default_text = "tcp://127.0.0.1:5000",
             .help = "The enclave's endpoint: vsock://CID:PORT, tcp://HOST:PORT or unix:///PATH."})
       .Add({.name = "enclave-timeout",
             .type = OptionType::kDuration,
