@@ -97,7 +97,7 @@ void EnclaveLink::SetState(State state, const std::string& reason) {
   state_ = state;
   if (reason != reason_) {
     reason_ = reason;
-    if (state == State::kIdle && log_) log_(reason);
+    if (state == State::kIdle && !stopping_ && log_) log_(reason);
   }
   if (ready() == was_ready_) return;
   was_ready_ = ready();

@@ -102,11 +102,16 @@ std::string OwnerOf(int lock_fd) {
   return owner.empty() ? "unknown" : owner;
 }
 
-absl::StatusOr<int> Lock(int directory_fd, const std::string& path) {
+absl::StatusOr<int> Lock(int directory_fd, const std::string& path, absl::Duration patience) {
   const int fd = openat(directory_fd, "LOCK", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (fd < 0) return Failed("opening", path + "/LOCK", errno);
-  if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-    const int error = errno;
+  constexpr useconds_t kPauseMicros = 20'000;
+  int64_t tries = patience / absl::Microseconds(kPauseMicros);
+  int error = 0;
+  while ((error = flock(fd, LOCK_EX | LOCK_NB) != 0 ? errno : 0) == EWOULDBLOCK && tries-- > 0) {
+    usleep(kPauseMicros);
+  }
+  if (error != 0) {
     absl::Status status =
         error == EWOULDBLOCK
             ? absl::FailedPreconditionError(
@@ -127,13 +132,14 @@ absl::StatusOr<int> Lock(int directory_fd, const std::string& path) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<OsDisk>> OsDisk::Open(const std::string& path) {
+absl::StatusOr<std::unique_ptr<OsDisk>> OsDisk::Open(const std::string& path,
+                                                     absl::Duration patience) {
   if (mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) {
     return Failed("making the data directory", path, errno);
   }
   const int directory_fd = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (directory_fd < 0) return Failed("opening the data directory", path, errno);
-  absl::StatusOr<int> lock_fd = Lock(directory_fd, path);
+  absl::StatusOr<int> lock_fd = Lock(directory_fd, path, patience);
   if (!lock_fd.ok()) {
     close(directory_fd);
     return lock_fd.status();

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "actors/host/disk.h"
 
 namespace coffer::host {
@@ -15,8 +16,9 @@ class OsDisk final : public Disk {
  public:
   // Makes the directory (mode 0700) if it is missing and takes its lock: flock(2) on the file LOCK,
   // which also holds the owner's process id. FailedPrecondition, naming that process, when another
-  // one has it.
-  static absl::StatusOr<std::unique_ptr<OsDisk>> Open(const std::string& path);
+  // one still has it after `patience` (a killed process holds it until the kernel is done with it).
+  static absl::StatusOr<std::unique_ptr<OsDisk>> Open(
+      const std::string& path, absl::Duration patience = absl::ZeroDuration());
   ~OsDisk() override;
 
   absl::StatusOr<std::unique_ptr<DiskFile>> Create(std::string_view name) override;

@@ -1,164 +1,130 @@
-// An enclave without cryptography, for tests of the host: it keeps a chain of records in the clear,
-// refuses a wrong load, and says what a test told it to say.
+// An enclave behind the EnclaveClient that applies events as the boundary says, loses connections
+// on demand, and remembers everything. On a Dispatcher, so that its answers come later.
 #ifndef COFFER_TESTS_SUPPORT_FAKE_ENCLAVE_H_
 #define COFFER_TESTS_SUPPORT_FAKE_ENCLAVE_H_
 
-#include <functional>
-#include <memory>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
-#include "actors/host/record_store.h"
-#include "proto/boundary.pb.h"
-#include "runtime/stream.h"
+#include "actors/host/enclave_client.h"
+#include "runtime/dispatcher.h"
 
 namespace coffer::host {
 
-class FakeEnclave final : public runtime::StreamHandler {
+// What outlives processes: the events that were applied, by id, as they were applied.
+struct FakeLedger {
+  std::map<std::string, boundary::v1::Event> applied;
+  std::vector<std::string> order;
+  std::set<std::string> refused_accounts;    // their events are refused
+  std::set<std::string> malformed_accounts;  // a request with one of theirs is an Error as a whole
+};
+
+class FakeEnclave final : public EnclaveClient {
  public:
-  using ClientFrame = boundary::v1::ClientFrame;
-  using ServerFrame = boundary::v1::ServerFrame;
+  FakeEnclave(runtime::Dispatcher* dispatcher, FakeLedger* ledger)
+      : dispatcher_(dispatcher), ledger_(ledger) {}
 
-  FakeEnclave(runtime::Network* network, const runtime::Endpoint& endpoint) {
-    listener_ = *network->Listen(endpoint, [this](std::unique_ptr<runtime::FramedStream> stream) {
-      stream->SetHandler(this);
-      streams_.push_back(std::move(stream));
-    });
+  void Call(boundary::v1::ClientFrame request, Reply reply) override {
+    max_pending_ = std::max(max_pending_, pending_.size() + 1);
+    pending_.emplace_back(std::move(request), std::move(reply));
+    if (!silent_) dispatcher_->Post([this] { Answer(); });
   }
-
-  static std::string RecordBytes(uint64_t sequence) {
-    return absl::StrCat("record ", sequence, " ", std::string(sequence % 300, 'r'));
-  }
-  static std::string ChunkBytes(uint64_t sequence, uint32_t index) {
-    return absl::StrCat("chunk ", sequence, "/", index);
+  bool ready() const override { return ready_; }
+  void Watch(absl::AnyInvocable<void(bool)> observer) override {
+    observers_.push_back(std::move(observer));
   }
 
-  // Makes the next record and sends it to the storage.
-  void Seal() { SendRecord(++sealed_); }
-  void SendRecord(uint64_t sequence) {
-    ServerFrame frame;
-    frame.mutable_store()->set_kind(boundary::v1::Store::KIND_RECORD);
-    frame.mutable_store()->set_sequence(sequence);
-    frame.mutable_store()->set_sealed(fork_ ? "another history" : RecordBytes(sequence));
-    Send(frame);
+  void SetReady(bool ready) {
+    ready_ = ready;
+    for (auto& observer : observers_) observer(ready);
   }
-  void SendChunk(uint64_t sequence, uint32_t index, uint32_t count) {
-    ServerFrame frame;
-    frame.mutable_store()->set_kind(boundary::v1::Store::KIND_SNAPSHOT_CHUNK);
-    frame.mutable_store()->set_sequence(sequence);
-    frame.mutable_store()->set_chunk_index(index);
-    frame.mutable_store()->set_chunk_count(count);
-    frame.mutable_store()->set_sealed(ChunkBytes(sequence, index));
-    Send(frame);
+  // Requests are kept and not answered until Resume.
+  void Hold() { silent_ = true; }
+  void Resume() {
+    silent_ = false;
+    for (size_t i = pending_.size(); i > 0; --i) dispatcher_->Post([this] { Answer(); });
   }
-  void Send(const ServerFrame& frame) {
-    if (storage_ != nullptr) storage_->Send(frame.SerializeAsString());
-  }
-  void SendRaw(const std::string& payload) { storage_->Send(payload); }
-  void CloseAll() { streams_.clear(), storage_ = nullptr; }
-
-  // What a test sets.
-  boundary::v1::Phase phase = boundary::v1::PHASE_EMPTY;
-  std::string refuse_load;                                           // a sentence, or empty
-  std::string refuse_attach;                                         // likewise
-  bool fork_ = false;                                                // resends other bytes
-  bool mute = false;                                                 // answers no request
-  std::function<bool(const ClientFrame&, ServerFrame&)> on_request;  // false: no answer yet
-
-  // What a test reads.
-  uint64_t sealed_ = 0;
-  uint64_t stored_ = 0;
-  uint64_t stored_snapshot = 0;
-  uint32_t stored_chunks = 0;
-  uint64_t attached_sequence = 0;
-  std::string attached_hash;
-  std::vector<std::string> loaded;
-  int statuses = 0;
-  int loads = 0;
-  int attaches = 0;
-  size_t most_unanswered_loads = 0;
-
-  void OnFrame(runtime::FramedStream& stream, std::string payload) override {
-    ClientFrame request;
-    if (!request.ParseFromString(payload)) return;
-    ServerFrame answer;
-    answer.set_request_id(request.request_id());
-    if (Handle(stream, request, answer)) stream.Send(answer.SerializeAsString());
-  }
-  void OnWritable(runtime::FramedStream&) override {}
-  void OnClosed(runtime::FramedStream& stream, const absl::Status&) override {
-    if (storage_ == &stream) storage_ = nullptr;
-    for (auto it = streams_.begin(); it != streams_.end(); ++it) {
-      if (it->get() == &stream) {
-        streams_.erase(it);
-        return;
-      }
+  // The connection breaks after the first `applied` of the pending requests took effect.
+  void Lose(size_t applied) {
+    std::deque<std::pair<boundary::v1::ClientFrame, Reply>> lost;
+    lost.swap(pending_);
+    SetReady(false);
+    for (size_t i = 0; i < lost.size(); ++i) {
+      if (i < applied) (void)Apply(lost[i].first.apply_events());
     }
+    for (auto& [request, reply] : lost) reply(absl::UnavailableError("the connection was lost"));
   }
+  // The next `count` requests are answered with this code.
+  void FailNext(boundary::v1::ErrorCode code, int count) {
+    fail_code_ = code;
+    fail_count_ = count;
+  }
+  size_t pending() const { return pending_.size(); }
+  size_t max_pending() const { return max_pending_; }
 
  private:
-  bool Handle(runtime::FramedStream& stream, const ClientFrame& request, ServerFrame& answer) {
-    switch (request.body_case()) {
-      case ClientFrame::kStatus:
-        ++statuses;
-        answer.mutable_status()->set_phase(phase);
-        return !mute;
-      case ClientFrame::kLoadBegin:
-        ++loads;
-        phase = boundary::v1::PHASE_LOADING;
-        loaded.clear();
-        answer.mutable_load_begun();
-        return true;
-      case ClientFrame::kLoadRecord:
-        loaded.push_back(request.load_record().sealed());
-        if (refuse_load.empty()) {
-          answer.mutable_record_loaded();
-        } else {
-          phase = boundary::v1::PHASE_EMPTY;
-          answer.mutable_error()->set_code(boundary::v1::ERROR_STATE_REFUSED);
-          answer.mutable_error()->set_message(refuse_load);
-        }
-        return true;
-      case ClientFrame::kLoadEnd:
-        phase = boundary::v1::PHASE_READY;
-        storage_ = &stream;
-        answer.mutable_load_done()->set_phase(phase);
-        stored_ = sealed_ = loaded.empty() ? 0 : sealed_;
-        if (loaded.empty()) Seal();  // genesis, before the answer
-        return true;
-      case ClientFrame::kAttachStorage:
-        ++attaches;
-        attached_sequence = request.attach_storage().last_sequence();
-        attached_hash = request.attach_storage().last_hash();
-        if (!refuse_attach.empty()) {
-          answer.mutable_error()->set_code(boundary::v1::ERROR_STORAGE_BEHIND);
-          answer.mutable_error()->set_message(refuse_attach);
-          return true;
-        }
-        storage_ = &stream;
-        answer.mutable_storage_attached();
-        for (uint64_t s = stored_ + 1; s <= sealed_; ++s) SendRecord(s);
-        return true;
-      case ClientFrame::kStored:
-        if (request.stored().sequence() > stored_) stored_ = request.stored().sequence();
-        if (request.stored().snapshot_sequence() != 0) {
-          stored_snapshot = request.stored().snapshot_sequence();
-          stored_chunks = request.stored().snapshot_chunks();
-        }
-        return false;
-      default:
-        if (mute) return false;
-        if (on_request) return on_request(request, answer);
-        answer.mutable_error()->set_code(boundary::v1::ERROR_UNKNOWN_METHOD);
-        return true;
-    }
+  void Answer() {
+    if (pending_.empty() || silent_) return;
+    auto [request, reply] = std::move(pending_.front());
+    pending_.pop_front();
+    reply(Apply(request.apply_events()));
   }
 
-  std::unique_ptr<runtime::Listener> listener_;
-  std::vector<std::unique_ptr<runtime::FramedStream>> streams_;
-  runtime::FramedStream* storage_ = nullptr;
+  boundary::v1::ServerFrame Apply(const boundary::v1::ApplyEvents& request) {
+    namespace v1 = boundary::v1;
+    v1::ServerFrame frame;
+    if (fail_count_ > 0) {
+      --fail_count_;
+      frame.mutable_error()->set_code(fail_code_);
+      return frame;
+    }
+    for (const v1::Event& event : request.events()) {
+      if (ledger_->malformed_accounts.count(event.account()) == 0) continue;
+      frame.mutable_error()->set_code(v1::ERROR_MALFORMED);
+      return frame;
+    }
+    v1::EventsApplied& out = *frame.mutable_events_applied();
+    for (int i = 0; i < request.events_size(); ++i) {
+      const v1::Event& event = request.events(i);
+      const auto index = static_cast<uint32_t>(i);
+      const auto it = ledger_->applied.find(event.id());
+      v1::ErrorCode code = v1::ERROR_UNSPECIFIED;
+      if (ledger_->refused_accounts.count(event.account()) != 0) code = v1::ERROR_INSUFFICIENT;
+      if (it != ledger_->applied.end()) {
+        if (it->second.SerializeAsString() == event.SerializeAsString()) {
+          out.add_duplicates(index);
+          continue;
+        }
+        code = v1::ERROR_EVENT_CONFLICT;
+      }
+      if (code != v1::ERROR_UNSPECIFIED) {
+        v1::EventRefusal& refusal = *out.add_refusals();
+        refusal.set_index(index);
+        refusal.mutable_error()->set_code(code);
+        refusal.mutable_error()->set_message("no");
+        continue;
+      }
+      ledger_->applied[event.id()] = event;
+      ledger_->order.push_back(event.id());
+      out.set_applied(out.applied() + 1);
+    }
+    return frame;
+  }
+
+  runtime::Dispatcher* const dispatcher_;
+  FakeLedger* const ledger_;
+  bool ready_ = true;
+  bool silent_ = false;
+  boundary::v1::ErrorCode fail_code_ = boundary::v1::ERROR_UNSPECIFIED;
+  int fail_count_ = 0;
+  size_t max_pending_ = 0;
+  std::deque<std::pair<boundary::v1::ClientFrame, Reply>> pending_;
+  std::vector<absl::AnyInvocable<void(bool)>> observers_;
 };
 
 }  // namespace coffer::host

@@ -6,8 +6,8 @@
 
 #include "runtime/memory_network.h"
 #include "runtime/test_dispatcher.h"
-#include "tests/support/fake_enclave.h"
 #include "tests/support/faulty_disk.h"
+#include "tests/support/scripted_enclave.h"
 
 namespace coffer::host {
 namespace {
@@ -63,7 +63,7 @@ class EnclaveLinkTest : public ::testing::Test {
   }
   void NewEnclave() {
     enclave_.reset();
-    enclave_ = std::make_unique<FakeEnclave>(enclave_network_.get(), at_);
+    enclave_ = std::make_unique<ScriptedEnclave>(enclave_network_.get(), at_);
   }
   void StartHost() {
     host_.reset();
@@ -91,7 +91,7 @@ class EnclaveLinkTest : public ::testing::Test {
   std::unique_ptr<runtime::Network> enclave_network_;
   FaultyDisk disk_;
   EnclaveLink::Options options_;
-  std::unique_ptr<FakeEnclave> enclave_;
+  std::unique_ptr<ScriptedEnclave> enclave_;
   std::unique_ptr<Host> host_;
 };
 
@@ -131,8 +131,8 @@ TEST_F(EnclaveLinkTest, AFreshEnclaveGetsSnapshotAndRecordsInOrder) {
   StartHost();
   ASSERT_TRUE(UntilReady());
   std::vector<std::string> expected;
-  for (uint32_t i = 0; i < 3; ++i) expected.push_back(FakeEnclave::ChunkBytes(30, i));
-  for (uint64_t s = 31; s <= 50; ++s) expected.push_back(FakeEnclave::RecordBytes(s));
+  for (uint32_t i = 0; i < 3; ++i) expected.push_back(ScriptedEnclave::ChunkBytes(30, i));
+  for (uint64_t s = 31; s <= 50; ++s) expected.push_back(ScriptedEnclave::RecordBytes(s));
   EXPECT_EQ(enclave_->loaded, expected);
   Seal(3);
   EXPECT_EQ(enclave_->stored_, 53u);
@@ -144,7 +144,7 @@ TEST_F(EnclaveLinkTest, ALivingEnclaveIsAttachedToWithTheLastHash) {
   ASSERT_TRUE(UntilReady());
   EXPECT_EQ(enclave_->attaches, 1);
   EXPECT_EQ(enclave_->attached_sequence, 5u);
-  const RecordDigest digest = DigestOf(FakeEnclave::RecordBytes(5));
+  const RecordDigest digest = DigestOf(ScriptedEnclave::RecordBytes(5));
   EXPECT_EQ(enclave_->attached_hash, std::string(digest.begin(), digest.end()));
 }
 

@@ -1,0 +1,92 @@
+// coffer-host, put together: the store on its own thread, everything else on the main loop.
+#ifndef COFFER_HOST_PROXY_HOST_APP_H_
+#define COFFER_HOST_PROXY_HOST_APP_H_
+
+#include <json/value.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "actors/host/enclave_link.h"
+#include "actors/host/inotify_watcher.h"
+#include "actors/host/journal_tailer.h"
+#include "actors/host/os_disk.h"
+#include "actors/host/registry.h"
+#include "actors/host/state_store.h"
+#include "host_proxy/api.h"
+#include "host_proxy/host_metrics.h"
+#include "host_proxy/host_options.h"
+#include "host_proxy/http_server.h"
+#include "runtime/event_loop.h"
+#include "runtime/metrics.h"
+#include "runtime/os_random.h"
+
+namespace coffer::host_proxy {
+
+class HostApp final : private JournalControl {
+ public:
+  // Recovers the store, listens, and connects to the enclave. `loop` does not run yet and outlives
+  // this object. Blocks while the stored records are checked.
+  static absl::StatusOr<std::unique_ptr<HostApp>> Start(runtime::EventLoop* loop,
+                                                        HostOptions options);
+  // After the loop has ended.
+  ~HostApp() override;
+
+  // Stops tailing, lets what is under way end, flushes the store; then, or after the time-out,
+  // calls `done`. On the loop.
+  void Stop(runtime::Task done);
+  // Reads the registry again. On the loop.
+  void Reload();
+
+  // What it listens on and what is insecure, for people.
+  std::vector<std::string> Banner() const;
+
+ private:
+  HostApp(runtime::EventLoop* loop, HostOptions options, std::unique_ptr<host::OsDisk> disk);
+
+  absl::Status StartStore();
+  absl::Status StartJournal();
+  absl::Status StartHttp();
+  ApiPorts Ports();
+  std::vector<std::string> NotReady() const;
+  absl::StatusOr<std::string> RecipientOf(const std::string& account) const;
+  absl::StatusOr<Json::Value> ReloadRegistry();
+
+  // JournalControl
+  void ReplayDeadLetters(Done done) override;
+  Json::Value StatusJson() const override;
+
+  runtime::EventLoop* const loop_;
+  const HostOptions options_;
+  runtime::OsRandom random_;
+  runtime::Metrics metrics_;
+  HostMetrics host_metrics_;
+  std::unique_ptr<runtime::Network> network_;
+
+  std::unique_ptr<host::OsDisk> disk_;
+  runtime::EventLoopThread store_thread_;
+  runtime::Mailbox<host::StoreMessage> to_store_;
+  runtime::Mailbox<host::StoreEvent> to_link_;
+  std::unique_ptr<host::StateStore> store_;
+  std::unique_ptr<host::EnclaveLink> link_;
+
+  std::unique_ptr<host::Registry> registry_;
+  std::unique_ptr<host::OsDisk> journal_disk_;
+  host::OsJournalFiles journal_files_;
+  std::unique_ptr<host::JournalTailer> tailer_;
+  std::unique_ptr<host::FileWatcher> journal_watcher_;
+
+  std::unique_ptr<Router> router_;
+  std::unique_ptr<Api> api_;
+  std::unique_ptr<HttpServer> http_;
+
+  runtime::Task stopped_;
+  std::unique_ptr<runtime::Timer> stop_timer_;
+};
+
+}  // namespace coffer::host_proxy
+
+#endif  // COFFER_HOST_PROXY_HOST_APP_H_

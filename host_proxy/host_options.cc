@@ -1,0 +1,173 @@
+#include "host_proxy/host_options.h"
+
+#include "absl/strings/str_cat.h"
+#include "host_proxy/bearer_tokens.h"
+
+namespace coffer::host_proxy {
+
+using runtime::OptionSpec;
+using runtime::OptionType;
+
+namespace {
+
+constexpr char kSummary[] =
+    "The untrusted half of Coffer: tails the ledger journal, keeps the enclave's sealed state on "
+    "disk, talks to the chain, "
+    "and serves the HTTP API. It owns no balance and no key.";
+constexpr char kExample[] =
+    "coffer-host --enclave vsock://16:5000 --data-dir /var/lib/coffer \\\n"
+    "    --journal.path /var/lib/ledger/journal.jsonl --registry.path /etc/coffer/registry.json";
+
+absl::Status Wrong(const std::string& option, absl::string_view why) {
+  return absl::InvalidArgumentError(absl::StrCat("--", option, ": ", why));
+}
+
+void AddJournal(runtime::ConfigSpec& spec) {
+  spec.Add({.name = "journal.path",
+            .help = "The ledger journal to tail; none: nothing is tailed.",
+            .env = {"PAYMENTS_LEDGER_JOURNAL_PATH"}})
+      .Add({.name = "journal.window",
+            .type = OptionType::kUint64,
+            .default_text = "8",
+            .help = "Batches of events in flight to the enclave.",
+            .min = 1,
+            .max = 64})
+      .Add({.name = "journal.batch",
+            .type = OptionType::kUint64,
+            .default_text = "2000",
+            .help = "Events in a batch.",
+            .min = 1,
+            .max = 10000})
+      .Add({.name = "journal.poll",
+            .type = OptionType::kDuration,
+            .default_text = "200ms",
+            .help = "How often the journal is looked at when no inotify event comes."})
+      .Add({.name = "registry.path",
+            .help = "The file of payout addresses, {\"orchestrators\":{\"orch-1\":\"0x...\"}}; "
+                    "read again on SIGHUP."});
+}
+
+void AddHttp(runtime::ConfigSpec& spec) {
+  spec.Add({.name = "http.listen",
+            .default_text = "tcp://127.0.0.1:8080",
+            .help = "Where the HTTP API is served; other machines only with both tokens set."})
+      .Add({.name = "http.viewer-token", .help = "The bearer token that may read.", .secret = true})
+      .Add({.name = "http.admin-token",
+            .help = "The bearer token that may also credit, pause and pay.",
+            .secret = true})
+      .Add({.name = "http.connections",
+            .type = OptionType::kUint64,
+            .default_text = "256",
+            .help = "Clients connected at a time; one more is turned away.",
+            .min = 1,
+            .max = 10000})
+      .Add({.name = "http.timeout",
+            .type = OptionType::kDuration,
+            .default_text = "30s",
+            .help = "In which a request must have arrived, and an answer be taken."});
+}
+
+}  // namespace
+
+runtime::ConfigSpec HostConfigSpec() {
+  runtime::ConfigSpec spec("coffer-host", kSummary, kExample);
+  spec.Add({.name = "enclave",
+            .default_text = "tcp://127.0.0.1:5000",
+            .help = "The enclave's endpoint: vsock://CID:PORT, tcp://HOST:PORT or unix:///PATH."})
+      .Add({.name = "enclave-timeout",
+            .type = OptionType::kDuration,
+            .default_text = "60s",
+            .help = "How long an answer of the enclave is waited for."})
+      .Add({.name = "data-dir",
+            .help = "The directory of the sealed state, the journal's cursor and the dead letters.",
+            .required = true})
+      .Add({.name = "store.segment-bytes",
+            .type = OptionType::kBytes,
+            .default_text = "64MiB",
+            .help = "disk space allocated at a time for sealed records.",
+            .min = 1u << 20,
+            .max = 1u << 30})
+      .Add({.name = "log.level",
+            .default_text = "info",
+            .help = "What is logged.",
+            .choices = {"debug", "info", "warn", "error"}})
+      .Add({.name = "log.format",
+            .default_text = "text",
+            .help = "How it is logged.",
+            .choices = {"text", "json"}})
+      .Add({.name = "shutdown-timeout",
+            .type = OptionType::kDuration,
+            .default_text = "15s",
+            .help = "How long work under way is waited for after SIGTERM."});
+  AddJournal(spec);
+  AddHttp(spec);
+  return spec;
+}
+
+absl::StatusOr<HostOptions> ParseHostOptions(const runtime::Config& config) {
+  HostOptions options;
+  if (absl::Status s = runtime::ParseLogLevel(config.String("log.level"), &options.log.level);
+      !s.ok()) {
+    return s;
+  }
+  options.log.json = config.String("log.format") == "json";
+  options.data_dir = config.String("data-dir");
+  options.segment_bytes = config.Bytes("store.segment-bytes");
+  const absl::StatusOr<runtime::Endpoint> enclave =
+      runtime::Endpoint::Parse(config.String("enclave"));
+  if (!enclave.ok()) return Wrong("enclave", enclave.status().message());
+  options.enclave.endpoint = *enclave;
+  options.enclave.request_timeout = config.Duration("enclave-timeout");
+  if (options.enclave.request_timeout < absl::Seconds(1)) {
+    return Wrong("enclave-timeout", "must be at least 1s");
+  }
+  options.journal.path = config.String("journal.path");
+  options.journal.window = config.Uint64("journal.window");
+  options.journal.max_events = config.Uint64("journal.batch");
+  options.journal.poll = config.Duration("journal.poll");
+  options.registry_path = config.String("registry.path");
+  if (!options.journal.path.empty() && options.registry_path.empty()) {
+    return Wrong("registry.path", "a journal needs a registry: without one nobody can be credited");
+  }
+  const absl::StatusOr<runtime::Endpoint> listen =
+      runtime::Endpoint::Parse(config.String("http.listen"));
+  if (!listen.ok()) return Wrong("http.listen", listen.status().message());
+  options.http_listen = *listen;
+  options.http_limits.connections = config.Uint64("http.connections");
+  options.http_limits.request_time = config.Duration("http.timeout");
+  options.http_limits.write_time = config.Duration("http.timeout");
+  options.viewer_token = config.String("http.viewer-token");
+  options.admin_token = config.String("http.admin-token");
+  if (absl::Status s = BearerTokens::Check(options.viewer_token, options.admin_token); !s.ok()) {
+    return Wrong("http.viewer-token, --http.admin-token", s.message());
+  }
+  if (!listen->IsLocal() && !BearerTokens(options.viewer_token, options.admin_token).both()) {
+    return Wrong(
+        "http.listen",
+        absl::StrCat(listen->ToString(),
+                     " can be reached from other machines: set both --http.viewer-token and "
+                     "--http.admin-token, or listen on 127.0.0.1"));
+  }
+  options.shutdown_timeout = config.Duration("shutdown-timeout");
+  return options;
+}
+
+std::vector<std::string> InsecureParts(const HostOptions& options) {
+  std::vector<std::string> parts;
+  const BearerTokens tokens(options.viewer_token, options.admin_token);
+  if (!tokens.any()) {
+    parts.push_back(
+        "the HTTP API asks for no token: everybody with an account on this machine may credit and "
+        "pay");
+  }
+  if (!options.http_listen.IsLocal()) {
+    parts.push_back(
+        "the HTTP API is served to other machines without TLS: put it behind a proxy that has it");
+  }
+  if (!options.enclave.endpoint.IsLocal()) {
+    parts.push_back("the enclave is reached over a network without encryption: for tests only");
+  }
+  return parts;
+}
+
+}  // namespace coffer::host_proxy

@@ -1,0 +1,46 @@
+// What coffer-host runs with: its options, declared once, and their checked values.
+#ifndef COFFER_HOST_PROXY_HOST_OPTIONS_H_
+#define COFFER_HOST_PROXY_HOST_OPTIONS_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "actors/host/enclave_link.h"
+#include "actors/host/journal_tailer.h"
+#include "host_proxy/http_connection.h"
+#include "runtime/config.h"
+#include "runtime/endpoint.h"
+#include "runtime/log.h"
+
+namespace coffer::host_proxy {
+
+struct HostOptions {
+  runtime::LogOptions log;
+  std::string data_dir;
+  uint64_t segment_bytes = 0;
+  host::EnclaveLink::Options enclave;
+  host::JournalOptions journal;  // path empty: no journal
+  std::string registry_path;     // empty: no registry
+  runtime::Endpoint http_listen;
+  HttpLimits http_limits;
+  std::string viewer_token;
+  std::string admin_token;
+  absl::Duration shutdown_timeout;
+};
+
+runtime::ConfigSpec HostConfigSpec();
+
+// InvalidArgument says which option is wrong, or which ones do not go together. Refuses to serve
+// other machines unless both tokens are set.
+absl::StatusOr<HostOptions> ParseHostOptions(const runtime::Config& config);
+
+// Sentences for the start-up banner on what is open or unsafe in this configuration; none when
+// nothing is.
+std::vector<std::string> InsecureParts(const HostOptions& options);
+
+}  // namespace coffer::host_proxy
+
+#endif  // COFFER_HOST_PROXY_HOST_OPTIONS_H_
