@@ -3,6 +3,7 @@
 #ifndef COFFER_ACTORS_HOST_FEES_H_
 #define COFFER_ACTORS_HOST_FEES_H_
 
+#include <cstdint>
 #include <optional>
 
 #include "absl/numeric/int128.h"
@@ -30,17 +31,18 @@ struct FeeLimits {
 // base_fee: of the latest block; tip: the node's suggestion, 0 on Arbitrum; both wei per gas. The
 // result is at most the ceilings. FailedPrecondition when the base fee alone is above the ceiling:
 // such a transaction would not be mined, so it is better not signed. InvalidArgument for limits or
-// fees that make no sense (2^120 and more).
+// fees that make no sense (2^112 and more).
 absl::StatusOr<Fees> ChooseFees(absl::uint128 base_fee, absl::uint128 tip, const FeeLimits& limits);
 
 // A replacement's fees: at least 12.5% more on both fields, rounded up, at least 1 wei more. Nodes
 // want 10% on each field (geth; 12.5% was Parity's rule). Both fields must grow or the node says
 // "underpriced", so a ceiling that leaves less than 10% on either field gives nothing: the ceiling
-// is reached. Between 10% and 12.5% the ceiling itself is taken.
+// is reached. Between 10% and 12.5% the ceiling itself is taken. A tip of 0 (Arbitrum) also has to
+// grow, by 1 wei: its ceiling must leave room for that.
 std::optional<Fees> Bump(const Fees& fees, const FeeLimits& limits);
 
 // Bump, and at least what the chain asks now (ChooseFees): for a transaction that is stuck because
-// the base fee rose past it.
+// the base fee rose past it. Nothing either when ChooseFees gives an error.
 std::optional<Fees> BumpToMarket(const Fees& fees, absl::uint128 base_fee, absl::uint128 tip,
                                  const FeeLimits& limits);
 
