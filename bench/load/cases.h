@@ -1,0 +1,44 @@
+// The load cases: credits over the boundary, as fast as they go, one at a time, or at a fixed rate.
+#ifndef COFFER_BENCH_LOAD_CASES_H_
+#define COFFER_BENCH_LOAD_CASES_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "bench/load/client.h"
+
+namespace coffer::load {
+
+struct LoadOptions {
+  uint64_t first_id = 0;  // event ids are numbered; ids that were used before are duplicates
+  uint64_t events = 1'000'000;
+  int batch = 2000;  // events a request
+  int window = 8;    // requests in flight on a connection
+  uint64_t accounts = 300;
+  double seconds = 5;  // latency cases, after a warm-up of a fifth of it
+  double rate = 1000;  // open loop: credits a second
+};
+
+// Each answers with a JSON object of figures, or with the first error.
+//
+// Batched: `events` credits, `batch` a request, `window` requests in flight on each client. The
+// requests are made before the clock starts.
+absl::StatusOr<std::string> Throughput(runtime::EventLoop* loop,
+                                       const std::vector<std::unique_ptr<Client>>& clients,
+                                       const LoadOptions& options);
+// Closed loop: each client sends one credit, waits for its answer, sends the next.
+absl::StatusOr<std::string> ClosedLoop(runtime::EventLoop* loop,
+                                       const std::vector<std::unique_ptr<Client>>& clients,
+                                       const LoadOptions& options);
+// Open loop: credits leave at `rate` a second whatever the answers do, and each latency is counted
+// from the moment at which it should have left: no coordinated omission.
+absl::StatusOr<std::string> OpenLoop(runtime::EventLoop* loop,
+                                     const std::vector<std::unique_ptr<Client>>& clients,
+                                     const LoadOptions& options);
+
+}  // namespace coffer::load
+
+#endif  // COFFER_BENCH_LOAD_CASES_H_
