@@ -115,8 +115,8 @@ runtime::ConfigSpec Spec() {
             .type = OptionType::kBytes,
             .default_text = "16MiB",
             .help = "Least weight of the records between two snapshots."})
-      .Add({.name = "log-level", .default_text = "info", .help = "debug, info, warn or error."})
-      .Add({.name = "log-format",
+      .Add({.name = "log.level", .default_text = "info", .help = "debug, info, warn or error."})
+      .Add({.name = "log.format",
             .default_text = "text",
             .help = "text or json.",
             .choices = {"text", "json"}});
@@ -239,9 +239,9 @@ int Fail(const absl::Status& why) {
 
 int Run(const runtime::Config& config) {
   runtime::LogOptions log;
-  if (absl::Status s = runtime::ParseLogLevel(config.String("log-level"), &log.level); !s.ok())
+  if (absl::Status s = runtime::ParseLogLevel(config.String("log.level"), &log.level); !s.ok())
     return Fail(s);
-  log.json = config.String("log-format") == "json";
+  log.json = config.String("log.format") == "json";
   runtime::InitLog(log);
   if (absl::Status s = runtime::ForbidCoreDumps(); !s.ok()) return Fail(s);
   if (absl::Status s = runtime::LockMemory(); !s.ok()) {
