@@ -177,6 +177,17 @@ TEST_F(HttpClientTest, AConnectionTheServerClosedIsReplaced) {
   EXPECT_EQ(client->connections(), 2);
 }
 
+TEST_F(HttpClientTest, AConnectionClosedUnderARequestIsReplacedOnce) {
+  Make();
+  RawServer server(&loop, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", /*hold=*/true);
+  EXPECT_TRUE(Post(server.Url(), "1").ok());
+  EXPECT_EQ(server.accepted(), 1);
+  const auto second = Post(server.Url(), "2");
+  ASSERT_TRUE(second.ok()) << second.status();
+  EXPECT_EQ(second->body, "ok");
+  EXPECT_EQ(server.accepted(), 2);
+}
+
 TEST_F(HttpClientTest, DestroyedWithRequestsUnderWay) {
   Make();
   TestServer server(

@@ -12,6 +12,7 @@
 
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -83,10 +84,12 @@ class TestServer {
   int requests_ = 0;
 };
 
-// Answers the first bytes of every connection with `text` as it is, and hangs up.
+// Answers the first bytes of every connection with `text` as it is, and hangs up: at once, or, with
+// `hold`, when the next bytes come.
 class RawServer {
  public:
-  RawServer(runtime::EventLoop* loop, std::string text) : text_(std::move(text)) {
+  RawServer(runtime::EventLoop* loop, std::string text, bool hold = false)
+      : text_(std::move(text)), hold_(hold) {
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -121,17 +124,23 @@ class RawServer {
     evbuffer* input = bufferevent_get_input(stream);
     evbuffer_drain(input, evbuffer_get_length(input));
     bufferevent_disable(stream, EV_READ);
-    if (self->text_.empty()) return OnWritten(stream, context);
+    if (self->text_.empty() || self->held_.contains(stream)) return OnWritten(stream, context);
     bufferevent_write(stream, self->text_.data(), self->text_.size());
   }
   static void OnWritten(bufferevent* stream, void* context) {
     auto* self = static_cast<RawServer*>(context);
-    if (!self->text_.empty() && (bufferevent_get_enabled(stream) & EV_READ) != 0) return;
+    if ((bufferevent_get_enabled(stream) & EV_READ) != 0) return;
+    if (self->hold_ && self->held_.insert(stream).second) {
+      bufferevent_enable(stream, EV_READ);
+      return;
+    }
     std::erase(self->streams_, stream);
     bufferevent_free(stream);
   }
 
   const std::string text_;
+  const bool hold_;
+  std::set<bufferevent*> held_;
   evconnlistener* listener_;
   std::vector<bufferevent*> streams_;
   uint16_t port_ = 0;
