@@ -248,20 +248,21 @@ void ChainRpc::Pause(Node& node, std::optional<absl::Duration> at_least) {
 
 // To the front: they are the oldest.
 void ChainRpc::Requeue(const std::vector<uint64_t>& ids, const absl::Status& why, bool alone) {
-  for (auto id = ids.rbegin(); id != ids.rend(); ++id) {
-    const auto found = waiting_.find(*id);
+  const std::vector<uint64_t> youngest_first(ids.rbegin(), ids.rend());
+  for (const uint64_t id : youngest_first) {
+    const auto found = waiting_.find(id);
     if (found == waiting_.end()) continue;
     Waiting& call = *found->second;
     call.last_error = why;
     call.alone = call.alone || alone;
     if (call.tries < options_.max_tries) {
-      queue_.push_front(*id);
+      queue_.push_front(id);
       continue;
     }
     ++metrics_.expired;
-    Finish(*id,
+    Finish(id,
            absl::UnavailableError(absl::StrCat(call.method, " had no answer after ", call.tries,
-                                               " tries; the last: ", std::string(why.message()))));
+                                               " tries; the last: ", std::string{why.message()})));
   }
   SchedulePump();
 }
@@ -298,7 +299,7 @@ void ChainRpc::ExpireDue() {
     Finish(id, absl::UnavailableError(
                    absl::StrCat(found->second->method, " had no answer within ",
                                 absl::FormatDuration(options_.deadline),
-                                "; the last: ", std::string(found->second->last_error.message()))));
+                                "; the last: ", std::string{found->second->last_error.message()})));
   }
   ArmDeadline();
 }

@@ -19,7 +19,7 @@ absl::Status Malformed(const char* what) { return absl::DataLossError(what); }
 Json::Value CallJson(const OutgoingCall& call) {
   Json::Value json(Json::objectValue);
   json["jsonrpc"] = "2.0";
-  json["id"] = Json::UInt64(call.id);
+  json["id"] = static_cast<Json::UInt64>(call.id);
   json["method"] = *call.method;
   json["params"] = *call.params;
   return json;

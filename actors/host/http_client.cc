@@ -39,8 +39,8 @@ std::optional<absl::Duration> RetryAfterOf(evhttp_request* request) {
 
 }  // namespace
 
-// evhttp frees nothing that it still needs only if connections are not freed inside its callbacks,
-// so whatever ends a connection or an exchange goes through Later().
+// evhttp goes on using a connection after its callbacks return, so none is freed in there: whatever
+// ends a connection or an exchange goes through Later().
 class HttpClient::Impl {
  public:
   Impl(runtime::EventLoop* loop, HttpOptions options, SslCtx tls)
