@@ -87,6 +87,7 @@ class ChainRpc final : public ChainClient {
     HttpUrl url;
     std::string name;  // masked
     enum class Chain { kUnchecked, kRight, kWrong } chain = Chain::kUnchecked;
+    bool asked = false;  // its chain id, at least once, with whatever outcome
     bool batches = true;
     runtime::Backoff backoff;
     absl::Time paused_until = absl::InfinitePast();
@@ -101,9 +102,9 @@ class ChainRpc final : public ChainClient {
     absl::Status last_error;
   };
   struct Request {
-    size_t node;
+    size_t node = 0;
     std::vector<uint64_t> ids;
-    bool batch;
+    bool batch = false;
     absl::Time sent;
   };
 
@@ -116,11 +117,13 @@ class ChainRpc final : public ChainClient {
   void OnResponse(const Request& request, absl::StatusOr<HttpResponse> response);
   // Error: the answer as a whole is unusable, and no call was answered.
   absl::Status TakeAnswers(const Request& request, const HttpResponse& response);
-  void OnAnswer(const Request& request, uint64_t id, RpcAnswer answer);
+  void OnAnswer(uint64_t id, RpcAnswer answer);
   void OnFailure(const Request& request, const absl::Status& why,
                  std::optional<absl::Duration> retry_after);
+  // `alone`: never in a batch again.
   void Requeue(const std::vector<uint64_t>& ids, const absl::Status& why, bool alone);
   void Finish(uint64_t id, absl::StatusOr<RpcAnswer> answer);
+  // Leaves the node alone for its back-off, and at least as long as it asked.
   void Pause(Node& node, std::optional<absl::Duration> at_least);
   void ArmDeadline();
   void ExpireDue();

@@ -12,11 +12,11 @@ namespace {
 
 using ethereum::U256;
 
-absl::Status Wrong(std::string what) { return absl::InvalidArgumentError(std::move(what)); }
+absl::Status Wrong(const std::string& what) { return absl::InvalidArgumentError(what); }
 
 // The status with the field's name before its text.
 absl::Status In(const char* field, const absl::Status& status) {
-  return Wrong(absl::StrCat(field, ": ", std::string(status.message())));
+  return Wrong(absl::StrCat(field, ": ", std::string{status.message()}));
 }
 
 // jsoncpp throws on a wrong type, so every access is asked for first. The view lives in `value`.
@@ -45,7 +45,7 @@ absl::StatusOr<std::string_view> HexDigits(const Json::Value& value) {
 }
 
 absl::StatusOr<std::string_view> QuantityDigits(const Json::Value& value, size_t max_digits) {
-  const absl::StatusOr<std::string_view> digits = HexDigits(value);
+  absl::StatusOr<std::string_view> digits = HexDigits(value);
   if (!digits.ok()) return digits;
   if (digits->empty()) return Wrong("a quantity without digits; zero is 0x0");
   if (digits->size() > 1 && digits->front() == '0') return Wrong("a quantity with leading zeros");
