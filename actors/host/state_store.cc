@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "runtime/log.h"
 
 namespace coffer::host {
 namespace {
@@ -211,6 +212,12 @@ void StateStore::Failed(const absl::Status& why) {
 }
 
 void StateStore::Publish(const std::string& trouble) {
+  // Once when it begins and once when it is over: the retries in between are counted.
+  if (trouble.empty() != status_.trouble.empty()) {
+    runtime::Log(trouble.empty() ? runtime::Level::kInfo : runtime::Level::kError, "store",
+                 trouble.empty() ? "records are made durable again" : trouble,
+                 {{"record", store_->last_sequence()}});
+  }
   std::lock_guard<std::mutex> lock(mutex_);
   status_ = Status{
       store_->last_sequence(), store_->snapshot_sequence(), groups_, bytes_, failures_, trouble};
