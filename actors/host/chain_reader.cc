@@ -49,7 +49,6 @@ struct ChainReader::Reading {
   Done done;
   ChainState state;
   Address controller;
-  Address rounds;
   size_t waiting = 0;
   absl::Status status;
   void (ChainReader::*next)() = nullptr;
@@ -112,6 +111,12 @@ void ChainReader::AskBlocks() {
   using Finality = PayoutDriverOptions::Finality;
   const bool by_number = query.finality == Finality::kConfirmations;
   const uint64_t depth = std::max<uint64_t>(query.confirmations, 1) - 1;
+  Ask("eth_chainId", Json::Value(Json::arrayValue), "the chain id",
+      [state](const Json::Value& result) {
+        const absl::StatusOr<uint64_t> id = ParseQuantity(result);
+        if (id.ok()) state->chain_id = *id;
+        return id.status();
+      });
   Ask("eth_getBlockByNumber", BlockParams(BlockParam(BlockTag::kLatest)), "the latest block",
       [state, by_number, depth](const Json::Value& result) {
         const absl::StatusOr<std::optional<Block>> block = ParseBlock(result);
@@ -173,13 +178,13 @@ void ChainReader::AskContracts() {
           [state](std::string_view data) { return TakeBool(data, &state->paused); });
   EthCall(reading_->controller, ethereum::EncodeGetContract("RoundsManager"),
           "the address of the RoundsManager",
-          [out = &reading_->rounds](std::string_view data) { return TakeAddress(data, out); });
+          [out = &state->rounds_manager](std::string_view data) { return TakeAddress(data, out); });
   reading_->next = &ChainReader::AskRound;
 }
 
 void ChainReader::AskRound() {
   ChainState* const state = &reading_->state;
-  const Address rounds = reading_->rounds;
+  const Address rounds = state->rounds_manager;
   EthCall(rounds, ethereum::EncodeCurrentRoundInitialized(), "currentRoundInitialized",
           [state](std::string_view data) { return TakeBool(data, &state->round_initialized); });
   // Asks for the block hash as soon as the round is known, within this stage.

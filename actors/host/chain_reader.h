@@ -19,6 +19,7 @@ namespace coffer::host {
 // Everything as of block `number`, so that nonce, deposit and round belong together. The host's
 // word: the enclave decides what it makes of it.
 struct ChainState {
+  uint64_t chain_id = 0;
   uint64_t number = 0;
   ethereum::Hash hash;
   uint64_t confirmed = 0;  // the highest block whose receipts are believed
@@ -31,6 +32,7 @@ struct ChainState {
   absl::uint128 deposit = 0;  // wei
   absl::uint128 reserve = 0;  // wei
   uint64_t withdraw_round = 0;
+  ethereum::Address rounds_manager;
   uint64_t round = 0;
   bool round_initialized = false;
   ethereum::Hash round_block_hash;  // zero: none

@@ -71,7 +71,7 @@ Plan MakePlan(const std::vector<boundary::v1::Account>& accounts, const PlanLimi
     }
     room -= needed;
     batch.total += amount;
-    batch.items.push_back({account.id(), amount});
+    batch.items.push_back({account.id(), account.recipient(), amount});
   }
   close();
   return plan;

@@ -36,6 +36,7 @@ struct PlanLimits {
 
 struct PlannedItem {
   std::string account;
+  std::string recipient;     // 20 bytes
   absl::uint128 amount = 0;  // wei
 };
 struct PlannedBatch {
