@@ -129,8 +129,7 @@ void ChainReader::AskBlocks() {
         return TakeWei((*block)->base_fee_per_gas.value_or(0), &state->base_fee);
       });
   if (!by_number) {
-    const BlockTag tag =
-        query.finality == Finality::kSafe ? BlockTag::kSafe : BlockTag::kFinalized;
+    const BlockTag tag = query.finality == Finality::kSafe ? BlockTag::kSafe : BlockTag::kFinalized;
     Ask("eth_getBlockByNumber", BlockParams(BlockParam(tag)), "the safe or finalized block",
         [state](const Json::Value& result) {
           const absl::StatusOr<std::optional<Block>> block = ParseBlock(result);

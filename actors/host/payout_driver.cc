@@ -135,6 +135,7 @@ void PayoutDriver::AskEnclave(ClientFrame request, TakeFrame take) {
                      take(*answer);
                    } else {
                      need_list_ = true;  // whether it took effect is unknown
+                     run_wanted_ = true;
                    }
                    Leave();
                  });
@@ -169,7 +170,6 @@ bool PayoutDriver::Halted() const {
 bool PayoutDriver::Refused(const ServerFrame& frame, std::string_view what) {
   if (frame.body_case() != ServerFrame::kError) return false;
   ++status_.counters.refused;
-  need_list_ = true;
   refusal_log_.Log(Level::kWarn, "payouts", "the enclave refused a request",
                    {{"request", what},
                     {"code", boundary::v1::ErrorCode_Name(frame.error().code())},
@@ -204,7 +204,7 @@ void PayoutDriver::AskPayouts() {
     AskPayoutPage(payouts > kSeedPayouts ? payouts - kSeedPayouts : 1, false);
   }
   if (need_list_ || dispatcher_->Now() - last_list_ >= options_.resync_interval) {
-    need_list_ = false;
+    need_list_ = true;  // until it is here
     AskPayoutPage(1, true);
   }
 }
@@ -235,6 +235,7 @@ void PayoutDriver::AskPayoutPage(uint64_t from_id, bool open_only) {
       AskPayoutPage(list.next_id(), open_only);
     } else if (open_only) {
       turn_->list_complete = true;
+      need_list_ = false;
     } else {
       seeded_ = true;
     }
@@ -243,7 +244,7 @@ void PayoutDriver::AskPayoutPage(uint64_t from_id, bool open_only) {
 
 void PayoutDriver::ReadChain() {
   const absl::Time now = dispatcher_->Now();
-  if (!turn_->list_complete && last_list_ == absl::InfinitePast()) return;  // nothing is known yet
+  if (need_list_) return;  // what is known may be old, and old knowledge signs twice
   const bool idle = records_.empty() && turn_->listed.empty() && watched_.empty() && !RunDue();
   if (idle && now - last_chain_ < options_.idle_interval) {
     for (const PayoutHalt& halt : status_.halts) {  // still true as far as is known
@@ -289,8 +290,7 @@ void PayoutDriver::AskReceipts() {
              [this, tx_hash](const absl::StatusOr<RpcAnswer>& answer) {
                if (!answer.ok() || answer->refused) return;
                absl::StatusOr<std::optional<Receipt>> receipt = ParseReceipt(answer->result);
-               if (receipt.ok() && receipt->has_value() &&
-                   (*receipt)->tx_hash.view() != tx_hash) {
+               if (receipt.ok() && receipt->has_value() && (*receipt)->tx_hash.view() != tx_hash) {
                  receipt = absl::InvalidArgumentError("a receipt of another transaction");
                }
                if (receipt.ok()) {
@@ -311,11 +311,14 @@ void PayoutDriver::AskReceipts() {
 
 void PayoutDriver::AskAccounts() {
   turn_->next = &PayoutDriver::PreparePayouts;
+  // What changed in this turn is looked at first, with a new reading: the deposit that was read may
+  // be older than what was reported.
+  if (need_list_) return;
   Fund();
-  if (!RunDue()) return;
-  // A plan that only waits for what is under way is made again when that has changed.
-  if (!plan_now_ || status_.paused || !turn_->halts.empty()) return;
-  AskAccountPage(0);
+  if (blocked_room_.has_value() && Room() > *blocked_room_) plan_now_ = true;
+  if (RunDue() && !status_.paused && turn_->halts.empty() && turn_->fees.has_value()) {
+    AskAccountPage(0);
+  }
 }
 
 void PayoutDriver::AskAccountPage(uint64_t from_index) {
@@ -332,8 +335,7 @@ void PayoutDriver::AskAccountPage(uint64_t from_index) {
                            accounts.accounts().end());
     // One turn never needs more than this many; the next one begins again with those left.
     const size_t enough = size_t{options_.max_under_way} * 100 + 5000;
-    if (!accounts.end() && accounts.next_index() > from_index &&
-        turn_->accounts.size() < enough) {
+    if (!accounts.end() && accounts.next_index() > from_index && turn_->accounts.size() < enough) {
       AskAccountPage(accounts.next_index());
     } else {
       MakeThePlan();
@@ -386,13 +388,12 @@ void PayoutDriver::Finish() {
   status_.retry_waiting = status_.open_payouts - status_.under_way;
   status_.outstanding = Outstanding();
   status_.watched_receipts = watched_.size();
-  status_.open_by_state = {{"reserved", 0}, {"signed", 0}, {"settled", 0},
-                           {"partly_settled", 0}, {"voided", 0}};
+  status_.open_by_state = {
+      {"reserved", 0}, {"signed", 0}, {"settled", 0}, {"partly_settled", 0}, {"voided", 0}};
   status_.oldest_open = absl::ZeroDuration();
   for (const auto& [id, record] : records_) {
     ++status_.open_by_state[StateName(record.payout.state())];
-    status_.oldest_open =
-        std::max(status_.oldest_open, dispatcher_->Now() - record.first_seen);
+    status_.oldest_open = std::max(status_.oldest_open, dispatcher_->Now() - record.first_seen);
   }
   const bool again = again_ || turn->progress;
   again_ = false;

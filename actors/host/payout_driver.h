@@ -66,7 +66,8 @@ class PayoutDriver {
     std::vector<std::string> notes;
     std::vector<boundary::v1::Account> accounts;
     Plan plan;
-    std::optional<Fees> fees;  // of new transactions
+    absl::uint128 gas_room = 0;  // wei of the balance that is not spoken for
+    std::optional<Fees> fees;    // of new transactions
     FeeLimits fee_limits;
     std::vector<std::pair<uint64_t, std::string>> to_send;  // payout id, transaction hash
     size_t next_send = 0;
@@ -132,16 +133,17 @@ class PayoutDriver {
 
   // ---- new transactions (payout_driver_prepare.cc)
   void ChooseNewFees();
-  void CheckFunds();
   void Fund();
   void PrepareFunding(absl::uint128 amount, uint64_t gas_limit);
+  void SayThePlan();
   void MakeThePlan();
   void Prepare(const PlannedBatch& batch, uint64_t gas_limit);
   // eth_estimateGas with the margin; not called back when the node refuses (that is noted).
   void Estimate(const CallRequest& call, std::string_view what,
                 absl::AnyInvocable<void(uint64_t gas_limit)> take);
   bool RunDue() const;
-  void EndRun();
+  // Wei that can still be promised: of the deposit, or for transfers of the balance.
+  absl::uint128 Room() const;
   uint64_t GasCap() const;
   void FillReading(boundary::v1::ChainReading* out) const;
   void FillFees(uint64_t gas_limit, const Fees& fees, boundary::v1::Fees* out) const;
@@ -174,11 +176,12 @@ class PayoutDriver {
   uint64_t last_nonce_ = 0;
   uint64_t logs_range_;
 
-  bool run_wanted_ = true;
-  bool plan_now_ = true;  // something changed since the last plan
+  bool run_wanted_ = true;  // the last plan could not take all
+  bool plan_now_ = true;    // something changed since the last plan
   absl::Time next_run_ = absl::InfinitePast();
-  std::vector<PayoutHalt> run_halts_;  // what the last plan met
-  std::string gas_refusal_;            // a node said that the balance is too small
+  std::vector<PayoutHalt> run_halts_;          // what the last plan met
+  std::optional<absl::uint128> blocked_room_;  // the room that the last plan found too small
+  std::string gas_refusal_;                    // a node said that the balance is too small
   PayoutDriverStatus status_;
   runtime::LogEvery refusal_log_{absl::Seconds(30)};
   runtime::LogEvery chain_log_{absl::Seconds(30)};

@@ -70,7 +70,6 @@ void PayoutDriver::Act() {
   turn_->next = &PayoutDriver::SendNext;
   CheckNonces();
   ChooseNewFees();
-  CheckFunds();
   if (options_.dry_run) return;
   CheckWatched();
   DecideAll();
@@ -154,8 +153,8 @@ void PayoutDriver::DecideAll() {
   context.broker_open = context.chain->has_broker && !context.chain->paused &&
                         context.chain->round_initialized &&
                         !context.chain->round_block_hash.IsZero();
-  context.may_void = options_.void_expired && !status_.paused &&
-                     turn_->enclave.policy().void_on_host_word();
+  context.may_void =
+      options_.void_expired && !status_.paused && turn_->enclave.policy().void_on_host_word();
   // In the order of nonces, so that one turn can send many, each after the one before.
   std::vector<std::pair<uint64_t, PayoutRecord*>> order;
   for (auto& [id, record] : records_) {
@@ -181,6 +180,9 @@ void PayoutDriver::DecideAll() {
     }
     if (decision.condition == PayoutCondition::kExpired) {
       ++status_.expired;
+      if (decision.action == PayoutAction::kNone && context.now >= record->not_before) {
+        record->not_before = context.now + options_.retry_max;  // searched, and nothing to be done
+      }
       Note(absl::StrCat("payout ", id, ": tickets of round ",
                         record->payout.items(0).creation_round(),
                         " have expired unredeemed; their funds stay reserved until they are "
@@ -256,8 +258,7 @@ void PayoutDriver::Report(uint64_t payout_id, const Receipt& receipt, bool ours)
     if (frame.receipt().foreign_redemptions() != 0) {
       Log(Level::kError, "payouts",
           "tickets of this key were redeemed that this state has not signed",
-          {{"transaction", HexHash(tx_hash)},
-           {"tickets", frame.receipt().foreign_redemptions()}});
+          {{"transaction", HexHash(tx_hash)}, {"tickets", frame.receipt().foreign_redemptions()}});
     }
     if (!frame.receipt().known()) return;
     if (ours) {
@@ -310,6 +311,7 @@ void PayoutDriver::Sent(uint64_t payout_id, const std::string& tx_hash, const Rp
   send.first_tried = std::min(send.first_tried, now);
   send.last_tried = now;
   ++send.tries;
+  send.no_funds = false;
   const RpcErrorKind kind = answer.refused ? ClassifyRpcError(answer.error) : RpcErrorKind::kOther;
   if (!answer.refused || kind == RpcErrorKind::kAlreadyKnown) {
     send.accepted = true;
@@ -335,6 +337,7 @@ void PayoutDriver::Sent(uint64_t payout_id, const std::string& tx_hash, const Rp
       break;
     case RpcErrorKind::kInsufficientFunds:
       gas_refusal_ = answer.error.message;
+      send.no_funds = true;
       send.accepted = false;
       break;
     default:

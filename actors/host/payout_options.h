@@ -99,17 +99,17 @@ struct PayoutDriverStatus {
   bool paused = false;  // by the operator
   bool dry_run = false;
   bool enclave_ready = false;
-  std::vector<PayoutHalt> halts;  // empty: payouts can be made
-  std::vector<std::string> notes;  // what needs a person: stuck, expired, at the fee ceiling
-  std::optional<absl::Time> last_run;       // wall clock, when a run last ended
-  std::optional<absl::Time> last_reading;   // wall clock, of the chain
-  std::string last_plan;                    // in words; with dry_run what would be done
+  std::vector<PayoutHalt> halts;       // empty: payouts can be made
+  std::vector<std::string> notes;      // what needs a person: stuck, expired, at the fee ceiling
+  std::optional<absl::Time> last_run;  // wall clock, when a run last ended
+  std::optional<absl::Time> last_reading;  // wall clock, of the chain
+  std::string last_plan;                   // in words; with dry_run what would be done
   uint64_t open_payouts = 0;
   uint64_t under_way = 0;
   uint64_t retry_waiting = 0;  // open, no transaction under way
   uint64_t expired = 0;        // payouts whose open tickets can no longer be redeemed
   uint64_t at_fee_ceiling = 0;
-  uint64_t watched_receipts = 0;  // reported, and still looked at
+  uint64_t watched_receipts = 0;                      // reported, and still looked at
   absl::Duration oldest_open = absl::ZeroDuration();  // since this driver first saw it
   std::map<std::string, uint64_t> open_by_state;      // reserved, signed, ..., zero-seeded
   bool nonce_known = false;
@@ -126,19 +126,19 @@ struct PayoutDriverStatus {
   // Since start.
   struct Counters {
     uint64_t prepared = 0;
-    uint64_t sent = 0;         // transactions that a node took for the first time
-    uint64_t resent = 0;       // the same bytes again
+    uint64_t sent = 0;    // transactions that a node took for the first time
+    uint64_t resent = 0;  // the same bytes again
     uint64_t send_refused = 0;
     uint64_t bumped = 0;
-    uint64_t mined = 0;        // receipts reported, ours
-    uint64_t reverted = 0;     // of these, with status 0
-    uint64_t foreign = 0;      // receipts reported, a stranger's
+    uint64_t mined = 0;     // receipts reported, ours
+    uint64_t reverted = 0;  // of these, with status 0
+    uint64_t foreign = 0;   // receipts reported, a stranger's
     uint64_t reorged = 0;
     uint64_t retried = 0;
-    uint64_t voided = 0;       // tickets
-    uint64_t funded = 0;       // fundings signed
-    uint64_t unreadable = 0;   // readings of the chain that failed
-    uint64_t refused = 0;      // requests that the enclave refused
+    uint64_t voided = 0;      // tickets
+    uint64_t funded = 0;      // fundings signed
+    uint64_t unreadable = 0;  // readings of the chain that failed
+    uint64_t refused = 0;     // requests that the enclave refused
   };
   Counters counters;
 };

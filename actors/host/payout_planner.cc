@@ -35,8 +35,8 @@ uint64_t TicketsWithin(uint64_t cap, const PayoutDriverOptions& options) {
 
 std::optional<uint64_t> EstimatedGasLimit(uint64_t estimate, uint64_t cap,
                                           const PayoutDriverOptions& options) {
-  const uint64_t gas = WithMargin(std::max(estimate, kTransferGas),
-                                  options.estimate_margin_percent, options.gas_extra);
+  const uint64_t gas = WithMargin(std::max(estimate, kTransferGas), options.estimate_margin_percent,
+                                  options.gas_extra);
   if (gas > cap) return std::nullopt;
   return gas;
 }

@@ -46,9 +46,9 @@ struct PlannedBatch {
 struct Plan {
   std::vector<PlannedBatch> batches;
   absl::uint128 total = 0;
-  uint64_t skipped = 0;            // accounts that the room is too small for
+  uint64_t skipped = 0;  // accounts that the room is too small for
   absl::uint128 skipped_wei = 0;
-  bool more = false;               // accounts are left that only max_batches kept out
+  bool more = false;  // accounts are left that only max_batches kept out
 };
 
 // Takes the accounts in their order, each with what it has available, up to the limits of one

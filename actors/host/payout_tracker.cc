@@ -23,7 +23,7 @@ PayoutDecision Unstick(const PayoutRecord& record, const Attempt& newest, const 
   const absl::Duration wait =
       send.accepted ? options.stuck_after : RetryDelay(std::max(send.tries, 1u), options);
   const bool due = context.now - send.last_tried >= wait;
-  const bool stuck = first_in_line && send.tries >= 2 &&
+  const bool stuck = first_in_line && !send.no_funds && send.tries >= 2 &&
                      context.now - send.first_tried >= 2 * options.stuck_after;
   if (!stuck) {
     if (due) decision.action = PayoutAction::kSend;
@@ -58,7 +58,9 @@ PayoutDecision DecideUnderWay(const PayoutRecord& record, const TrackerContext& 
     } else if (found->second.has_value()) {
       const bool confirmed = found->second->block_number <= context.chain->confirmed;
       return {confirmed ? PayoutAction::kReport : PayoutAction::kNone,
-              PayoutCondition::kConfirming, attempt->tx_hash(), {}};
+              PayoutCondition::kConfirming,
+              attempt->tx_hash(),
+              {}};
     }
   }
   const uint64_t nonce = attempts.front()->nonce();
@@ -113,11 +115,9 @@ PayoutDecision Decide(const PayoutRecord& record, const TrackerContext& context,
   const Payout& payout = record.payout;
   if (payout.under_way()) return DecideUnderWay(record, context, accepted);
   if (OpenItems(payout) == 0) return Only(PayoutCondition::kFine);
-  const bool expired =
-      IsTickets(payout) && context.chain->has_broker &&
-      Expired(payout, context.chain->round, context.ticket_validity);
-  PayoutDecision decision =
-      Only(expired ? PayoutCondition::kExpired : PayoutCondition::kWaiting);
+  const bool expired = IsTickets(payout) && context.chain->has_broker &&
+                       Expired(payout, context.chain->round, context.ticket_validity);
+  PayoutDecision decision = Only(expired ? PayoutCondition::kExpired : PayoutCondition::kWaiting);
   if (context.now < record.not_before) return decision;
   if (IsTickets(payout)) {
     if (!context.chain->has_broker) return decision;
@@ -158,9 +158,9 @@ std::vector<const Attempt*> OpenAttempts(const Payout& payout) {
 }
 
 uint64_t OpenItems(const Payout& payout) {
-  return static_cast<uint64_t>(std::count_if(
-      payout.items().begin(), payout.items().end(),
-      [](const PayoutItem& item) { return item.state() == PayoutItem::STATE_OPEN; }));
+  return static_cast<uint64_t>(
+      std::count_if(payout.items().begin(), payout.items().end(),
+                    [](const PayoutItem& item) { return item.state() == PayoutItem::STATE_OPEN; }));
 }
 
 absl::uint128 OpenWei(const Payout& payout) {
@@ -188,7 +188,8 @@ bool Expired(const Payout& payout, uint64_t round, uint64_t validity) {
 
 absl::Duration RetryDelay(uint32_t failures, const PayoutDriverOptions& options) {
   if (failures == 0) return absl::ZeroDuration();
-  return std::min(options.retry_max, options.retry_after * (uint64_t{1} << std::min(failures - 1, 20u)));
+  return std::min(options.retry_max,
+                  options.retry_after * (uint64_t{1} << std::min(failures - 1, 20u)));
 }
 
 std::vector<PayoutHalt> FindHalts(const boundary::v1::Status& enclave, const ChainState& chain,
@@ -200,16 +201,15 @@ std::vector<PayoutHalt> FindHalts(const boundary::v1::Status& enclave, const Cha
                                                  enclave.chain_id(), "; check the RPC URLs")});
   }
   if (chain.number < known_block) {
-    halts.push_back({"node_behind", absl::StrCat("the node is at block ", chain.number,
-                                                 ", receipts of block ", known_block,
-                                                 " were seen; waiting for it to catch up")});
+    halts.push_back(
+        {"node_behind", absl::StrCat("the node is at block ", chain.number, ", receipts of block ",
+                                     known_block, " were seen; waiting for it to catch up")});
   }
   if (enclave.nonce_known() && chain.nonce > enclave.next_nonce()) {
-    halts.push_back(
-        {"nonce_alarm",
-         absl::StrCat("the chain's nonce is ", chain.nonce, ", the enclave's next one is ",
-                      enclave.next_nonce(),
-                      ": the key was used elsewhere or the enclave's state is old")});
+    halts.push_back({"nonce_alarm",
+                     absl::StrCat("the chain's nonce is ", chain.nonce,
+                                  ", the enclave's next one is ", enclave.next_nonce(),
+                                  ": the key was used elsewhere or the enclave's state is old")});
   }
   const bool tickets = options.strategy == boundary::v1::STRATEGY_LIVEPEER_TICKET;
   if (tickets && !chain.has_broker) {

@@ -26,6 +26,7 @@ struct SendMemory {
   absl::Time last_tried = absl::InfinitePast();
   uint32_t tries = 0;     // answered ones
   bool accepted = false;  // a node has it, or had it when it was last asked
+  bool no_funds = false;  // refused because the balance is too small: higher fees are no help
 };
 
 // All that is remembered of an open payout. What is lost with the process is only how long things
@@ -39,11 +40,11 @@ struct PayoutRecord {
   uint32_t failures = 0;
   absl::Time not_before = absl::InfinitePast();
   // Strangers' redemptions.
-  std::optional<uint64_t> scanned_to;                 // block; all before were looked at
-  absl::Time scan_complete = absl::InfinitePast();    // when scanned_to reached the latest block
-  absl::Time nonce_lost = absl::InfiniteFuture();     // since when its nonce is spent, unexplained
-  bool bump_refused = false;  // the enclave's ceiling was met before ours
-  std::string last_refusal;   // a node's, of the newest transaction
+  std::optional<uint64_t> scanned_to;               // block; all before were looked at
+  absl::Time scan_complete = absl::InfinitePast();  // when scanned_to reached the latest block
+  absl::Time nonce_lost = absl::InfiniteFuture();   // since when its nonce is spent, unexplained
+  bool bump_refused = false;                        // the enclave's ceiling was met before ours
+  std::string last_refusal;                         // a node's, of the newest transaction
 };
 
 // The chain's answers about transactions: only those that were answered are in here, nullopt for
@@ -74,15 +75,15 @@ enum class PayoutAction {
 };
 enum class PayoutCondition {
   kFine,
-  kSigning,      // the enclave has still to sign
-  kConfirming,   // mined, not final enough
-  kPending,      // a node has it
-  kQueued,       // a lower nonce goes first
-  kHeld,         // the broker would refuse it now
-  kWaiting,      // backing off after a failure
-  kNonceLost,    // its nonce is spent by what is not known here
-  kFeeCeiling,   // stuck, and higher fees are not allowed
-  kExpired,      // open tickets that can no longer be redeemed
+  kSigning,     // the enclave has still to sign
+  kConfirming,  // mined, not final enough
+  kPending,     // a node has it
+  kQueued,      // a lower nonce goes first
+  kHeld,        // the broker would refuse it now
+  kWaiting,     // backing off after a failure
+  kNonceLost,   // its nonce is spent by what is not known here
+  kFeeCeiling,  // stuck, and higher fees are not allowed
+  kExpired,     // open tickets that can no longer be redeemed
 };
 std::string_view PayoutConditionName(PayoutCondition condition);
 
