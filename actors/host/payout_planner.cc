@@ -53,7 +53,9 @@ Plan MakePlan(const std::vector<boundary::v1::Account>& accounts, const PlanLimi
   };
   for (const boundary::v1::Account& account : accounts) {
     const absl::uint128 amount = std::min(ledger::FromProto(account.available()), item_limit);
-    if (amount == 0) continue;
+    // The enclave refuses a whole batch for a null recipient.
+    const bool null = account.recipient().find_first_not_of('\0') == std::string::npos;
+    if (amount == 0 || null) continue;
     if (batch.items.size() >= std::max<uint64_t>(limits.max_items, 1) ||
         amount > limits.max_batch_total - batch.total) {
       close();

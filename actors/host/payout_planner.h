@@ -53,6 +53,7 @@ struct Plan {
 
 // Takes the accounts in their order, each with what it has available, up to the limits of one
 // item; one that does not fit the room is passed over, so that a large one holds up nobody.
+// Accounts with the null address are left out: no policy pays them.
 Plan MakePlan(const std::vector<boundary::v1::Account>& accounts, const PlanLimits& limits);
 
 }  // namespace coffer::host
