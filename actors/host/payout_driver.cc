@@ -245,6 +245,7 @@ void PayoutDriver::AskPayoutPage(uint64_t from_id, bool open_only) {
 void PayoutDriver::ReadChain() {
   const absl::Time now = dispatcher_->Now();
   if (need_list_) return;  // what is known may be old, and old knowledge signs twice
+  if (turn_->list_complete && turn_->listed.empty()) MergePayouts();
   const bool idle = records_.empty() && turn_->listed.empty() && watched_.empty() && !RunDue();
   if (idle && now - last_chain_ < options_.idle_interval) {
     for (const PayoutHalt& halt : status_.halts) {  // still true as far as is known
@@ -278,8 +279,12 @@ void PayoutDriver::ReadChain() {
 }
 
 void PayoutDriver::AskReceipts() {
+  if (!turn_->chain.has_value()) {
+    // Where a search for strangers begins depends on the chain's height.
+    if (turn_->list_complete) need_list_ = true;
+    return;
+  }
   if (turn_->list_complete) MergePayouts();
-  if (!turn_->chain.has_value()) return;
   last_chain_ = dispatcher_->Now();
   if (!start_block_.has_value()) start_block_ = turn_->chain->number;
   turn_->next = &PayoutDriver::Act;

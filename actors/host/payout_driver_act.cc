@@ -42,6 +42,7 @@ void PayoutDriver::MergePayouts() {
     record.payout = std::move(payout);
   }
   turn_->listed.clear();
+  turn_->list_complete = false;
   records_ = std::move(records);
   last_list_ = dispatcher_->Now();
   plan_now_ = true;
@@ -50,6 +51,7 @@ void PayoutDriver::MergePayouts() {
 void PayoutDriver::ForgetSends() {
   for (auto& [id, record] : records_) {
     for (auto& [hash, send] : record.sends) send = SendMemory{};
+    record.scan_next.reset();
     record.scanned_to.reset();
     record.scan_complete = absl::InfinitePast();
   }

@@ -208,6 +208,7 @@ void PayoutDriver::MakeThePlan() {
     limits.max_items = std::min<uint64_t>(
         {policy.max_tickets(), options_.max_tickets, TicketsWithin(GasCap(), options_)});
     if (limits.max_items == 0) {
+      run_wanted_ = true;
       run_halts_.push_back(
           {"gas_limit", absl::StrCat("a single ticket needs ", TicketGasLimit(1, options_),
                                      " gas; allowed are ", GasCap())});

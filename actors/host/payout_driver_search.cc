@@ -37,7 +37,9 @@ void PayoutDriver::Scan(PayoutRecord& record) {
   const uint64_t id = record.payout.id();
   const uint64_t latest = turn_->chain->number;
   uint64_t from = record.first_block;
-  if (record.scanned_to.has_value()) {
+  if (record.scan_next.has_value()) {
+    from = *record.scan_next;
+  } else if (record.scanned_to.has_value()) {
     // What was not final when it was looked at is looked at again.
     const uint64_t again = std::max(options_.reorg_window, uint64_t{64});
     const uint64_t settled = std::min(turn_->chain->confirmed, latest - std::min(latest, again));
@@ -108,9 +110,12 @@ void PayoutDriver::Scanned(uint64_t payout_id, uint64_t to_block,
   }
   // Not looked through as long as something is left to report.
   if (!found.empty() || unconfirmed) return;
-  record->scanned_to = to_block;
   if (to_block >= turn_->chain->number) {
+    record->scan_next.reset();
+    record->scanned_to = to_block;
     record->scan_complete = dispatcher_->Now();
+  } else {
+    record->scan_next = to_block + 1;
   }
   turn_->progress = true;
 }

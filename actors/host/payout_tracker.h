@@ -39,9 +39,10 @@ struct PayoutRecord {
   // Waiting after a failure.
   uint32_t failures = 0;
   absl::Time not_before = absl::InfinitePast();
-  // Strangers' redemptions.
-  std::optional<uint64_t> scanned_to;               // block; all before were looked at
-  absl::Time scan_complete = absl::InfinitePast();  // when scanned_to reached the latest block
+  // The search for strangers' redemptions goes in passes up to the latest block.
+  std::optional<uint64_t> scan_next;                // the next block of the pass under way
+  std::optional<uint64_t> scanned_to;               // where the last complete pass ended
+  absl::Time scan_complete = absl::InfinitePast();  // when it did
   absl::Time nonce_lost = absl::InfiniteFuture();   // since when its nonce is spent, unexplained
   bool bump_refused = false;                        // the enclave's ceiling was met before ours
   std::string last_refusal;                         // a node's, of the newest transaction

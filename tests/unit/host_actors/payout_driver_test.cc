@@ -87,6 +87,7 @@ TEST(PayoutDriver, SendsInNonceOrderAlthoughAnswersGetLost) {
   world.chain.lost_percent = 20;
   world.enclave.lost_percent = 20;
   world.Start(options);
+  world.Run(absl::Minutes(1));
   EXPECT_TRUE(world.Settle(absl::Minutes(20)));
   for (const std::string& refusal : world.chain.refusals) EXPECT_NE(refusal, "nonce too high");
   for (uint64_t i = 0; i < 40; ++i) EXPECT_EQ(world.Paid(i), 10);
@@ -207,6 +208,7 @@ TEST(PayoutDriver, ANonceAboveTheEnclavesIsAnAlarm) {
   PayoutDriver& driver = world.Start(Options());
   ASSERT_TRUE(world.Settle(absl::Minutes(1)));
   world.chain.now().nonce += 3;
+  world.chain.Mine();
   world.Credit(1, 10);
   driver.RunNow();
   world.Run(absl::Seconds(30));
@@ -257,7 +259,7 @@ TEST(PayoutDriver, Transfers) {
   options.strategy = boundary::v1::STRATEGY_ETH_TRANSFER;
   world.chain.now().unregistered = {TestRecipient(2)};  // refuses money at first
   world.Start(options);
-  world.Run(absl::Seconds(8));
+  world.Run(absl::Seconds(6));
   world.chain.now().unregistered.clear();
   ASSERT_TRUE(world.Settle(absl::Minutes(2)));
   EXPECT_EQ(world.Paid(1), 1000);

@@ -320,6 +320,7 @@ void FakeChain::Mine(bool with_pool) {
 
 void FakeChain::Reorg(uint64_t depth) {
   const State current = now_;
+  depth = std::min(depth, height() - genesis);
   blocks_.resize(blocks_.size() - depth);
   now_ = blocks_.back().after;
   now_.round = current.round;

@@ -54,6 +54,7 @@ class FakeChain final : public ChainClient {
   void DropPool() { pool_.clear(); }
   uint64_t calls(const std::string& method) { return calls_[method]; }
 
+  uint64_t genesis = 0;  // no reorg goes below this block
   uint64_t base_fee = 100;
   uint64_t block_gas_limit = 30'000'000;
   uint64_t chain_id = 31337;

@@ -158,6 +158,7 @@ World::World(policy::Policy policy, uint64_t seed)
   chain.now().balances[enclave.address()] = 1'000'000'000'000;
   chain.now().deposit = 100'000'000'000;
   chain.Mine();
+  chain.genesis = chain.height();
 }
 
 World::~World() {
