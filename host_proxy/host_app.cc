@@ -48,6 +48,7 @@ absl::StatusOr<std::unique_ptr<HostApp>> HostApp::Start(runtime::EventLoop* loop
   std::unique_ptr<HostApp> app(new HostApp(loop, std::move(options), *std::move(disk)));
   if (absl::Status s = app->StartStore(); !s.ok()) return s;
   if (absl::Status s = app->StartJournal(); !s.ok()) return s;
+  if (absl::Status s = app->StartPayouts(); !s.ok()) return s;
   if (absl::Status s = app->StartHttp(); !s.ok()) return s;
   app->link_->Start();
   return app;
@@ -101,6 +102,17 @@ absl::Status HostApp::StartJournal() {
   return absl::OkStatus();
 }
 
+absl::Status HostApp::StartPayouts() {
+  if (!options_.payouts.has_value()) return absl::OkStatus();
+  absl::StatusOr<std::unique_ptr<HostPayouts>> payouts =
+      HostPayouts::Create(loop_, link_.get(), &random_, *options_.payouts);
+  if (!payouts.ok()) return payouts.status();
+  payouts_ = *std::move(payouts);
+  payouts_->Start();
+  host_metrics_.Add(payouts_.get());
+  return absl::OkStatus();
+}
+
 absl::Status HostApp::StartHttp() {
   BearerTokens tokens(options_.viewer_token, options_.admin_token);
   router_ = std::make_unique<Router>(tokens, !tokens.any());
@@ -120,6 +132,7 @@ ApiPorts HostApp::Ports() {
   ApiPorts ports;
   ports.enclave = link_.get();
   ports.journal = tailer_ != nullptr ? this : nullptr;
+  ports.payouts = payouts_.get();
   ports.metrics = &metrics_;
   ports.recipient_of = [this](const std::string& account) { return RecipientOf(account); };
   ports.reload_registry = [this] { return ReloadRegistry(); };
@@ -133,6 +146,9 @@ std::vector<std::string> HostApp::NotReady() const {
   if (!link_->ready()) reasons.push_back(link_->not_ready_reason());
   if (std::string trouble = store_->status().trouble; !trouble.empty()) {
     reasons.push_back(std::move(trouble));
+  }
+  if (payouts_ != nullptr) {
+    for (std::string& reason : payouts_->NotReady()) reasons.push_back(std::move(reason));
   }
   return reasons;
 }
@@ -227,6 +243,7 @@ void HostApp::Stop(runtime::Task done) {
   });
   http_->Drain();
   if (tailer_ != nullptr) tailer_->Stop();
+  if (payouts_ != nullptr) payouts_->Stop();
   link_->Stop(finish);
 }
 
@@ -235,6 +252,9 @@ std::vector<std::string> HostApp::Banner() const {
   lines.push_back(absl::StrCat(
       "coffer-host ", runtime::BuildVersion(), ": API on ", http_->endpoint().ToString(),
       ", enclave at ", options_.enclave.endpoint.ToString(), ", data in ", options_.data_dir));
+  lines.push_back(payouts_ != nullptr ? absl::StrCat("pays on chain ", options_.payouts->chain_id,
+                                                     " through ", payouts_->Nodes())
+                                      : "pays nobody: no --chain.urls");
   for (const std::string& part : InsecureParts(options_)) lines.push_back("INSECURE: " + part);
   return lines;
 }

@@ -19,6 +19,7 @@
 #include "host_proxy/api.h"
 #include "host_proxy/host_metrics.h"
 #include "host_proxy/host_options.h"
+#include "host_proxy/host_payouts.h"
 #include "host_proxy/http_server.h"
 #include "runtime/event_loop.h"
 #include "runtime/metrics.h"
@@ -49,6 +50,7 @@ class HostApp final : private JournalControl {
 
   absl::Status StartStore();
   absl::Status StartJournal();
+  absl::Status StartPayouts();
   absl::Status StartHttp();
   ApiPorts Ports();
   std::vector<std::string> NotReady() const;
@@ -78,6 +80,8 @@ class HostApp final : private JournalControl {
   host::OsJournalFiles journal_files_;
   std::unique_ptr<host::JournalTailer> tailer_;
   std::unique_ptr<host::FileWatcher> journal_watcher_;
+
+  std::unique_ptr<HostPayouts> payouts_;
 
   std::unique_ptr<Router> router_;
   std::unique_ptr<Api> api_;

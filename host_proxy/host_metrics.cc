@@ -19,9 +19,10 @@ void HostMetrics::Total(const std::string& name, const std::string& help, Read r
   });
 }
 
-void HostMetrics::Level(const std::string& name, const std::string& help, Read read) {
-  prometheus::Gauge& gauge = metrics_->Gauge(name, help);
-  refresh_.push_back([&gauge, read = std::move(read)] { gauge.Set(static_cast<double>(read())); });
+void HostMetrics::Level(const std::string& name, const std::string& help,
+                        std::function<double()> read, const runtime::Metrics::Labels& labels) {
+  prometheus::Gauge& gauge = metrics_->Gauge(name, help, labels);
+  refresh_.push_back([&gauge, read = std::move(read)] { gauge.Set(read()); });
 }
 
 void HostMetrics::Refresh() {
@@ -30,9 +31,9 @@ void HostMetrics::Refresh() {
 
 void HostMetrics::Add(const host::EnclaveLink* link) {
   Level("coffer_enclave_ready", "1 when the enclave has its state and this host is its storage",
-        [link] { return link->ready() ? 1 : 0; });
+        [link] { return static_cast<double>(link->ready() ? 1 : 0); });
   Level("coffer_enclave_requests_in_flight", "requests without an answer yet",
-        [link] { return link->in_flight(); });
+        [link] { return static_cast<double>(link->in_flight()); });
   const auto& counters = link->counters();
   Total("coffer_enclave_connections_total", "connections made to the enclave",
         [&counters] { return counters.connections; });
@@ -46,12 +47,12 @@ void HostMetrics::Add(const host::EnclaveLink* link) {
 
 void HostMetrics::Add(const host::StateStore* store) {
   Level("coffer_store_sequence", "the last sealed record that is durable",
-        [store] { return store->status().last_sequence; });
+        [store] { return static_cast<double>(store->status().last_sequence); });
   Level("coffer_store_snapshot_sequence", "the record on which the newest snapshot stands",
-        [store] { return store->status().snapshot_sequence; });
+        [store] { return static_cast<double>(store->status().snapshot_sequence); });
   Level("coffer_store_stalled",
         "1 when nothing is acknowledged, because the disk is full or failed",
-        [store] { return store->status().trouble.empty() ? 0 : 1; });
+        [store] { return static_cast<double>(store->status().trouble.empty() ? 0 : 1); });
   Total("coffer_store_writes_total", "groups of records made durable, one fdatasync each",
         [store] { return store->status().groups; });
   Total("coffer_store_written_bytes_total", "sealed bytes made durable",
@@ -84,9 +85,9 @@ void HostMetrics::Add(const host::JournalTailer* tailer) {
   Total("coffer_journal_errors_total", "failures of the disk or of reading the journal",
         [tailer] { return tailer->metrics().disk_errors + tailer->metrics().read_errors; });
   Level("coffer_journal_offset_bytes", "everything before it is dealt with",
-        [tailer] { return tailer->metrics().offset; });
+        [tailer] { return static_cast<double>(tailer->metrics().offset); });
   Level("coffer_journal_lag_bytes", "not read yet",
-        [tailer] { return tailer->metrics().lag_bytes; });
+        [tailer] { return static_cast<double>(tailer->metrics().lag_bytes); });
   Total("coffer_registry_refused_total", "changes of a recipient that were refused",
         [tailer] { return tailer->metrics().registry.refused; });
 }

@@ -14,6 +14,8 @@
 
 namespace coffer::host_proxy {
 
+class HostPayouts;
+
 class HostMetrics {
  public:
   HostMetrics(runtime::Metrics* metrics, const std::string& version);
@@ -22,6 +24,7 @@ class HostMetrics {
   void Add(const host::EnclaveLink* link);
   void Add(const host::StateStore* store);
   void Add(const host::JournalTailer* tailer);
+  void Add(const HostPayouts* payouts);
 
   void Refresh();
 
@@ -29,7 +32,8 @@ class HostMetrics {
   using Read = std::function<uint64_t()>;
   void Total(const std::string& name, const std::string& help, Read read,
              const runtime::Metrics::Labels& labels = {});
-  void Level(const std::string& name, const std::string& help, Read read);
+  void Level(const std::string& name, const std::string& help, std::function<double()> read,
+             const runtime::Metrics::Labels& labels = {});
 
   runtime::Metrics* const metrics_;
   std::vector<std::function<void()>> refresh_;

@@ -101,6 +101,7 @@ runtime::ConfigSpec HostConfigSpec() {
             .help = "How long work under way is waited for after SIGTERM."});
   AddJournal(spec);
   AddHttp(spec);
+  AddPayoutOptions(spec);
   return spec;
 }
 
@@ -148,6 +149,9 @@ absl::StatusOr<HostOptions> ParseHostOptions(const runtime::Config& config) {
                      " can be reached from other machines: set both --http.viewer-token and "
                      "--http.admin-token, or listen on 127.0.0.1"));
   }
+  absl::StatusOr<std::optional<PayoutFlags>> payouts = ParsePayoutFlags(config);
+  if (!payouts.ok()) return payouts.status();
+  options.payouts = *std::move(payouts);
   options.shutdown_timeout = config.Duration("shutdown-timeout");
   return options;
 }
@@ -166,6 +170,9 @@ std::vector<std::string> InsecureParts(const HostOptions& options) {
   }
   if (!options.enclave.endpoint.IsLocal()) {
     parts.push_back("the enclave is reached over a network without encryption: for tests only");
+  }
+  if (options.payouts.has_value() && options.payouts->driver.void_expired) {
+    parts.push_back("expired tickets are voided on this host's word: a host that lies pays twice");
   }
   return parts;
 }

@@ -3,6 +3,7 @@
 #define COFFER_HOST_PROXY_HOST_OPTIONS_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "actors/host/enclave_link.h"
 #include "actors/host/journal_tailer.h"
 #include "host_proxy/http_connection.h"
+#include "host_proxy/payout_flags.h"
 #include "runtime/config.h"
 #include "runtime/endpoint.h"
 #include "runtime/log.h"
@@ -28,6 +30,7 @@ struct HostOptions {
   HttpLimits http_limits;
   std::string viewer_token;
   std::string admin_token;
+  std::optional<PayoutFlags> payouts;  // none: this host pays nobody
   absl::Duration shutdown_timeout;
 };
 
