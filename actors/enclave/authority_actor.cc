@@ -174,6 +174,7 @@ absl::Status AuthorityActor::LoadBegin(const Request& request, ServerFrame* answ
   if (loader_ != nullptr)
     Log(Level::kWarn, "authority", "a new load_begin replaces a load under way");
   loader_ = std::make_unique<StateLoader>(opener_);
+  bytes_since_snapshot_ = 0;
   loading_session_ = request.reply.session;
   answer->mutable_load_begun();
   return absl::OkStatus();

@@ -1,5 +1,6 @@
 #include "actors/enclave/gateway.h"
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -72,6 +73,7 @@ void Gateway::OnFrame(runtime::FramedStream& stream, std::string payload) {
     errors_[boundary::v1::ERROR_UNKNOWN_METHOD]++;
     stream.Send(
         R"({"error":{"message":"this port speaks coffer.boundary.v1 (protobuf); the JSON protocol is not served here"}})");
+    PauseOrResume(session);
     return;
   }
   Request request;
@@ -84,8 +86,10 @@ void Gateway::OnFrame(runtime::FramedStream& stream, std::string payload) {
                                              " bytes is not a coffer.boundary.v1.ClientFrame")));
     return;
   }
-  request.reply = {session.id, request.frame->request_id()};
-  Admit(session, std::move(request), payload.size());
+  // What it takes in memory, which a frame of many empty fields makes far more than its bytes.
+  const size_t bytes = std::max<size_t>(payload.size(), request.arena->SpaceAllocated());
+  request.reply = {session.id, request.frame->request_id(), bytes};
+  Admit(session, std::move(request));
 }
 
 absl::Status Gateway::Check(const Session& session, const ClientFrame& frame) const {
@@ -113,43 +117,61 @@ absl::Status Gateway::Check(const Session& session, const ClientFrame& frame) co
   }
   // The storage's connection is never paused (its acknowledgements are what frees the others), so
   // it is told.
-  if (Full() || session.in_flight.size() >= kMaxRequestsOfSession) {
+  // Requests that wait for a storage to come back hold what they were admitted for; the host that
+  // brings it has to get in all the same.
+  const bool attaches = frame.has_attach_storage() || frame.has_status();
+  if (Full(attaches ? 2 : 1) || session.in_flight.size() >= kMaxRequestsOfSession) {
     return Refuse(boundary::v1::ERROR_OVERLOADED,
                   "too many requests are in flight; wait for answers first");
   }
   return absl::OkStatus();
 }
 
-void Gateway::Admit(Session& session, Request request, size_t bytes) {
-  const ClientFrame& frame = *request.frame;
-  if (frame.has_stored()) {
-    sealer_->Send(StoredReport{session.id, frame.stored()});
+void Gateway::HandleStored(Session& session, const boundary::v1::Stored& stored) {
+  if (session.id != storage_) return;  // it has no say
+  // Reports are no requests, so nothing else bounds them. One to a record is what there is to say.
+  if (sealer_->size() > sealer_->capacity() / 2) {
+    Log(Level::kWarn, "gateway", "the storage floods with reports; its connection is closed",
+        {{"session", session.id}, {"peer", session.stream->peer()}});
+    session.stream->CloseAfterFlush();
     return;
   }
+  sealer_->Send(StoredReport{session.id, stored});
+}
+
+void Gateway::Admit(Session& session, Request request) {
+  const ClientFrame& frame = *request.frame;
+  if (frame.has_stored()) return HandleStored(session, frame.stored());
   if (const absl::Status checked = Check(session, frame); !checked.ok()) {
     Refused(session, frame.request_id(), checked);
     return;
   }
-  session.in_flight.emplace(frame.request_id(), bytes);
+  session.in_flight.insert(frame.request_id());
+  session.bytes_in_flight += request.reply.bytes;
   ++in_flight_;
-  bytes_in_flight_ += bytes;
+  bytes_in_flight_ += request.reply.bytes;
   authority_->Send(std::move(request));
   PauseOrResume(session);
 }
 
-bool Gateway::Full() const {
-  return in_flight_ >= kMaxRequestsInFlight || bytes_in_flight_ >= kMaxRequestBytesInFlight;
+bool Gateway::Full(size_t times) const {
+  return in_flight_ >= times * kMaxRequestsInFlight ||
+         bytes_in_flight_ >= times * kMaxRequestBytesInFlight;
 }
 
 // Back-pressure: a connection that is not the storage stops being read at half of every bound, or
 // when it does not read its answers, and so never sees ERROR_OVERLOADED unless many of them press
-// at once.
+// at once. While there is no storage, only what a connection itself has in flight counts: the next
+// one to speak may be the storage.
 void Gateway::PauseOrResume(Session& session) {
-  const bool want =
-      session.id != storage_ &&
-      (session.in_flight.size() >= kMaxRequestsOfSession / 2 ||
-       in_flight_ >= kMaxRequestsInFlight / 2 || bytes_in_flight_ >= kMaxRequestBytesInFlight / 2 ||
-       session.stream->PendingOutput() > session.stream->OutputLimit());
+  const size_t pending = session.stream->PendingOutput();
+  const bool pressed = storage_ != 0 && (in_flight_ >= kMaxRequestsInFlight / 2 ||
+                                         bytes_in_flight_ >= kMaxRequestBytesInFlight / 2);
+  const bool want = session.id == storage_
+                        ? pending > kMaxStorageBacklog
+                        : pressed || session.in_flight.size() >= kMaxRequestsOfSession / 2 ||
+                              session.bytes_in_flight >= kMaxRequestBytesInFlight / 2 ||
+                              pending > session.stream->OutputLimit();
   if (want == session.paused) return;
   session.paused = want;
   if (want) {
@@ -171,11 +193,8 @@ void Gateway::OnClosed(runtime::FramedStream& stream, const absl::Status& why) {
   Log(Level::kDebug, "gateway", "connection closed",
       {{"session", id}, {"peer", stream.peer()}, {"why", why}});
   by_stream_.erase(found);
+  // What it has in flight stays counted until its answers come: it is still in the mailboxes.
   const auto node = sessions_.extract(id);
-  for (const auto& [request_id, bytes] : node.mapped()->in_flight) {
-    --in_flight_;
-    bytes_in_flight_ -= bytes;
-  }
   if (storage_ == id) storage_ = 0;
   authority_->Send(SessionClosed{id});
   sealer_->Send(SessionClosed{id});
@@ -186,6 +205,8 @@ void Gateway::Refused(Session& session, uint64_t request_id, const absl::Status&
   frame.set_request_id(request_id);
   ToProto(why, frame.mutable_error());
   Send(session, frame);
+  // Refusals are no requests in flight: a client that does not read them is not read either.
+  PauseOrResume(session);
 }
 
 void Gateway::Send(Session& session, const boundary::v1::ServerFrame& frame) {
@@ -196,19 +217,25 @@ void Gateway::Send(Session& session, const boundary::v1::ServerFrame& frame) {
          {"code", static_cast<int>(frame.error().code())},
          {"reason", frame.error().message()}});
   }
-  session.stream->Send(frame.SerializeAsString());
-}
-
-void Gateway::Finished(Session& session, uint64_t request_id) {
-  const auto request = session.in_flight.find(request_id);
-  if (request == session.in_flight.end()) return;
-  --in_flight_;
-  bytes_in_flight_ -= request->second;
-  session.in_flight.erase(request);
+  const std::string bytes = frame.SerializeAsString();
+  if (bytes.size() <= runtime::kMaxFrameBytes) {
+    session.stream->Send(bytes);
+    return;
+  }
+  boundary::v1::ServerFrame instead;
+  instead.set_request_id(frame.request_id());
+  ToProto(Refuse(boundary::v1::ERROR_INTERNAL,
+                 absl::StrCat("the answer has ", bytes.size(), " bytes and fits no frame")),
+          instead.mutable_error());
+  Log(Level::kError, "gateway", "an answer does not fit a frame",
+      {{"session", session.id}, {"bytes", bytes.size()}});
+  session.stream->Send(instead.SerializeAsString());
 }
 
 void Gateway::Handle(Release release) {
   for (Answer& answer : release.answers) {
+    --in_flight_;
+    bytes_in_flight_ -= answer.to.bytes;
     const auto found = sessions_.find(answer.to.session);
     if (found == sessions_.end()) continue;  // it has gone; what it asked for is done all the same
     Session& session = *found->second;
@@ -217,7 +244,8 @@ void Gateway::Handle(Release release) {
       for (const auto& [code, count] : errors_)
         (*frame.mutable_status()->mutable_errors())[code] = count;
     }
-    Finished(session, answer.to.request_id);
+    session.in_flight.erase(answer.to.request_id);
+    session.bytes_in_flight -= answer.to.bytes;
     Send(session, frame);
   }
   for (const auto& [id, session] : sessions_) PauseOrResume(*session);
@@ -231,7 +259,11 @@ void Gateway::Handle(StoreOut store) {
 void Gateway::Handle(const StorageIs& storage) {
   const auto found = sessions_.find(storage.session);
   storage_ = found == sessions_.end() ? 0 : storage.session;
-  if (storage_ == 0) return;
+  if (storage_ == 0) {
+    // It closed while it became the storage, and the sealer heard of that before.
+    if (storage.session != 0) sealer_->Send(SessionClosed{storage.session});
+    return;
+  }
   PauseOrResume(*found->second);
   Log(Level::kInfo, "gateway", "storage attached",
       {{"session", storage_}, {"peer", found->second->stream->peer()}});

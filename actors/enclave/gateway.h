@@ -8,6 +8,7 @@
 #include <string>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "actors/enclave/messages.h"
 #include "runtime/stream.h"
 
@@ -37,7 +38,8 @@ class Gateway : public runtime::Actor<GatewayMessage>, public runtime::StreamHan
   struct Session {
     SessionId id = 0;
     std::unique_ptr<runtime::FramedStream> stream;
-    absl::flat_hash_map<uint64_t, size_t> in_flight;  // request id -> bytes it came in
+    absl::flat_hash_set<uint64_t> in_flight;  // request ids
+    size_t bytes_in_flight = 0;
     bool paused = false;
   };
 
@@ -45,13 +47,13 @@ class Gateway : public runtime::Actor<GatewayMessage>, public runtime::StreamHan
   void Handle(StoreOut store);
   void Handle(const StorageIs& storage);
 
-  void Admit(Session& session, Request request, size_t bytes);
+  void Admit(Session& session, Request request);
+  void HandleStored(Session& session, const boundary::v1::Stored& stored);
   absl::Status Check(const Session& session, const boundary::v1::ClientFrame& frame) const;
   void Refused(Session& session, uint64_t request_id, const absl::Status& why);
   void Send(Session& session, const boundary::v1::ServerFrame& frame);
-  void Finished(Session& session, uint64_t request_id);
   void PauseOrResume(Session& session);
-  bool Full() const;
+  bool Full(size_t times = 1) const;
 
   AuthorityMailbox* const authority_;
   SealerMailbox* const sealer_;

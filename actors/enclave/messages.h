@@ -24,10 +24,13 @@ namespace coffer::enclave {
 
 using SessionId = uint64_t;  // a connection of this run; from 1, never reused
 
-// Where an answer goes. request_id 0: nobody waits for it.
+// Where an answer goes. request_id 0: nobody waits for it. Every request that was admitted is
+// answered once, even when its connection has gone: `bytes` is what it then gives back of the
+// gateway's bounds.
 struct ReplyTo {
   SessionId session = 0;
   uint64_t request_id = 0;
+  size_t bytes = 0;
 };
 
 struct Answer {
@@ -125,6 +128,9 @@ inline constexpr size_t kMaxRequestsInFlight = 4096;
 inline constexpr size_t kMaxRequestBytesInFlight = 64u << 20;
 inline constexpr size_t kMaxRequestsOfSession = 1024;
 inline constexpr size_t kMaxSessions = 256;
+// Unread bytes beyond which even the storage's connection is not read: more than all records and
+// chunks that are handed out at once.
+inline constexpr size_t kMaxStorageBacklog = 64u << 20;
 // A request is one message to each actor; the rest is for closed sessions, signatures of a
 // recovery, and the storage.
 inline constexpr size_t kInternalMailbox = 8 * kMaxRequestsInFlight + 65536;

@@ -25,14 +25,20 @@ void Sealer::Handle(Work work) {
   waiting_.push_back(std::move(work));
 }
 
-void Sealer::EndOfBatch() {
-  // Answers first: a host that attached hears so before it gets records.
+void Sealer::ReleaseFree() {
   for (Answer& answer : free_) Complete(&answer);
   if (!free_.empty()) gateway_->Send(Release{std::exchange(free_, {})});
+}
+
+void Sealer::EndOfBatch() {
+  // Answers first: a host that attached hears so before it gets records.
+  ReleaseFree();
   if (std::exchange(resend_, false)) {
     for (const SealedRecord& record : unstored_) SendRecord(record);
   }
   while (!waiting_.empty() && unstored_.size() < kMaxRecordsInFlight) SealRecord();
+  // Answers that waited behind the last record, when there was nothing more to seal.
+  ReleaseFree();
   SendChunks();
 }
 
@@ -164,6 +170,7 @@ absl::Status Sealer::CheckAttach(const AttachRequest& request) const {
 void Sealer::Handle(AttachRequest request) {
   if (const absl::Status checked = CheckAttach(request); !checked.ok()) {
     request.answer.frame->Clear();
+    request.answer.frame->set_request_id(request.answer.to.request_id);
     ToProto(checked, request.answer.frame->mutable_error());
     free_.push_back(std::move(request.answer));
     return;

@@ -52,6 +52,7 @@ class Sealer : public runtime::Actor<SealerMessage> {
   void Handle(const StoredReport& report);
   void Handle(const SessionClosed& closed);
 
+  void ReleaseFree();
   void SealRecord();
   void SendRecord(const SealedRecord& record);
   void SendChunks();

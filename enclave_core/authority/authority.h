@@ -13,6 +13,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -33,6 +34,15 @@ namespace coffer::authority {
 inline constexpr int kMaxEventsPerRequest = 10'000;
 inline constexpr size_t kMaxEventIdBytes = 128;
 inline constexpr size_t kMaxAccountIdBytes = 128;
+// A list in an answer stops growing here, whatever its entries weigh: a frame is four times that.
+inline constexpr size_t kMaxPageBytes = 4u << 20;
+// All transactions that were signed for a payout, together. A payout has to fit an answer and a
+// snapshot's chunk, and the host's word alone is enough to ask for one attempt after the other.
+inline constexpr size_t kMaxAttemptBytes = 6u << 20;
+
+// The refusal of a name that no account has. It repeats only what can be an account's id, because
+// an answer has to fit a frame.
+absl::Status UnknownAccount(std::string_view id);
 
 class Authority {
  public:
@@ -122,6 +132,9 @@ class Authority {
   absl::Status MatchRedemptions(const boundary::v1::ReportReceipt& request,
                                 const ethereum::Hash& tx_hash, boundary::v1::ReceiptResult* answer,
                                 sealed::v1::ReceiptApplied* applied) const;
+  // As many of them as leave the answer well below a frame, in order.
+  absl::Status AddTouched(const std::set<uint64_t>& touched,
+                          boundary::v1::ReceiptResult* answer) const;
   absl::Status MatchTransfer(const payouts::Payout& payout, bool succeeded,
                              sealed::v1::ReceiptApplied* applied) const;
   payouts::SigningJob MakeJob(const payouts::Payout& payout,

@@ -37,6 +37,15 @@ bool IsBump(const Fees& fees, const Fees& before) {
          enough(fees.max_priority_fee_per_gas, before.max_priority_fee_per_gas);
 }
 
+absl::Status CheckAttemptBytes(const Payout& payout) {
+  size_t bytes = 0;
+  for (const Attempt& attempt : payout.attempts) bytes += attempt.raw_tx.size();
+  if (bytes < kMaxAttemptBytes) return absl::OkStatus();
+  return Refuse(ERROR_WRONG_STATE,
+                absl::StrCat("payout ", payout.id, " has ", payout.attempts.size(),
+                             " transactions of ", bytes, " bytes together; no more are signed"));
+}
+
 }  // namespace
 
 absl::StatusOr<uint64_t> Authority::NextNonce(const boundary::v1::ChainReading& reading) const {
@@ -72,10 +81,7 @@ absl::Status Authority::CheckItems(const boundary::v1::PreparePayout& request,
   uint64_t sender_nonce = payouts_.next_sender_nonce();
   for (const boundary::v1::PayoutRequestItem& asked : request.items()) {
     const std::optional<uint64_t> index = ledger_.Find(asked.account());
-    if (!index.has_value()) {
-      return Refuse(boundary::v1::ERROR_UNKNOWN_ACCOUNT,
-                    absl::StrCat("there is no account \"", asked.account(), "\""));
-    }
+    if (!index.has_value()) return UnknownAccount(asked.account());
     if (!seen.insert(*index).second) {
       return Refuse(boundary::v1::ERROR_MALFORMED,
                     absl::StrCat("account \"", asked.account(), "\" comes twice in one payout"));
@@ -211,6 +217,7 @@ absl::StatusOr<std::optional<SigningJob>> Authority::BumpTransaction(
     if (attempt.nonce == *nonce && attempt.fees == fees) return std::optional<SigningJob>();
   }
   if (absl::Status s = policy_.CheckFees(fees); !s.ok()) return s;
+  if (absl::Status s = CheckAttemptBytes(*payout); !s.ok()) return s;
   if (!IsBump(fees, newest->fees)) {
     return Refuse(
         ERROR_WRONG_STATE,
@@ -248,6 +255,7 @@ absl::StatusOr<SigningJob> Authority::RetryPayout(const boundary::v1::RetryPayou
             " is a transfer, and only the host says that it failed; sending it again could pay "
             "twice, so its funds stay held until its failure can be proven"));
   }
+  if (absl::Status s = CheckAttemptBytes(*payout); !s.ok()) return s;
   const Fees fees = policy::FromProto(request.fees());
   if (absl::Status s = policy_.CheckFees(fees); !s.ok()) return s;
   const absl::StatusOr<uint64_t> nonce = NextNonce(request.reading());

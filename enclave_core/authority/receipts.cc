@@ -1,5 +1,6 @@
 // What the chain did, as the host reports it: ReportReceipt, ReportReorg, VoidTickets. Settlement
 // tier T0: the host's word, checked against everything that was signed (I3, I4).
+#include <set>
 #include <string>
 #include <utility>
 
@@ -95,7 +96,9 @@ absl::Status Authority::MatchRedemptions(const boundary::v1::ReportReceipt& requ
     const bool ours = item != nullptr && item->ticket.has_value() &&
                       ledger_.at(item->account).recipient == redemption.recipient &&
                       ledger::ToU256(item->amount) == redemption.face_value &&
-                      item->ticket->recipient_rand == redemption.recipient_rand;
+                      item->ticket->recipient_rand == redemption.recipient_rand &&
+                      redemption.win_prob == ethereum::Ticket().win_prob &&
+                      payouts_.Find(ref->payout_id)->aux_data == redemption.aux_data;
     if (!ours) {
       answer->set_foreign_redemptions(answer->foreign_redemptions() + 1);
       continue;
@@ -161,8 +164,9 @@ absl::Status Authority::ReportReceipt(const boundary::v1::ReportReceipt& request
   }
   const bool transfer =
       payout != nullptr && payout->strategy == boundary::v1::STRATEGY_ETH_TRANSFER;
-  const absl::Status matched = transfer ? MatchTransfer(*payout, request.succeeded(), &applied)
-                                        : MatchRedemptions(request, *tx_hash, answer, &applied);
+  // A transfer can redeem tickets on its way: its recipient may be a contract.
+  absl::Status matched = MatchRedemptions(request, *tx_hash, answer, &applied);
+  if (matched.ok() && transfer) matched = MatchTransfer(*payout, request.succeeded(), &applied);
   if (!matched.ok()) return matched;
   if (payout == nullptr && applied.items().empty()) {
     if (!payouts_.PaidBy(*tx_hash).empty() || answer->foreign_redemptions() != 0)
@@ -171,14 +175,23 @@ absl::Status Authority::ReportReceipt(const boundary::v1::ReportReceipt& request
                   "this transaction was not signed here and redeems no ticket that was (I4)");
   }
   answer->set_known(true);
-  absl::flat_hash_set<uint64_t> touched;
+  std::set<uint64_t> touched;
   if (payout != nullptr) touched.insert(*own);
   for (const sealed::v1::ItemPaid& item : applied.items()) touched.insert(item.payout_id());
   sealed::v1::StateEvent* event = out->add_events();
   *event->mutable_receipt_applied() = std::move(applied);
   Emit(event);
+  return AddTouched(touched, answer);
+}
+
+absl::Status Authority::AddTouched(const std::set<uint64_t>& touched,
+                                   boundary::v1::ReceiptResult* answer) const {
+  size_t bytes = 0;
   for (const uint64_t id : touched) {
-    if (absl::Status s = GetPayout(id, false, answer->add_payouts()); !s.ok()) return s;
+    if (bytes > kMaxPageBytes) break;
+    boundary::v1::Payout* payout = answer->add_payouts();
+    if (absl::Status s = GetPayout(id, false, payout); !s.ok()) return s;
+    bytes += payout->ByteSizeLong();
   }
   return absl::OkStatus();
 }
@@ -199,17 +212,16 @@ absl::Status Authority::ReportReorg(const boundary::v1::ReportReorg& request,
   // A shortfall that went back to `available` and was paid out again since cannot be held a second
   // time. A stranger's transaction may have paid several tickets of one account, so their sum
   // counts.
-  absl::flat_hash_map<uint64_t, std::pair<Wei, Wei>> sums;  // account -> reserved, paid
+  // Each sum is compared before the next is added, so that none can wrap.
+  absl::flat_hash_map<uint64_t, Wei> shortfalls;  // by account
   for (const payouts::ItemRef& ref : paid) {
     const Item& item = payouts_.Find(ref.payout_id)->items[ref.item];
-    auto& [reserved, paid_sum] = sums[item.account];
-    reserved += item.amount;
-    paid_sum += item.paid;
-  }
-  for (const auto& [account, sum] : sums) {
-    if (!ledger_.CanUnpay(account, sum.first, sum.second)) {
+    const ledger::Account& account = ledger_.at(item.account);
+    Wei& shortfall = shortfalls[item.account];
+    shortfall += item.amount - item.paid;
+    if (shortfall > account.balances.available) {
       return Refuse(ERROR_WRONG_STATE,
-                    absl::StrCat("what account \"", ledger_.at(account).id,
+                    absl::StrCat("what account \"", account.id,
                                  "\" was short in this transaction has been "
                                  "paid out again; wait until the transaction is mined again"));
     }
@@ -218,13 +230,10 @@ absl::Status Authority::ReportReorg(const boundary::v1::ReportReorg& request,
   sealed::v1::StateEvent* event = out->add_events();
   event->mutable_receipt_reverted()->set_tx_hash(std::string(tx_hash->view()));
   Emit(event);
-  absl::flat_hash_set<uint64_t> touched;
+  std::set<uint64_t> touched;
   if (own.has_value()) touched.insert(*own);
   for (const payouts::ItemRef& ref : paid) touched.insert(ref.payout_id);
-  for (const uint64_t id : touched) {
-    if (absl::Status s = GetPayout(id, false, answer->add_payouts()); !s.ok()) return s;
-  }
-  return absl::OkStatus();
+  return AddTouched(touched, answer);
 }
 
 absl::Status Authority::VoidTickets(const boundary::v1::VoidTickets& request, Batch* out) {

@@ -14,9 +14,6 @@ using payouts::Attempt;
 using payouts::Item;
 using payouts::Payout;
 
-// A page of payouts stays well below a frame, whatever its transactions weigh.
-constexpr size_t kMaxPageBytes = 4u << 20;
-
 void Fill(const ledger::Account& account, uint64_t index, boundary::v1::Account* out) {
   const ledger::Balances& b = account.balances;
   out->set_id(account.id);
@@ -69,13 +66,20 @@ void Fill(const Attempt& attempt, bool with_transaction, boundary::v1::Attempt* 
 
 }  // namespace
 
+absl::Status UnknownAccount(std::string_view id) {
+  if (id.empty() || id.size() > kMaxAccountIdBytes) {
+    return Refuse(boundary::v1::ERROR_UNKNOWN_ACCOUNT,
+                  absl::StrCat("there is no account with an id of ", id.size(),
+                               " bytes: ids have 1..", kMaxAccountIdBytes));
+  }
+  return Refuse(boundary::v1::ERROR_UNKNOWN_ACCOUNT,
+                absl::StrCat("there is no account \"", std::string(id), "\""));
+}
+
 absl::Status Authority::GetAccount(const boundary::v1::GetAccount& request,
                                    boundary::v1::Account* answer) const {
   const std::optional<uint64_t> index = ledger_.Find(request.id());
-  if (!index.has_value()) {
-    return Refuse(boundary::v1::ERROR_UNKNOWN_ACCOUNT,
-                  absl::StrCat("there is no account \"", request.id(), "\""));
-  }
+  if (!index.has_value()) return UnknownAccount(request.id());
   Fill(ledger_.at(*index), *index, answer);
   return absl::OkStatus();
 }

@@ -20,8 +20,9 @@ bool Payout::AllItemsResolved() const {
                       [](const Item& i) { return i.state == Item::State::kOpen; });
 }
 
-bool Payout::UnderWay() const {
-  if (pending.has_value()) return true;
+bool Payout::UnderWay() const { return pending.has_value() || OnItsWay(); }
+
+bool Payout::OnItsWay() const {
   return std::any_of(attempts.begin(), attempts.end(), [this](const Attempt& a) {
     return std::none_of(attempts.begin(), attempts.end(), [&a](const Attempt& b) {
       return b.nonce == a.nonce && b.mined.has_value();
@@ -33,8 +34,7 @@ bool Payout::Final() const { return AllItemsResolved() && !UnderWay(); }
 
 PayoutState Payout::State() const {
   if (!AllItemsResolved()) {
-    return UnderWay() && !pending.has_value() ? boundary::v1::PAYOUT_STATE_SIGNED
-                                              : boundary::v1::PAYOUT_STATE_RESERVED;
+    return OnItsWay() ? boundary::v1::PAYOUT_STATE_SIGNED : boundary::v1::PAYOUT_STATE_RESERVED;
   }
   const Wei paid = Paid();
   if (paid == Total()) return boundary::v1::PAYOUT_STATE_SETTLED;

@@ -83,7 +83,9 @@ struct Payout {
   bool IsFunding() const;
   bool IsTickets() const { return strategy == boundary::v1::STRATEGY_LIVEPEER_TICKET; }
   bool AllItemsResolved() const;
-  // Some nonce was signed for and none of its attempts is mined, or a signature is pending.
+  // Some nonce was signed for and none of its attempts is mined.
+  bool OnItsWay() const;
+  // The same, or a signature is pending.
   bool UnderWay() const;
   // Nothing can happen to it any more, short of a reorg.
   bool Final() const;

@@ -124,7 +124,9 @@ absl::StatusOr<Policy> FromProto(const boundary::v1::Policy& proto) {
         "policy: tickets are allowed, but the broker is the null address");
   }
   if (policy.max_face_value > ledger::kMaxWei || policy.max_batch_total > ledger::kMaxWei ||
-      policy.max_fund_deposit > ledger::kMaxWei || policy.max_fund_reserve > ledger::kMaxWei) {
+      policy.max_fund_deposit > ledger::kMaxWei || policy.max_fund_reserve > ledger::kMaxWei ||
+      policy.max_fee_per_gas > ledger::kMaxWei ||
+      policy.max_priority_fee_per_gas > ledger::kMaxWei) {
     return absl::InvalidArgumentError("policy: an amount is 2^127 wei or more");
   }
   return policy;

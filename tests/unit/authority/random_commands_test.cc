@@ -1,0 +1,262 @@
+// Random commands, hostile ones among them, against the reference model; and the state after a
+// replay, or after a snapshot and the rest, against the live one.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "runtime/random.h"
+#include "tests/support/bank.h"
+#include "tests/unit/authority/reference_model.h"
+
+namespace coffer::test {
+namespace {
+
+using Int = ReferenceModel::Int;
+using authority::Authority;
+
+Int ToInt(Wei wei) { return (Int(absl::Uint128High64(wei)) << 64) + absl::Uint128Low64(wei); }
+
+// The snapshot as bytes that do not depend on the order of a hash table.
+std::vector<std::string> Snapshot(const Authority& state) {
+  std::vector<std::string> parts;
+  std::vector<std::string> ids;
+  state.WriteSnapshot([&](const sealed::v1::SnapshotPart& part) {
+    sealed::v1::SnapshotPart rest = part;
+    for (size_t i = 0; i < part.event_ids().size(); i += ledger::EventIds::kBytesPerId) {
+      ids.push_back(part.event_ids().substr(i, ledger::EventIds::kBytesPerId));
+    }
+    rest.clear_event_ids();
+    parts.push_back(rest.SerializeAsString());
+  });
+  std::sort(ids.begin(), ids.end());
+  parts.insert(parts.end(), ids.begin(), ids.end());
+  return parts;
+}
+
+std::string Views(const Authority& state) {
+  v1::Status status;
+  state.FillStatus(&status);
+  v1::ListPayouts list;
+  list.set_limit(1000);
+  list.set_with_transactions(true);
+  v1::PayoutList payouts;
+  COFFER_CHECK(state.ListPayouts(list, &payouts).ok(), "a list");
+  v1::ListAccounts all;
+  all.set_limit(5000);
+  v1::AccountList accounts;
+  COFFER_CHECK(state.ListAccounts(all, &accounts).ok(), "a list");
+  return status.DebugString() + payouts.DebugString() + accounts.DebugString();
+}
+
+void Replay(const std::vector<Bank::Batch>& batches, size_t from, Authority* state) {
+  for (size_t i = from; i < batches.size(); ++i) {
+    Bank::Batch copy;
+    ASSERT_TRUE(copy.ParseFromString(batches[i].SerializeAsString()));
+    for (const auto& event : copy.events()) ASSERT_TRUE(state->Apply(event).ok());
+  }
+}
+
+class Trial {
+ public:
+  explicit Trial(uint64_t seed) : random_(seed) {}
+
+  void Step() {
+    switch (random_.Below(10)) {
+      case 0:
+      case 1:
+      case 2:
+        return Event();
+      case 3:
+      case 4:
+        return Pay();
+      case 5:
+      case 6:
+        return Receipt();
+      case 7:
+        return Reorg();
+      case 8:
+        return Sign();
+      default:
+        return Void();
+    }
+  }
+
+  // I2, I3 and the model, account by account and item by item.
+  void Check() {
+    Int available = 0, reserved = 0, paid = 0;
+    for (const auto& [name, expected] : model.accounts) {
+      const ledger::Balances b = bank.Of(name);
+      ASSERT_EQ(ToInt(b.available), expected.available()) << name;
+      ASSERT_EQ(ToInt(b.reserved), expected.held) << name;
+      ASSERT_EQ(ToInt(b.paid), expected.paid) << name;
+      ASSERT_EQ(ToInt(b.credited) + ToInt(b.adjusted_up) - ToInt(b.adjusted_down), expected.in);
+      ASSERT_GE(expected.available(), 0) << "I2";
+      available += expected.available();
+      reserved += expected.held;
+      paid += expected.paid;
+    }
+    const ledger::Balances& t = bank.state.ledger().totals();
+    ASSERT_EQ(ToInt(t.available), available);
+    ASSERT_EQ(ToInt(t.reserved), reserved);
+    ASSERT_EQ(ToInt(t.paid), paid);
+    Int open = 0;
+    for (const auto& [ref, expected] : model.items) {
+      const payouts::Payout& payout = *bank.state.payouts().Find(ref.first);
+      const payouts::Item& item = payout.items[ref.second];
+      ASSERT_EQ(static_cast<int>(item.state), static_cast<int>(expected.state)) << "I3";
+      ASSERT_EQ(ToInt(item.paid), expected.paid);
+      if (expected.state == ReferenceModel::Item::kOpen && payout.IsTickets()) {
+        open += expected.amount;
+      }
+      if (!item.ticket.has_value()) continue;
+      const auto kept = tickets_.try_emplace(ref, item.ticket->ticket_hash);
+      ASSERT_EQ(kept.first->second, item.ticket->ticket_hash) << "I3: tickets are kept for life";
+    }
+    ASSERT_EQ(ToInt(bank.state.payouts().outstanding_tickets()), open);
+  }
+
+  Bank bank;
+  ReferenceModel model;
+
+ private:
+  std::string AnyAccount() { return std::string(1, static_cast<char>('a' + random_.Below(5))); }
+  uint64_t AnyPayout() { return 1 + random_.Below(bank.state.payouts().size() + 1); }
+
+  void Event() {
+    const std::string id =
+        absl::StrCat("e", random_.Below(4) == 0 ? random_.Below(50) : ++events_ + 50);
+    const std::string account = AnyAccount();
+    const Wei amount = random_.Below(200);
+    const bool down = random_.Below(4) == 0;
+    const v1::EventsApplied answer = bank.Apply({MakeEvent(
+        id, account, amount, down ? v1::Event::KIND_ADJUST_DOWN : v1::Event::KIND_CREDIT)});
+    const bool taken = model.Event(id, account, down ? -ToInt(amount) : ToInt(amount));
+    ASSERT_EQ(answer.applied(), taken ? 1u : 0u) << id;
+  }
+
+  void Pay() {
+    std::vector<Ask> asks;
+    std::vector<std::pair<std::string, Int>> wanted;
+    const bool transfer = random_.Below(4) == 0;
+    const uint64_t count = transfer ? 1 : 1 + random_.Below(3);
+    for (uint64_t i = 0; i < count; ++i) {
+      asks.push_back({AnyAccount(), Wei(1 + random_.Below(150))});
+      wanted.emplace_back(asks.back().account, ToInt(asks.back().amount));
+    }
+    const bool possible = model.CanReserve(wanted);
+    const auto payout = bank.Prepare(
+        MakePayout(asks, transfer ? v1::STRATEGY_ETH_TRANSFER : v1::STRATEGY_LIVEPEER_TICKET));
+    ASSERT_EQ(payout.ok(), possible) << payout.status();
+    if (possible) model.Reserve(payout->id(), wanted);
+  }
+
+  void Sign() {
+    const uint64_t id = AnyPayout();
+    if (random_.Below(2) == 0) {
+      (void)bank.Bump(id, 100 + random_.Below(900));
+    } else {
+      (void)bank.Retry(id);
+    }
+    if (random_.Below(5) == 0)
+      (void)bank.Fund(v1::STRATEGY_FUND_DEPOSIT, 1 + random_.Below(10'000));
+  }
+
+  // A receipt of an own transaction, or a stranger's, that claims redemptions of any tickets.
+  void Receipt() {
+    const payouts::Payout* payout = bank.state.payouts().Find(AnyPayout());
+    if (payout == nullptr) return;
+    std::string tx = Bytes32(static_cast<uint8_t>(1 + random_.Below(6)));
+    const payouts::Attempt* attempt = nullptr;
+    if (random_.Below(3) != 0) {
+      attempt = &payout->attempts[random_.Below(payout->attempts.size())];
+      tx = std::string(attempt->tx_hash.view());
+    }
+    v1::ReportReceipt receipt = MakeReceipt(tx, random_.Below(5) != 0);
+    std::vector<std::pair<ReferenceModel::Ref, Int>> paid;
+    const bool transfer = attempt != nullptr && !payout->IsTickets();
+    for (uint64_t i = random_.Below(4); i > 0 && receipt.succeeded(); --i) {
+      const uint64_t id = random_.Below(2) == 0 ? payout->id : AnyPayout();
+      const payouts::Payout* of = bank.state.payouts().Find(id);
+      if (of == nullptr || !of->IsTickets()) continue;
+      const size_t item = random_.Below(of->items.size());
+      const Wei amount = of->items[item].amount;
+      const Wei pays =
+          random_.Below(3) == 0 ? random_.Below(absl::Uint128Low64(amount) + 1) : amount;
+      AddLogs(bank.RedemptionOf(id, item, pays), &receipt);
+      paid.push_back({{id, item}, ToInt(pays)});
+    }
+    bool possible = model.CanPay(paid, tx);
+    if (transfer && receipt.succeeded() && !payout->items.empty()) {
+      paid.push_back({{payout->id, 0}, ToInt(payout->items[0].amount)});
+      possible = possible && payout->items[0].state == payouts::Item::State::kOpen;
+    }
+    const auto result = bank.Report(receipt);
+    if (result.ok() && result->known()) {
+      ASSERT_TRUE(possible);
+      model.Pay(paid, tx);
+    }
+  }
+
+  void Reorg() {
+    const payouts::Payout* payout = bank.state.payouts().Find(AnyPayout());
+    std::string tx = Bytes32(static_cast<uint8_t>(1 + random_.Below(6)));
+    if (payout != nullptr && random_.Below(3) != 0) {
+      tx = std::string(payout->attempts[random_.Below(payout->attempts.size())].tx_hash.view());
+    }
+    const bool possible = model.CanReorg(tx);
+    const auto result = bank.Reorg(tx);
+    if (!possible) {
+      ASSERT_FALSE(result.ok());
+    }
+    if (result.ok()) model.Reorg(tx);
+  }
+
+  void Void() {
+    const uint64_t id = AnyPayout();
+    if (bank.Void(id, 100 + random_.Below(4)).ok()) model.VoidOpen(id);
+  }
+
+  runtime::SeededRandom random_;
+  uint64_t events_ = 0;
+  std::map<ReferenceModel::Ref, ethereum::Hash> tickets_;
+};
+
+TEST(RandomCommandsTest, TheBooksAgreeWithTheModelAndTheFoldWithTheState) {
+  const char* given = std::getenv("COFFER_TEST_SEED");
+  const uint64_t first = given != nullptr ? std::strtoull(given, nullptr, 10) : 1;
+  const uint64_t last = given != nullptr ? first : 30;
+  for (uint64_t seed = first; seed <= last; ++seed) {
+    SCOPED_TRACE(absl::StrCat("COFFER_TEST_SEED=", seed));
+    Trial run(seed);
+    size_t cut = 0;
+    std::vector<std::string> parts;
+    for (int step = 0; step < 300; ++step) {
+      if (step == 150) {
+        cut = run.bank.batches.size();
+        run.bank.state.WriteSnapshot([&](const sealed::v1::SnapshotPart& part) {
+          parts.push_back(part.SerializeAsString());
+        });
+      }
+      ASSERT_NO_FATAL_FAILURE(run.Step()) << "step " << step;
+      ASSERT_NO_FATAL_FAILURE(run.Check()) << "step " << step;
+    }
+    EXPECT_GT(run.bank.state.ledger().totals().paid, 0u) << "a run that pays nothing shows nothing";
+    Authority replayed, restored;
+    ASSERT_NO_FATAL_FAILURE(Replay(run.bank.batches, 0, &replayed));
+    for (const std::string& bytes : parts) {
+      sealed::v1::SnapshotPart part;
+      ASSERT_TRUE(part.ParseFromString(bytes));
+      ASSERT_TRUE(restored.RestorePart(part).ok());
+    }
+    ASSERT_TRUE(restored.FinishRestore().ok());
+    ASSERT_NO_FATAL_FAILURE(Replay(run.bank.batches, cut, &restored));
+    EXPECT_EQ(Snapshot(replayed), Snapshot(run.bank.state));
+    EXPECT_EQ(Snapshot(restored), Snapshot(run.bank.state));
+    EXPECT_EQ(Views(replayed), Views(run.bank.state));
+    EXPECT_EQ(Views(restored), Views(run.bank.state));
+  }
+}
+
+}  // namespace
+}  // namespace coffer::test
