@@ -19,6 +19,8 @@ using runtime::Log;
 namespace {
 
 constexpr uint64_t kSeedPayouts = 200;  // recent payouts whose receipts are watched after a start
+// Blocks; nodes that prune receipts keep some 10,000 of them.
+constexpr uint64_t kPruned = 8192;
 constexpr size_t kMaxRecords = 100'000;
 
 const char* StateName(boundary::v1::PayoutState state) {
@@ -258,7 +260,10 @@ void PayoutDriver::ReadChain() {
   ChainQuery query;
   const auto address = ethereum::Address::FromBytes(turn_->enclave.address());
   const auto broker = ethereum::Address::FromBytes(turn_->enclave.broker());
-  if (!address.ok() || !broker.ok()) return;
+  if (!address.ok() || !broker.ok()) {
+    Halt("enclave_not_ready", "the enclave's status names no address or no broker");
+    return;
+  }
   query.address = *address;
   query.broker = *broker;
   query.with_broker = turn_->enclave.policy().allow_tickets();
@@ -286,7 +291,11 @@ void PayoutDriver::AskReceipts() {
   }
   if (turn_->list_complete) MergePayouts();
   last_chain_ = dispatcher_->Now();
-  if (!start_block_.has_value()) start_block_ = turn_->chain->number;
+  // What has grown that deep meanwhile may have been pruned, so its absence says nothing.
+  absl::erase_if(watched_, [this](const auto& entry) {
+    const uint64_t block = entry.second.block_number;
+    return turn_->chain->number >= block && turn_->chain->number - block >= options_.reorg_window;
+  });
   turn_->next = &PayoutDriver::Act;
   const auto ask = [this](const std::string& tx_hash) {
     const auto hash = ethereum::Hash::FromBytes(tx_hash);
@@ -343,6 +352,7 @@ void PayoutDriver::AskAccountPage(uint64_t from_index) {
     if (!accounts.end() && accounts.next_index() > from_index && turn_->accounts.size() < enough) {
       AskAccountPage(accounts.next_index());
     } else {
+      turn_->accounts_cut = !accounts.end();
       MakeThePlan();
     }
   });

@@ -65,6 +65,7 @@ class PayoutDriver {
     std::vector<PayoutHalt> halts;
     std::vector<std::string> notes;
     std::vector<boundary::v1::Account> accounts;
+    bool accounts_cut = false;  // there are more than were asked for
     Plan plan;
     absl::uint128 gas_room = 0;  // wei of the balance that is not spoken for
     std::optional<Fees> fees;    // of new transactions
@@ -171,7 +172,6 @@ class PayoutDriver {
   bool seeded_ = false;    // watched_ was filled from the enclave's recent payouts
   absl::Time last_list_ = absl::InfinitePast();
   absl::Time last_chain_ = absl::InfinitePast();
-  std::optional<uint64_t> start_block_;
   uint64_t known_block_ = 0;  // the highest one of which something was reported
   uint64_t last_nonce_ = 0;
   uint64_t logs_range_;

@@ -106,6 +106,7 @@ void PayoutDriver::CheckWatched() {
       watched.missing = 0;
       const bool final = options_.finality == PayoutDriverOptions::Finality::kFinalized &&
                          watched.block_number <= chain.confirmed;
+      // Seen, and deep enough; what was not looked at for a while is not forgotten unseen.
       if (final || chain.number - watched.block_number >= options_.reorg_window) {
         done.push_back(tx_hash);
       }
@@ -154,7 +155,7 @@ void PayoutDriver::DecideAll() {
   context.may_sign = !Halted() && turn_->fees.has_value();
   context.broker_open = context.chain->has_broker && !context.chain->paused &&
                         context.chain->round_initialized &&
-                        !context.chain->round_block_hash.IsZero();
+                        !context.chain->round_block_hash.IsZero() && !Unlocked(*context.chain);
   context.may_void =
       options_.void_expired && !status_.paused && turn_->enclave.policy().void_on_host_word();
   // In the order of nonces, so that one turn can send many, each after the one before.

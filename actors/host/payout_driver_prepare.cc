@@ -45,6 +45,7 @@ void PayoutDriver::ChooseNewFees() {
     Halt("fee_ceiling", std::string(fees.status().message()));
   }
   turn_->gas_room = Less(turn_->chain->balance, Committed());
+  if (UnderWay() == 0) gas_refusal_.clear();  // what was refused has found another way
   if (!gas_refusal_.empty()) {
     Halt("insufficient_funds",
          absl::StrCat("the node says that the balance of ", ToDecimal(turn_->chain->balance),
@@ -221,7 +222,8 @@ void PayoutDriver::MakeThePlan() {
   turn_->plan = MakePlan(turn_->accounts, limits);
   turn_->accounts.clear();
   Plan& plan = turn_->plan;
-  if (plan.more) run_wanted_ = true;  // when a slot is free
+  // When a slot is free.
+  if (plan.more || (turn_->accounts_cut && !plan.batches.empty())) run_wanted_ = true;
   if (plan.skipped != 0) {
     run_wanted_ = true;  // when there is more room
     blocked_room_ = limits.room;

@@ -186,6 +186,10 @@ bool Expired(const Payout& payout, uint64_t round, uint64_t validity) {
   return round >= creation && round - creation >= validity;
 }
 
+bool Unlocked(const ChainState& chain) {
+  return chain.withdraw_round != 0 && chain.round >= chain.withdraw_round;
+}
+
 absl::Duration RetryDelay(uint32_t failures, const PayoutDriverOptions& options) {
   if (failures == 0) return absl::ZeroDuration();
   return std::min(options.retry_max,
@@ -221,6 +225,12 @@ std::vector<PayoutHalt> FindHalts(const boundary::v1::Status& enclave, const Cha
   if (tickets && chain.has_broker) {
     if (chain.paused) {
       halts.push_back({"broker_paused", "the protocol's controller says that it is paused"});
+    }
+    if (Unlocked(chain)) {
+      halts.push_back({"sender_unlocked",
+                       absl::StrCat("the deposit was unlocked and may be withdrawn since round ",
+                                    chain.withdraw_round,
+                                    ": no ticket can be redeemed until it is funded again")});
     }
     if (!chain.round_initialized || chain.round_block_hash.IsZero()) {
       halts.push_back({"round_not_initialized",

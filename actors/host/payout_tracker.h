@@ -108,6 +108,8 @@ bool IsTickets(const boundary::v1::Payout& payout);
 bool IsFunding(const boundary::v1::Payout& payout);
 // TicketBroker: creationRound + ticketValidityPeriod <= currentRound.
 bool Expired(const boundary::v1::Payout& payout, uint64_t round, uint64_t validity);
+// TicketBroker refuses redemptions of a sender whose unlock period is over.
+bool Unlocked(const ChainState& chain);
 absl::Duration RetryDelay(uint32_t failures, const PayoutDriverOptions& options);
 
 // Why nothing new may be signed, from the enclave's and the chain's state alone. `known_block`: the

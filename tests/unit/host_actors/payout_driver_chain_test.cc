@@ -153,7 +153,6 @@ TEST(PayoutDriverChain, SaysWhenTheFeeCeilingIsReached) {
 TEST(PayoutDriverChain, WaitsForGasMoney) {
   World world;
   world.Credit(1, 100);
-  world.chain.reachable = true;
   PayoutDriver& driver = world.Start(Options());
   world.Run(absl::Milliseconds(1), false);
   absl::uint128& balance = world.chain.now().balances[world.enclave.address()];
@@ -294,10 +293,9 @@ TEST(PayoutDriverChain, VoidTicketsFreeTheirFunds) {
   EXPECT_EQ(world.Paid(1), 100);
 }
 
-TEST(PayoutDriverChain, WhatABatchIsHeldForWhileTheBrokerIsPaused) {
+TEST(PayoutDriverChain, ARedemptionIsHeldWhileTheBrokerIsPaused) {
   World world;
   world.Credit(1, 100);
-  world.chain.reachable = true;
   PayoutDriver& driver = world.Start(Options());
   ASSERT_TRUE(world.scheduler.RunUntil([&] { return Open(world) == 1; }, absl::Seconds(1)));
   world.chain.now().paused = true;

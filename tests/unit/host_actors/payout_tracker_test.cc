@@ -254,10 +254,12 @@ TEST(FindHalts, NamesEveryReason) {
   chain.nonce = 4;
   chain.paused = true;
   chain.round_block_hash = {};
+  chain.round = chain.withdraw_round = 7;
   std::vector<std::string> codes;
   for (const PayoutHalt& halt : FindHalts(enclave, chain, 11, {})) codes.push_back(halt.code);
-  EXPECT_EQ(codes, (std::vector<std::string>{"wrong_chain", "node_behind", "nonce_alarm",
-                                             "broker_paused", "round_not_initialized"}));
+  EXPECT_EQ(codes,
+            (std::vector<std::string>{"wrong_chain", "node_behind", "nonce_alarm", "broker_paused",
+                                      "sender_unlocked", "round_not_initialized"}));
 }
 
 }  // namespace
