@@ -213,6 +213,7 @@ test('a page of another site may not ask, and slow clients hold up nobody', asyn
   const slow = Array.from({ length: 50 }, () => {
     const socket = net.connect({ host: '127.0.0.1', port: stack.port });
     socket.on('error', () => {});
+    socket.resume();
     socket.write('POST /api/ledger/events HTTP/1.1\r\nHost: x\r\nContent-Le');
     return socket;
   });
@@ -280,7 +281,6 @@ const CREDIT = {
 };
 const BAD_FRAMES = [
   ['noise', () => Buffer.from([0x0f, 0xff, 0xff, 0x01]), 'ERROR_MALFORMED', 0],
-  ['a JSON request', () => Buffer.from('{"id":1}'), undefined, 0],
   ['no body', () => Buffer.from([0x08, 1]), undefined, 1],
   ['an unknown method', () => Buffer.from([0x08, 1, 0x9a, 0x06, 0x00]), 'ERROR_UNKNOWN_METHOD', 1],
   ['an id of 0', () => encodeRequest(0, { status: {} }), 'ERROR_MALFORMED', 0],
@@ -382,6 +382,15 @@ for (const [name, change, code] of BAD_BOUNDARY_EVENTS) {
     await serves();
   });
 }
+
+test('boundary: the JSON protocol of older hosts gets an answer in JSON', async () => {
+  await withClient(async (client) => {
+    const answer = await client.callRaw(0, Buffer.from('{"id":1,"method":"nothing"}'));
+    assert.match(JSON.stringify(answer), /\w+ \w+/);
+    assert.equal((await client.call('status')).phase, 'PHASE_READY');
+  });
+  await serves();
+});
 
 test('two thousand mutations of good frames: an answer or nothing, never the end', async () => {
   const good = [

@@ -158,6 +158,13 @@ export class BoundaryClient {
     return this.call('attach_storage', storage.attachment());
   }
 
+  // An answer of the JSON protocol, to the only one who waits.
+  #json(answer) {
+    const [id, waiting] = [...this.#waiting][0] ?? [];
+    this.#waiting.delete(id);
+    waiting?.resolve(answer);
+  }
+
   close() {
     this.socket.destroy();
     return this.closed;
@@ -174,6 +181,7 @@ export class BoundaryClient {
   }
 
   #frame(payload) {
+    if (payload[0] === 0x7b) return this.#json(JSON.parse(payload.toString()));
     const answer = ServerFrame.toObject(ServerFrame.decode(payload), PLAIN);
     if (answer.body === 'store') {
       const stored = this.#storage?.keep(answer.store);
