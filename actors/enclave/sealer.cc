@@ -163,7 +163,7 @@ absl::Status Sealer::CheckAttach(const AttachRequest& request) const {
 
 void Sealer::Handle(AttachRequest request) {
   if (const absl::Status checked = CheckAttach(request); !checked.ok()) {
-    request.answer.frame->Clear();
+    // The error takes the place of the answer's body; the request's id stays.
     ToProto(checked, request.answer.frame->mutable_error());
     free_.push_back(std::move(request.answer));
     return;
