@@ -124,6 +124,7 @@ async function pay(stack, random, batches) {
       if (line !== shown) say((shown = line));
       if (kills.length === 0 || status.payouts < kills[0].payouts) return;
       for (const victim of kills.shift().victims) {
+        await sleep(random.below(300)); // anywhere between signed, sent, mined and settled
         await killAndRestart(stack, victim, `with ${status.open_payouts} payouts under way`);
       }
     },
