@@ -286,5 +286,6 @@ function chainFlags(chain) {
     'chain.confirmations': 1,
     'payouts.interval': '0s',
     'payouts.tick': '50ms',
+    'payouts.retry-after': '300ms',
   };
 }
