@@ -96,6 +96,10 @@ void AddPaying(runtime::ConfigSpec& spec) {
             .default_text = "2m",
             .help = "After how long a transaction is sent again, and as long after that, with "
                     "higher fees."})
+      .Add({.name = "payouts.retry-after",
+            .type = OptionType::kDuration,
+            .default_text = "15s",
+            .help = "How long to wait after a refusal or a revert, at first; it doubles."})
       .Add({.name = "payouts.logs-from-block",
             .type = OptionType::kUint64,
             .help = "The first block in which others' redemptions of our tickets are looked for."})
@@ -162,7 +166,11 @@ absl::Status ParseDriver(const runtime::Config& config, PayoutDriverOptions& dri
   driver.run_interval = interval == absl::ZeroDuration() ? absl::InfiniteDuration() : interval;
   driver.tick = config.Duration("payouts.tick");
   driver.stuck_after = config.Duration("payouts.stuck-after");
+  driver.retry_after = config.Duration("payouts.retry-after");
   if (driver.tick < absl::Milliseconds(10)) return Wrong("payouts.tick", "must be at least 10ms");
+  if (driver.retry_after < absl::Milliseconds(10)) {
+    return Wrong("payouts.retry-after", "must be at least 10ms");
+  }
   driver.max_tickets = static_cast<uint32_t>(config.Uint64("payouts.max-tickets"));
   driver.max_under_way = static_cast<uint32_t>(config.Uint64("payouts.max-under-way"));
   driver.dry_run = config.Bool("payouts.dry-run");

@@ -169,8 +169,7 @@ absl::Status Sealer::CheckAttach(const AttachRequest& request) const {
 
 void Sealer::Handle(AttachRequest request) {
   if (const absl::Status checked = CheckAttach(request); !checked.ok()) {
-    request.answer.frame->Clear();
-    request.answer.frame->set_request_id(request.answer.to.request_id);
+    // The error takes the place of the answer's body; the request's id stays.
     ToProto(checked, request.answer.frame->mutable_error());
     free_.push_back(std::move(request.answer));
     return;
