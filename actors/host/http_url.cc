@@ -96,7 +96,7 @@ absl::StatusOr<HttpUrl> HttpUrl::Parse(std::string_view text) {
   const size_t path = std::min(text.find_first_of("/?"), text.size());
   std::string_view authority = text.substr(0, path);
   url.target = std::string(text.substr(path));
-  if (url.target.empty() || url.target[0] == '?') url.target.insert(0, "/");
+  if (url.target.empty() || url.target[0] == '?') url.target.insert(url.target.begin(), '/');
   if (const size_t at = authority.rfind('@'); at != std::string_view::npos) {
     absl::StatusOr<std::string> user = PercentDecoded(authority.substr(0, at));
     if (!user.ok()) return user.status();

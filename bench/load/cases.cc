@@ -1,6 +1,8 @@
 #include "bench/load/cases.h"
 
+#include <fcntl.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -185,6 +187,26 @@ absl::StatusOr<std::string> OpenLoop(runtime::EventLoop* loop,
                       ",\"per_second\":", static_cast<double>(total) / seconds,
                       ",\"duplicates\":", errors.duplicates(), ",\"latency\":", latency.ToJson(),
                       "}");
+}
+
+absl::StatusOr<std::string> Disk(const std::string& directory, double seconds) {
+  const std::string path = absl::StrCat(directory, "/disk.", getpid());
+  const int file = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
+  if (file < 0) return absl::PermissionDeniedError(absl::StrCat("cannot write ", path));
+  const std::string block(512, 'd');
+  Histogram latency;
+  bool written = true;
+  const absl::Time end = runtime::OsMonotonicNow() + absl::Seconds(seconds);
+  for (absl::Time before = runtime::OsMonotonicNow(); written && before < end;
+       before = runtime::OsMonotonicNow()) {
+    written = write(file, block.data(), block.size()) == static_cast<ssize_t>(block.size()) &&
+              fdatasync(file) == 0;
+    latency.Add(NanosSince(before));
+  }
+  close(file);
+  unlink(path.c_str());
+  if (!written) return absl::ResourceExhaustedError(absl::StrCat("cannot write ", path));
+  return absl::StrCat("{\"latency\":", latency.ToJson(), "}");
 }
 
 }  // namespace coffer::load

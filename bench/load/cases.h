@@ -39,6 +39,10 @@ absl::StatusOr<std::string> OpenLoop(runtime::EventLoop* loop,
                                      const std::vector<std::unique_ptr<Client>>& clients,
                                      const LoadOptions& options);
 
+// The limit of the latencies: `seconds` of writes of 512 bytes, appended to a file in `directory`,
+// each followed by fdatasync.
+absl::StatusOr<std::string> Disk(const std::string& directory, double seconds);
+
 }  // namespace coffer::load
 
 #endif  // COFFER_BENCH_LOAD_CASES_H_

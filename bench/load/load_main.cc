@@ -29,7 +29,8 @@ runtime::ConfigSpec Spec() {
       .Add({.name = "cases",
             .type = OptionType::kStringList,
             .default_text = "batched",
-            .help = "In this order: batched, closed, open; load does nothing after the load."})
+            .help = "In this order: batched, closed, open, disk (what fdatasync takes); load does "
+                    "nothing more."})
       .Add({.name = "durability",
             .default_text = "thread",
             .help = "thread: a thread writes and syncs; inline: at once, without a hop; none: "
@@ -94,12 +95,13 @@ int Fail(const absl::Status& why) {
 
 absl::StatusOr<std::string> RunCase(const std::string& name, runtime::EventLoop* loop,
                                     const std::vector<std::unique_ptr<Client>>& clients,
-                                    const LoadOptions& options) {
+                                    const LoadOptions& options, const std::string& store) {
   if (name == "batched") return Throughput(loop, clients, options);
   if (name == "closed") return ClosedLoop(loop, clients, options);
   if (name == "open") return OpenLoop(loop, clients, options);
+  if (name == "disk") return Disk(store, options.seconds);
   return absl::InvalidArgumentError(
-      absl::StrCat("no case '", name, "'; there are batched, closed, open, load"));
+      absl::StrCat("no case '", name, "'; there are batched, closed, open, disk, load"));
 }
 
 int Run(const runtime::Config& config) {
@@ -142,7 +144,8 @@ int Run(const runtime::Config& config) {
   }
   for (const std::string& name : config.StringList("cases")) {
     if (name == "load") continue;
-    const absl::StatusOr<std::string> figures = RunCase(name, &loop, clients, options);
+    const absl::StatusOr<std::string> figures =
+        RunCase(name, &loop, clients, options, config.String("store"));
     if (!figures.ok()) return Fail(figures.status());
     options.first_id += 1ull << 32;  // the next case's credits are new ones
     std::printf("{\"case\":\"%s\",\"figures\":%s,\"stored_bytes\":%llu,\"syncs\":%llu}\n",

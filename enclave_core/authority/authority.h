@@ -115,7 +115,8 @@ class Authority {
   const ledger::EventIds& event_ids() const { return event_ids_; }
 
  private:
-  absl::Status ApplyOne(const boundary::v1::Event& event, Batch* out, bool* duplicate);
+  absl::Status ApplyOne(const boundary::v1::Event& event, const ledger::IdFingerprint& id,
+                        Batch* out, bool* duplicate);
   void Emit(sealed::v1::StateEvent* event);  // event is already in the caller's batch
   absl::Status ApplyGenesis(const sealed::v1::Genesis& genesis);
   absl::Status SetPolicy(const boundary::v1::Policy& policy);
@@ -146,7 +147,9 @@ class Authority {
   ledger::Ledger ledger_;
   ledger::EventIds event_ids_;
   std::optional<ledger::Fingerprinter> fingerprints_;
-  std::string content_;  // scratch of ApplyOne, kept for its capacity
+  // Scratch of ApplyEvents and ApplyOne, kept for their capacity.
+  std::vector<ledger::IdFingerprint> ids_;
+  std::string content_;
   payouts::Payouts payouts_;
   std::optional<sealed::v1::SnapshotHead> restoring_;
 };

@@ -1,0 +1,125 @@
+// The programs under test as real processes, what they cost, and where they keep their files.
+import { spawn, spawnSync } from 'node:child_process';
+import fs from 'node:fs';
+import net from 'node:net';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+
+export const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
+const KEY = `0x${'11'.repeat(32)}`; // signs nothing but benchmarks
+const BROKER = '0xa8bb618b1520e284046f3dfc448851a1ff26e41b';
+const TICKS_A_SECOND = 100; // USER_HZ of every Linux that node runs on
+
+const running = new Set();
+process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')));
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1));
+
+export function programPath(name) {
+  return path.join(process.env.COFFER_BIN ?? path.join(ROOT, 'build/release/bin'), name);
+}
+export const isBuilt = (name) => fs.existsSync(programPath(name));
+
+/** A program that runs until it is stopped; its output goes to `log`. */
+export class Process {
+  constructor(name, args, { log, env = {} }) {
+    const out = fs.openSync(log, 'a');
+    this.name = name;
+    this.log = log;
+    this.child = spawn(programPath(name), args, {
+      stdio: ['ignore', out, out],
+      env: { ...process.env, ...env },
+    });
+    fs.closeSync(out);
+    running.add(this.child);
+    this.ended = new Promise((resolve) => this.child.once('exit', resolve)).finally(() =>
+      running.delete(this.child),
+    );
+  }
+
+  get alive() {
+    return this.child.exitCode === null && this.child.signalCode === null;
+  }
+
+  /** CPU seconds so far, and memory in bytes: resident now, and at most. */
+  cost() {
+    const stat = fs.readFileSync(`/proc/${this.child.pid}/stat`, 'utf8');
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    const status = fs.readFileSync(`/proc/${this.child.pid}/status`, 'utf8');
+    const kilobytes = (field) => Number(new RegExp(`${field}:\\s+(\\d+)`).exec(status)[1]) * 1024;
+    return {
+      cpuSeconds: (Number(fields[11]) + Number(fields[12])) / TICKS_A_SECOND,
+      rssBytes: kilobytes('VmRSS'),
+      peakRssBytes: kilobytes('VmHWM'),
+    };
+  }
+
+  async stop(signal = 'SIGTERM') {
+    if (this.alive) this.child.kill(signal);
+    await this.ended;
+  }
+}
+
+/** Waits until `condition` gives something true, looking again and again. */
+export async function until(what, condition, { timeoutMs = 120_000, everyMs = 5, alive = [] } = {}) {
+  const deadline = Date.now() + timeoutMs;
+  for (;;) {
+    const value = await condition();
+    if (value) return value;
+    for (const process of alive) {
+      if (!process.alive) {
+        const tail = fs.readFileSync(process.log, 'utf8').split('\n').slice(-8).join('\n');
+        throw new Error(`${process.name} ended while waiting for ${what}:\n${tail}`);
+      }
+    }
+    if (Date.now() > deadline) throw new Error(`${what} did not come within ${timeoutMs} ms`);
+    await sleep(everyMs);
+  }
+}
+
+export function freePort() {
+  return new Promise((resolve, reject) => {
+    const server = net.createServer();
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address();
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+/** A fresh enclave that listens on a unix socket in `folder`. */
+export async function startEnclave(folder, extra = []) {
+  const socket = path.join(folder, 'enclave.sock');
+  fs.rmSync(socket, { force: true });
+  const args = ['--insecure-dev-key', '--listen', `unix://${socket}`, '--chain-id', '42161'];
+  const enclave = new Process('coffer-enclave', [...args, '--ticket-broker', BROKER, ...extra], {
+    log: path.join(folder, 'enclave.log'),
+    env: { SIGNER_PRIVATE_KEY: KEY },
+  });
+  enclave.endpoint = `unix://${socket}`;
+  await until('the enclave', () => fs.existsSync(socket), { alive: [enclave], everyMs: 1 });
+  return enclave;
+}
+
+/** Runs coffer-bench against an enclave to its end: {case: {figures, stored_bytes, syncs}}. */
+export async function runLoad(folder, enclave, options) {
+  const args = ['--enclave', enclave.endpoint, '--store', path.join(folder, 'store')];
+  for (const [name, value] of Object.entries(options)) {
+    args.push(value === true ? `--${name}` : value === false ? `--no-${name}` : `--${name}=${value}`);
+  }
+  const child = spawn(programPath('coffer-bench'), args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  running.add(child);
+  let text = '';
+  child.stdout.on('data', (piece) => (text += piece));
+  const code = await new Promise((resolve) => child.once('close', resolve));
+  running.delete(child);
+  if (code !== 0) throw new Error(`coffer-bench ${args.join(' ')} failed`);
+  const lines = text.trim().split('\n').map((line) => JSON.parse(line));
+  return Object.fromEntries(lines.map(({ case: name, ...rest }) => [name, rest]));
+}
+
+export function run(command, args) {
+  const done = spawnSync(command, args, { cwd: ROOT, encoding: 'utf8' });
+  return done.status === 0 ? done.stdout.trim() : '';
+}
