@@ -65,7 +65,15 @@ PayoutDecision DecideUnderWay(const PayoutRecord& record, const TrackerContext& 
   }
   const uint64_t nonce = attempts.front()->nonce();
   if (nonce < context.chain->nonce) {
-    return Only(all_answered ? PayoutCondition::kNonceLost : PayoutCondition::kPending);
+    if (!all_answered) return Only(PayoutCondition::kPending);
+    PayoutDecision lost = Only(PayoutCondition::kNonceLost);
+    // Another transaction has the nonce. The tickets are good all the same, and whoever redeems
+    // them pays.
+    if (IsTickets(payout) && OpenItems(payout) != 0 && context.chain->has_broker &&
+        context.now - record.scan_complete > context.options->retry_after) {
+      lost.action = PayoutAction::kScan;
+    }
+    return lost;
   }
   const bool first_in_line = nonce == context.chain->nonce;
   if (!first_in_line && !accepted(nonce - 1)) return Only(PayoutCondition::kQueued);

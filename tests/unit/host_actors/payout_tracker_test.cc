@@ -166,6 +166,13 @@ TEST_F(Tracker, HigherFeesAreNoHelpWithoutMoney) {
 
 TEST_F(Tracker, ASpentNonceWithoutAReceipt) {
   chain_.nonce = 8;
+  // Its tickets are good all the same: strangers' redemptions are looked for.
+  Expect(PayoutAction::kScan, PayoutCondition::kNonceLost);
+  record_.scan_complete = kNow - absl::Seconds(9);
+  Expect(PayoutAction::kNone, PayoutCondition::kNonceLost);
+  record_.scan_complete = kNow - absl::Seconds(11);
+  Expect(PayoutAction::kScan, PayoutCondition::kNonceLost);
+  record_.payout.set_strategy(boundary::v1::STRATEGY_ETH_TRANSFER);
   Expect(PayoutAction::kNone, PayoutCondition::kNonceLost);
   receipts_.clear();  // no answer is no evidence
   Expect(PayoutAction::kNone, PayoutCondition::kPending);
