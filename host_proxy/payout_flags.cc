@@ -120,8 +120,9 @@ void AddFees(runtime::ConfigSpec& spec) {
             .help = "Wei a gas offered to the block's maker; 0 on Arbitrum."})
       .Add({.name = "fees.gas-margin-percent",
             .type = OptionType::kUint64,
-            .default_text = "100",
-            .help = "Gas limits of ticket payouts in percent of what they use at most.",
+            .default_text = "120",
+            .help = "Gas limits of ticket payouts in percent of what they use at most; what is not "
+                    "used is not paid.",
             .min = 100,
             .max = 1000})
       .Add({.name = "fees.gas-extra",

@@ -17,11 +17,12 @@ constexpr uint32_t kMaxBaseFeePercent = 1000;
 // One field's next value under its ceiling; nothing when the ceiling leaves less than 10%.
 std::optional<uint128> BumpField(uint128 value, uint128 ceiling) {
   if (value >= kAbsurd) return std::nullopt;
-  const uint128 wanted = value + std::max<uint128>((value + 7) / 8, 1);   // 12.5%, rounded up
-  const uint128 needed = value + std::max<uint128>((value + 9) / 10, 1);  // 10%, rounded up
-  const uint128 next = std::min(wanted, ceiling);
-  if (next < needed) return std::nullopt;
-  return next;
+  // A chain that takes no tip (Arbitrum), and an operator who allows none: there is nothing to
+  // raise.
+  if (value == 0 && ceiling == 0) return value;
+  const uint128 wanted = value + std::max<uint128>((value + 7) / 8, 1);  // 12.5%, rounded up
+  if (wanted > ceiling) return std::nullopt;
+  return wanted;
 }
 
 }  // namespace

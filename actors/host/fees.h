@@ -34,11 +34,10 @@ struct FeeLimits {
 // fees that make no sense (2^112 and more).
 absl::StatusOr<Fees> ChooseFees(absl::uint128 base_fee, absl::uint128 tip, const FeeLimits& limits);
 
-// A replacement's fees: at least 12.5% more on both fields, rounded up, at least 1 wei more. Nodes
-// want 10% on each field (geth; 12.5% was Parity's rule). Both fields must grow or the node says
-// "underpriced", so a ceiling that leaves less than 10% on either field gives nothing: the ceiling
-// is reached. Between 10% and 12.5% the ceiling itself is taken. A tip of 0 (Arbitrum) also has to
-// grow, by 1 wei: its ceiling must leave room for that.
+// A replacement's fees: at least 12.5% more on both fields, rounded up, at least 1 wei more, as the
+// enclave demands (proto/boundary.proto, BumpTransaction; nodes want 10%). Nothing when that is
+// above a ceiling: the ceiling is reached. A tip of 0 stays 0 when its ceiling is 0 (Arbitrum), and
+// grows by 1 wei otherwise.
 std::optional<Fees> Bump(const Fees& fees, const FeeLimits& limits);
 
 // Bump, and at least what the chain asks now (ChooseFees): for a transaction that is stuck because

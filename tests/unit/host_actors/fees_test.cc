@@ -70,12 +70,12 @@ TEST(Fees, BumpTable) {
       {"rounded up", 801, 81, 10000, 10000, true, 902, 92},
       {"a tip of nothing grows by one wei", 800, 0, 10000, 10000, true, 900, 1},
       {"one wei", 1, 1, 10000, 10000, true, 2, 2},
-      {"the ceiling leaves exactly 10%", 1000, 100, 1100, 110, true, 1100, 110},
-      {"the fee's ceiling leaves less", 1000, 100, 1099, 1000, false, 0, 0},
-      {"the tip's ceiling leaves less", 1000, 100, 2000, 109, false, 0, 0},
-      {"the tip's ceiling is nothing", 1000, 0, 2000, 0, false, 0, 0},
+      {"the ceiling leaves exactly 12.5%", 1000, 100, 1125, 113, true, 1125, 113},
+      {"the fee's ceiling leaves less", 1000, 100, 1124, 1000, false, 0, 0},
+      {"the tip's ceiling leaves less", 1000, 100, 2000, 112, false, 0, 0},
+      {"no tip is asked for and none is allowed", 1000, 0, 2000, 0, true, 1125, 0},
       {"already above the ceiling", 1000, 100, 900, 1000, false, 0, 0},
-      {"the tip is held under the fee", 1000, 1000, 1110, 9999, true, 1110, 1110},
+      {"the tip is held under the fee", 1000, 1000, 1130, 9999, true, 1125, 1125},
   };
   for (const Row& row : rows) {
     const auto next = Bump({row.fee, row.tip}, {row.ceiling, row.tip_ceiling, 200});
@@ -110,10 +110,11 @@ TEST(Fees, BumpsEndUnderTheCeiling) {
     for (; steps < 1000; ++steps) {
       const auto next = Bump(fees, limits);
       if (!next) break;
-      ASSERT_GE(next->max_fee * 100, fees.max_fee * 110);
-      ASSERT_GE(next->max_priority_fee * 100, fees.max_priority_fee * 110);
+      ASSERT_GE(next->max_fee * 8, fees.max_fee * 9);
+      ASSERT_GE(next->max_priority_fee * 8, fees.max_priority_fee * 9);
       ASSERT_GT(next->max_fee, fees.max_fee);
-      ASSERT_GT(next->max_priority_fee, fees.max_priority_fee);
+      ASSERT_TRUE(next->max_priority_fee > fees.max_priority_fee ||
+                  limits.max_priority_fee_ceiling == 0);
       ASSERT_LE(next->max_fee, limits.max_fee_ceiling);
       ASSERT_LE(next->max_priority_fee, limits.max_priority_fee_ceiling);
       ASSERT_LE(next->max_priority_fee, next->max_fee);
