@@ -226,12 +226,7 @@ void PayoutDriver::AskPayoutPage(uint64_t from_id, bool open_only) {
         if (turn_->listed.size() < kMaxRecords) turn_->listed.push_back(payout);
         continue;
       }
-      for (const boundary::v1::Attempt& attempt : payout.attempts()) {
-        if (!attempt.mined() || options_.reorg_window == 0) continue;
-        watched_.try_emplace(attempt.tx_hash(),
-                             Watched{attempt.block_number(), attempt.block_hash(), 0});
-        known_block_ = std::max(known_block_, attempt.block_number());
-      }
+      Seed(payout);
     }
     if (!list.end() && list.next_id() > from_id) {
       AskPayoutPage(list.next_id(), open_only);
@@ -242,6 +237,24 @@ void PayoutDriver::AskPayoutPage(uint64_t from_id, bool open_only) {
       seeded_ = true;
     }
   });
+}
+
+// What this driver's forerunner has reported is watched again.
+void PayoutDriver::Seed(const Payout& payout) {
+  if (options_.reorg_window == 0) return;
+  uint64_t block = 0;
+  for (const boundary::v1::Attempt& attempt : payout.attempts()) {
+    if (!attempt.mined()) continue;
+    watched_.try_emplace(attempt.tx_hash(),
+                         Watched{attempt.block_number(), attempt.block_hash(), 0});
+    block = std::max(block, attempt.block_number());
+  }
+  known_block_ = std::max(known_block_, block);
+  // The enclave does not name the block of a stranger's redemption; it is near our own attempt's,
+  // and learned from the first receipt that is seen.
+  for (const boundary::v1::PayoutItem& item : payout.items()) {
+    if (!item.paid_by().empty()) watched_.try_emplace(item.paid_by(), Watched{block, "", 0});
+  }
 }
 
 void PayoutDriver::ReadChain() {
@@ -292,7 +305,7 @@ void PayoutDriver::AskReceipts() {
   if (turn_->list_complete) MergePayouts();
   last_chain_ = dispatcher_->Now();
   // What has grown that deep meanwhile may have been pruned, so its absence says nothing.
-  absl::erase_if(watched_, [this](const auto& entry) {
+  std::erase_if(watched_, [this](const auto& entry) {
     const uint64_t block = entry.second.block_number;
     return turn_->chain->number >= block && turn_->chain->number - block >= options_.reorg_window;
   });

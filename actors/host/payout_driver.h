@@ -79,8 +79,8 @@ class PayoutDriver {
   // A receipt that was reported, looked at until it is deep enough.
   struct Watched {
     uint64_t block_number = 0;
-    std::string block_hash;
-    uint32_t missing = 0;  // readings in a row
+    std::string block_hash;  // empty: not known yet
+    uint32_t missing = 0;    // readings in a row
   };
   using TakeFrame = absl::AnyInvocable<void(const boundary::v1::ServerFrame&)>;
   using TakeAnswer = absl::AnyInvocable<void(const absl::StatusOr<RpcAnswer>&)>;
@@ -104,6 +104,7 @@ class PayoutDriver {
   void AskStatus();
   void AskPayouts();
   void AskPayoutPage(uint64_t from_id, bool open_only);
+  void Seed(const boundary::v1::Payout& payout);
   void ReadChain();
   void AskReceipts();
   void Act();
@@ -167,9 +168,9 @@ class PayoutDriver {
   bool again_ = false;  // another turn right after this one
 
   std::map<uint64_t, PayoutRecord> records_;  // open payouts, by id
-  absl::flat_hash_map<std::string, Watched> watched_;
-  bool need_list_ = true;  // ask for all open payouts
-  bool seeded_ = false;    // watched_ was filled from the enclave's recent payouts
+  std::map<std::string, Watched> watched_;    // by transaction hash; ordered, so that runs repeat
+  bool need_list_ = true;                     // ask for all open payouts
+  bool seeded_ = false;  // watched_ was filled from the enclave's recent payouts
   absl::Time last_list_ = absl::InfinitePast();
   absl::Time last_chain_ = absl::InfinitePast();
   uint64_t known_block_ = 0;  // the highest one of which something was reported

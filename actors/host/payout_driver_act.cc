@@ -102,6 +102,10 @@ void PayoutDriver::CheckWatched() {
   for (auto& [tx_hash, watched] : watched_) {
     const auto found = turn_->receipts.find(tx_hash);
     if (found == turn_->receipts.end() || chain.number < watched.block_number) continue;
+    if (watched.block_hash.empty() && found->second.has_value()) {
+      watched.block_number = found->second->block_number;
+      watched.block_hash = std::string(found->second->block_hash.view());
+    }
     if (found->second.has_value() && found->second->block_hash.view() == watched.block_hash) {
       watched.missing = 0;
       const bool final = options_.finality == PayoutDriverOptions::Finality::kFinalized &&
@@ -156,6 +160,7 @@ void PayoutDriver::DecideAll() {
   context.broker_open = context.chain->has_broker && !context.chain->paused &&
                         context.chain->round_initialized &&
                         !context.chain->round_block_hash.IsZero() && !Unlocked(*context.chain);
+  context.retry_transfers = turn_->enclave.policy().void_on_host_word();
   context.may_void =
       options_.void_expired && !status_.paused && turn_->enclave.policy().void_on_host_word();
   // In the order of nonces, so that one turn can send many, each after the one before.
@@ -190,6 +195,11 @@ void PayoutDriver::DecideAll() {
                         record->payout.items(0).creation_round(),
                         " have expired unredeemed; their funds stay reserved until they are "
                         "voided"));
+    }
+    if (decision.condition == PayoutCondition::kFailedTransfer) {
+      Note(absl::StrCat("payout ", id,
+                        ": its transfer failed, and sending it again could pay twice; its funds "
+                        "stay reserved, since the enclave's policy does not take the host's word"));
     }
     if (decision.condition == PayoutCondition::kFeeCeiling) {
       ++status_.at_fee_ceiling;
@@ -246,10 +256,13 @@ void PayoutDriver::Report(uint64_t payout_id, const Receipt& receipt, bool ours)
     out->set_data(log.data);
   }
   const Watched watched{receipt.block_number, std::string(receipt.block_hash.view()), 0};
-  AskEnclave(std::move(request), [this, payout_id, ours, watched, succeeded = receipt.succeeded,
-                                  tx_hash = std::string(receipt.tx_hash.view())](
-                                     const ServerFrame& frame) {
+  const std::string tx_hash(receipt.tx_hash.view());
+  // Before the answer, which may be lost although the receipt was taken.
+  const bool fresh = options_.reorg_window != 0 && watched_.try_emplace(tx_hash, watched).second;
+  AskEnclave(std::move(request), [this, payout_id, ours, watched, fresh, tx_hash,
+                                  succeeded = receipt.succeeded](const ServerFrame& frame) {
     if (Refused(frame, "report_receipt")) {
+      if (fresh) watched_.erase(tx_hash);
       Note(absl::StrCat("the receipt of ", HexHash(tx_hash), " (payout ", payout_id,
                         ") is refused: ", frame.error().message()));
       return;

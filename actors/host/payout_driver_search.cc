@@ -2,6 +2,7 @@
 // time.
 #include <algorithm>
 #include <memory>
+#include <set>
 #include <utility>
 
 #include "absl/container/flat_hash_set.h"
@@ -87,7 +88,7 @@ void PayoutDriver::Scanned(uint64_t payout_id, uint64_t to_block,
   for (const PayoutItem& item : record->payout.items()) {
     if (item.state() == PayoutItem::STATE_OPEN) open.insert(item.sender_nonce());
   }
-  absl::flat_hash_set<ethereum::Hash> found;
+  std::set<ethereum::Hash> found;
   bool unconfirmed = false;
   for (const FoundLog& log : logs) {
     const std::optional<uint64_t> nonce = SenderNonceOf(log.log);

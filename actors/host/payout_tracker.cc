@@ -112,6 +112,8 @@ std::string_view PayoutConditionName(PayoutCondition condition) {
       return "nonce_lost";
     case PayoutCondition::kFeeCeiling:
       return "fee_ceiling";
+    case PayoutCondition::kFailedTransfer:
+      return "failed_transfer";
     case PayoutCondition::kExpired:
       return "expired";
   }
@@ -123,6 +125,8 @@ PayoutDecision Decide(const PayoutRecord& record, const TrackerContext& context,
   const Payout& payout = record.payout;
   if (payout.under_way()) return DecideUnderWay(record, context, accepted);
   if (OpenItems(payout) == 0) return Only(PayoutCondition::kFine);
+  // A ticket pays once under any nonce, a transfer would pay again.
+  if (!IsTickets(payout) && !context.retry_transfers) return Only(PayoutCondition::kFailedTransfer);
   const bool expired = IsTickets(payout) && context.chain->has_broker &&
                        Expired(payout, context.chain->round, context.ticket_validity);
   PayoutDecision decision = Only(expired ? PayoutCondition::kExpired : PayoutCondition::kWaiting);

@@ -63,6 +63,7 @@ struct TrackerContext {
   bool may_sign = false;         // new nonces may be used
   bool broker_open = false;      // not paused, and the round is initialised
   bool may_void = false;
+  bool retry_transfers = false;  // the policy takes the host's word that a transfer failed
 };
 
 enum class PayoutAction {
@@ -76,15 +77,16 @@ enum class PayoutAction {
 };
 enum class PayoutCondition {
   kFine,
-  kSigning,     // the enclave has still to sign
-  kConfirming,  // mined, not final enough
-  kPending,     // a node has it
-  kQueued,      // a lower nonce goes first
-  kHeld,        // the broker would refuse it now
-  kWaiting,     // backing off after a failure
-  kNonceLost,   // its nonce is spent by what is not known here
-  kFeeCeiling,  // stuck, and higher fees are not allowed
-  kExpired,     // open tickets that can no longer be redeemed
+  kSigning,         // the enclave has still to sign
+  kConfirming,      // mined, not final enough
+  kPending,         // a node has it
+  kQueued,          // a lower nonce goes first
+  kHeld,            // the broker would refuse it now
+  kWaiting,         // backing off after a failure
+  kNonceLost,       // its nonce is spent by what is not known here
+  kFeeCeiling,      // stuck, and higher fees are not allowed
+  kFailedTransfer,  // and the policy does not let it be sent again
+  kExpired,         // open tickets that can no longer be redeemed
 };
 std::string_view PayoutConditionName(PayoutCondition condition);
 

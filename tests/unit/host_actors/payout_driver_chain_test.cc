@@ -228,6 +228,35 @@ TEST(PayoutDriverChain, AStrangersRedemptionThatARegorgTookBackIsRedeemedByUs) {
   EXPECT_EQ(Open(world), 0u);
 }
 
+TEST(PayoutDriverChain, AReceiptWhoseAnswerWasLostIsWatchedToo) {
+  World world;
+  world.Credit(1, 100);
+  PayoutDriver& driver = world.Start(Options());
+  world.Run(absl::Seconds(2));
+  ASSERT_EQ(Open(world), 1u);
+  world.enclave.lost_report_answers = 1;
+  ASSERT_TRUE(world.Settle(absl::Minutes(1)));
+  world.chain.Reorg(100);
+  world.Run(absl::Minutes(1));
+  EXPECT_EQ(driver.Status().counters.reorged, 1u);
+  EXPECT_EQ(world.Paid(1), 100);
+}
+
+TEST(PayoutDriverChain, AStrangersRedemptionIsWatchedAfterARestart) {
+  World world;
+  world.Credit(1, 100);
+  world.Start(Options());
+  world.Run(absl::Seconds(2), false);
+  world.chain.StrangerRedeems(world.Calldata(1), 0);
+  ASSERT_TRUE(world.Settle(absl::Minutes(1)));
+  PayoutDriver& driver = world.Start(Options());
+  world.Run(absl::Seconds(5));
+  world.chain.Reorg(100);
+  world.Run(absl::Minutes(1));
+  EXPECT_EQ(driver.Status().counters.reorged, 2u);
+  EXPECT_EQ(world.Paid(1), 100);
+}
+
 TEST(PayoutDriverChain, WaitsForTheFinalityThatIsAskedFor) {
   for (const auto finality :
        {PayoutDriverOptions::Finality::kSafe, PayoutDriverOptions::Finality::kFinalized}) {

@@ -251,21 +251,38 @@ TEST(PayoutDriver, ALargeAccountIsPaidInPieces) {
   EXPECT_EQ(world.enclave.authority().payouts().size(), 3u);
 }
 
-TEST(PayoutDriver, Transfers) {
-  World world;
+// Account 2's recipient refuses money at first.
+void Transfers(World& world) {
   world.Credit(1, 1000);
   world.Credit(2, 2000);
   PayoutDriverOptions options = Options();
   options.strategy = boundary::v1::STRATEGY_ETH_TRANSFER;
-  world.chain.now().unregistered = {TestRecipient(2)};  // refuses money at first
+  world.chain.now().unregistered = {TestRecipient(2)};
   world.Start(options);
   world.Run(absl::Seconds(6));
   world.chain.now().unregistered.clear();
+}
+
+TEST(PayoutDriver, AFailedTransferIsSentAgainOnlyWhenThePolicyTakesTheHostsWord) {
+  policy::Policy policy = TestPolicy();
+  policy.void_on_host_word = true;
+  World world(policy);
+  Transfers(world);
   ASSERT_TRUE(world.Settle(absl::Minutes(2)));
   EXPECT_EQ(world.Paid(1), 1000);
   EXPECT_EQ(world.Paid(2), 2000);
   EXPECT_EQ(world.driver->Status().counters.reverted, 1u);
   EXPECT_EQ(world.driver->Status().counters.retried, 1u);
+}
+
+TEST(PayoutDriver, AFailedTransferKeepsItsFunds) {
+  World world;
+  Transfers(world);
+  world.Run(absl::Minutes(2));
+  EXPECT_EQ(world.Paid(1), 1000);
+  EXPECT_EQ(world.Paid(2), 0);
+  EXPECT_TRUE(world.Noted("its transfer failed"));
+  EXPECT_EQ(world.driver->Status().counters.refused, 0u);
 }
 
 TEST(PayoutDriver, FillsTheDepositOneFundingAtATime) {

@@ -217,6 +217,8 @@ TEST_F(Tracker, ATransferIsRetriedWithoutASearch) {
   NothingUnderWay();
   record_.payout.set_strategy(boundary::v1::STRATEGY_ETH_TRANSFER);
   context_.broker_open = false;
+  Expect(PayoutAction::kNone, PayoutCondition::kFailedTransfer);
+  context_.retry_transfers = true;
   Expect(PayoutAction::kRetry, PayoutCondition::kWaiting);
 }
 

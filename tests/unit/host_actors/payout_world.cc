@@ -35,6 +35,12 @@ void FakeEnclave::Call(ClientFrame request, Reply reply) {
       return;
     }
     ServerFrame answer = Answer(request);
+    const bool report = request.body_case() == ClientFrame::kReportReceipt;
+    if (report && lost_report_answers > 0) {
+      --lost_report_answers;
+      (*shared)(absl::UnavailableError("lost on the way back"));
+      return;
+    }
     if (after) {
       (*shared)(absl::UnavailableError("lost on the way back"));
     } else {

@@ -37,7 +37,8 @@ class FakeEnclave final : public EnclaveClient {
   const ethereum::Address& address() const { return key_.address(); }
   uint64_t calls(boundary::v1::ClientFrame::BodyCase body) { return calls_[body]; }
 
-  uint32_t lost_percent = 0;  // of answers, the request having taken effect or not
+  uint32_t lost_percent = 0;         // of answers, the request having taken effect or not
+  uint32_t lost_report_answers = 0;  // of so many receipts, which are taken all the same
 
  private:
   boundary::v1::ServerFrame Answer(const boundary::v1::ClientFrame& request);
