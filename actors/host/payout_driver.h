@@ -121,7 +121,7 @@ class PayoutDriver {
   void DecideAll();
   void Take(PayoutRecord& record, const PayoutDecision& decision);
   void Report(uint64_t payout_id, const Receipt& receipt, bool ours);
-  void ReportReorg(const std::string& tx_hash);
+  void ReportReorg(const std::string& tx_hash, const std::string& block_hash);
   void Sent(uint64_t payout_id, const std::string& tx_hash, const RpcAnswer& answer);
   void Bump(PayoutRecord& record, const Fees& fees);
   void Retry(PayoutRecord& record);

@@ -119,13 +119,13 @@ void PayoutDriver::CheckWatched() {
     }
   }
   for (const std::string& tx_hash : done) watched_.erase(tx_hash);
-  for (const std::string& tx_hash : gone) ReportReorg(tx_hash);
+  for (const std::string& tx_hash : gone) ReportReorg(tx_hash, watched_.at(tx_hash).block_hash);
 }
 
-void PayoutDriver::ReportReorg(const std::string& tx_hash) {
+void PayoutDriver::ReportReorg(const std::string& tx_hash, const std::string& block_hash) {
   ClientFrame request;
   request.mutable_report_reorg()->set_tx_hash(tx_hash);
-  AskEnclave(std::move(request), [this, tx_hash](const ServerFrame& frame) {
+  AskEnclave(std::move(request), [this, tx_hash, block_hash](const ServerFrame& frame) {
     if (Refused(frame, "report_reorg")) {
       // What it was short may have been paid out again. It stays watched: once the transaction is
       // mined again nothing has to be undone.
@@ -137,7 +137,9 @@ void PayoutDriver::ReportReorg(const std::string& tx_hash) {
     Log(Level::kWarn, "payouts", "a reported receipt has left the chain",
         {{"transaction", HexHash(tx_hash)}});
     if (frame.receipt().known()) ++status_.counters.reorged;
-    watched_.erase(tx_hash);
+    // Unless its receipt in another block was reported in the same turn.
+    const auto entry = watched_.find(tx_hash);
+    if (entry != watched_.end() && entry->second.block_hash == block_hash) watched_.erase(entry);
     known_block_ = 0;
     for (const auto& [hash, watched] : watched_) {
       known_block_ = std::max(known_block_, watched.block_number);
@@ -257,17 +259,22 @@ void PayoutDriver::Report(uint64_t payout_id, const Receipt& receipt, bool ours)
   }
   const Watched watched{receipt.block_number, std::string(receipt.block_hash.view()), 0};
   const std::string tx_hash(receipt.tx_hash.view());
-  // Before the answer, which may be lost although the receipt was taken.
-  const bool fresh = options_.reorg_window != 0 && watched_.try_emplace(tx_hash, watched).second;
-  AskEnclave(std::move(request), [this, payout_id, ours, watched, fresh, tx_hash,
+  // Watched before the answer, which may be lost although the receipt was taken.
+  std::optional<Watched> before;
+  if (options_.reorg_window != 0) {
+    const auto known = watched_.find(tx_hash);
+    if (known != watched_.end()) before = known->second;
+    watched_[tx_hash] = watched;
+  }
+  AskEnclave(std::move(request), [this, payout_id, ours, watched, before, tx_hash,
                                   succeeded = receipt.succeeded](const ServerFrame& frame) {
     if (Refused(frame, "report_receipt")) {
-      if (fresh) watched_.erase(tx_hash);
+      watched_.erase(tx_hash);
+      if (before.has_value()) watched_[tx_hash] = *before;
       Note(absl::StrCat("the receipt of ", HexHash(tx_hash), " (payout ", payout_id,
                         ") is refused: ", frame.error().message()));
       return;
     }
-    if (options_.reorg_window != 0) watched_[tx_hash] = watched;
     known_block_ = std::max(known_block_, watched.block_number);
     need_list_ = true;
     turn_->progress = true;
