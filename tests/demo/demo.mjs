@@ -21,7 +21,7 @@ const USAGE = `The main job, end to end, on a local chain: journal -> enclave ->
     --accounts N    orchestrators, default 300
     --seed TEXT     decides the journal and the moments of the kills, default 1
     --tickets N     tickets in one transaction at most, default 25
-    --keep          leave logs, journal and data folder there, and say where
+    --keep          leave logs, journal and data folder there, and say where (also left after a failure)
     --help
 
 What it does: starts anvil and deploys the contracts; writes the journal; starts coffer-enclave and
@@ -120,7 +120,8 @@ async function pay(stack, random, batches) {
     timeoutMs: 150_000,
     everyMs: 20,
     onStatus: async (status) => {
-      const line = `payouts: ${status.payouts - status.open_payouts} of ${status.payouts} done, ${eth(BigInt(status.totals.paid))} paid`;
+      const done = status.payouts - status.open_payouts;
+      const line = `payouts: ${done} of ${status.payouts} done, ${eth(BigInt(status.totals.paid))} paid`;
       if (line !== shown) say((shown = line));
       if (kills.length === 0 || status.payouts < kills[0].payouts) return;
       for (const victim of kills.shift().victims) {
@@ -163,6 +164,7 @@ async function run(options) {
       'payouts.paused': true, // a correction takes back only what is not paid yet
     },
   });
+  let right = false;
   try {
     fs.writeFileSync(stack.journal, '');
     await stack.start();
@@ -170,6 +172,7 @@ async function run(options) {
     const replayed = Date.now();
     await replay(stack, split(text, CHUNKS), random);
     say(`replay: all ${options.lines} lines are durable after ${seconds(replayed)} s`);
+    say('payouts begin now: a correction in the journal takes back only what is not paid yet');
     // From here on payouts go on by themselves after a restart.
     stack.host.args.splice(stack.host.args.indexOf('--payouts.paused'), 1);
     await stack.host.stop();
@@ -179,11 +182,12 @@ async function run(options) {
     await pay(stack, random, Math.ceil(options.accounts / options.tickets));
     say(`payouts: everybody is paid after ${seconds(paying)} s`);
     await until('the last receipt', async () => (await stack.api.status()).open_payouts === 0);
-    return await report({ stack, chain, expected, started });
+    right = await report({ stack, chain, expected, started });
+    return right;
   } finally {
     await stack.close();
     await chain.node.stop();
-    if (options.keep) say(`everything is left in ${FOLDER}`);
+    if (options.keep || !right) say(`everything is left in ${FOLDER}`);
     else fs.rmSync(FOLDER, { recursive: true, force: true });
   }
 }

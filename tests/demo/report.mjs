@@ -87,7 +87,8 @@ export async function report({ stack, chain, expected, started }) {
     return false;
   }
   console.log(
-    `RIGHT: each of ${Object.keys(expected.orchestrators).length} recipients got on chain exactly what the journal owed, to the wei; nobody was paid twice`,
+    `RIGHT: each of ${Object.keys(expected.orchestrators).length} recipients got on chain exactly ` +
+      'what the journal owed, to the wei; nobody was paid twice',
   );
   return true;
 }

@@ -22,12 +22,15 @@ async function creditAll({ stack, ids, credit }, wei = ETHER / 2n) {
   return new Map(ids.map((id) => [id, wei]));
 }
 
-const resume = ({ stack }) => stack.api.post('/api/payouts/resume');
+async function resume({ stack }) {
+  await stack.api.post('/api/payouts/resume');
+  await stack.api.post('/api/payouts/run');
+}
 
 /** With no blocks made: asks for payouts and waits until `count` transactions are in the pool. */
 async function signedOnly({ stack, node }, count = 1) {
   await node.setAutomine(false);
-  await stack.api.post('/api/payouts/resume');
+  await resume({ stack });
   return until(`${count} transactions in the pool`, async () => {
     const pool = await poolOf(node, stack.address);
     return pool.length >= count && pool;

@@ -141,7 +141,7 @@ test('a port that is taken is said in a sentence', () =>
   }));
 
 test('no secret is in a log, in the environment, in the command line or in a core dump', () =>
-  withStack({ recipients: RECIPIENTS, enclave: { 'log-level': 'debug' }, host: { 'log.level': 'debug' } },
+  withStack({ recipients: RECIPIENTS, enclave: { 'log.level': 'debug' }, host: { 'log.level': 'debug' } },
     async (stack) => {
       await stack.start();
       await stack.api.credit([{ id: 'x', account: 'orch-1', amount_wei: '5' }]);

@@ -49,7 +49,10 @@ export function temporaryFolder(prefix = 'coffer-e2e-') {
   return fs.mkdtempSync(path.join(os.tmpdir(), prefix));
 }
 
-/** Waits until `condition` gives something true and returns it; throws with `what` otherwise. */
+/**
+ * Waits until `condition` gives something true and returns it; throws with `what` otherwise. An
+ * error marked `final` ends the wait.
+ */
 export async function until(what, condition, { timeoutMs = 30_000, everyMs = 25 } = {}) {
   const deadline = Date.now() + timeoutMs;
   let last;
@@ -59,6 +62,7 @@ export async function until(what, condition, { timeoutMs = 30_000, everyMs = 25 
       if (value) return value;
       last = undefined;
     } catch (error) {
+      if (error.final) throw error;
       last = error;
     }
     if (Date.now() > deadline) {
@@ -162,7 +166,8 @@ export class Program {
   check() {
     if (this.child !== undefined && !this.running) {
       const how = this.child.signalCode ?? `exit code ${this.child.exitCode}`;
-      throw new Error(`${this.name} ended by itself (${how}):\n${this.tail()}`);
+      const error = new Error(`${this.name} ended by itself (${how}):\n${this.tail()}`);
+      throw Object.assign(error, { final: true });
     }
   }
 }
