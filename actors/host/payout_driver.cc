@@ -307,7 +307,8 @@ void PayoutDriver::AskReceipts() {
   // What has grown that deep meanwhile may have been pruned, so its absence says nothing.
   std::erase_if(watched_, [this](const auto& entry) {
     const uint64_t block = entry.second.block_number;
-    return turn_->chain->number >= block && turn_->chain->number - block >= options_.reorg_window;
+    return turn_->chain->number >= block &&
+           turn_->chain->number - block >= options_.reorg_window + kPruned;
   });
   turn_->next = &PayoutDriver::Act;
   const auto ask = [this](const std::string& tx_hash) {
