@@ -112,7 +112,12 @@ async function main(args) {
   }
 
   console.log(`${header(machine)}\n\n${render(figures.rows)}`);
-  if (old !== undefined) console.log(`\nagainst ${old.machine.commit} of ${old.machine.date}\n\n${compare(figures.rows, old.figures)}`);
+  if (old !== undefined) {
+    const same = JSON.stringify(old.machine.settings) === JSON.stringify(machine.settings);
+    const warning = same ? '' : ' (measured with other settings: judge with care)';
+    console.log(`\nagainst ${old.machine.commit} of ${old.machine.date}${warning}\n`);
+    console.log(compare(figures.rows, old.figures));
+  }
   const stamp = machine.date.slice(0, 19).replace(/[-:]/g, '');
   const out = options.out ?? path.join(base, `${stamp}-${machine.commit}.json`);
   const json = `${JSON.stringify({ machine, figures: figures.rows }, null, 1)}\n`;
