@@ -129,7 +129,7 @@ RpcAnswer FakeChain::Answer(const std::string& method, const Json::Value& params
     Json::Value block(Json::objectValue);
     block["number"] = QuantityHex(number);
     block["hash"] = blocks_[number].hash.ToHex();
-    block["parentHash"] = blocks_[number - 1].hash.ToHex();
+    block["parentHash"] = (number == 0 ? Hash{} : blocks_[number - 1].hash).ToHex();
     block["baseFeePerGas"] = QuantityHex(base_fee);
     block["gasLimit"] = QuantityHex(block_gas_limit);
     block["timestamp"] = QuantityHex(uint64_t{1});
