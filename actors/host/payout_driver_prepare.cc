@@ -54,7 +54,8 @@ void PayoutDriver::ChooseNewFees() {
 }
 
 bool PayoutDriver::RunDue() const {
-  return (run_wanted_ && plan_now_) || dispatcher_->Now() >= next_run_;
+  const bool by_clock = options_.run_interval != absl::InfiniteDuration();
+  return (run_wanted_ && plan_now_) || (by_clock && dispatcher_->Now() >= next_run_);
 }
 
 uint64_t PayoutDriver::GasCap() const {

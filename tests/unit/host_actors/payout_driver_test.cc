@@ -50,6 +50,19 @@ TEST(PayoutDriver, AsksAgainAtTheIntervalAndOnRunNow) {
   EXPECT_EQ(world.Paid(2), 700);
 }
 
+TEST(PayoutDriver, WithoutAnIntervalItPaysOnlyWhenAsked) {
+  World world;
+  world.Credit(1, 500);
+  PayoutDriverOptions options = Options();
+  options.run_interval = absl::InfiniteDuration();
+  PayoutDriver& driver = world.Start(options);
+  world.Run(absl::Minutes(90));
+  EXPECT_EQ(world.Paid(1), 0);
+  driver.RunNow();
+  world.Run(absl::Seconds(10));
+  EXPECT_EQ(world.Paid(1), 500);
+}
+
 TEST(PayoutDriver, LeavesWhatIsBelowTheThreshold) {
   World world;
   world.Credit(1, 99);
