@@ -52,6 +52,7 @@ PayoutDriver::PayoutDriver(runtime::Dispatcher* dispatcher, EnclaveClient* encla
       alive_(std::make_shared<bool>(true)),
       logs_range_(std::max<uint64_t>(options_.logs_range, 1)) {
   status_.dry_run = options_.dry_run;
+  run_wanted_ = ByClock();
 }
 
 PayoutDriver::~PayoutDriver() = default;
@@ -137,7 +138,7 @@ void PayoutDriver::AskEnclave(ClientFrame request, TakeFrame take) {
                      take(*answer);
                    } else {
                      need_list_ = true;  // whether it took effect is unknown
-                     run_wanted_ = true;
+                     run_wanted_ = run_wanted_ || ByClock();
                    }
                    Leave();
                  });

@@ -143,6 +143,8 @@ class PayoutDriver {
   // eth_estimateGas with the margin; not called back when the node refuses (that is noted).
   void Estimate(const CallRequest& call, std::string_view what,
                 absl::AnyInvocable<void(uint64_t gas_limit)> take);
+  // Payouts are planned without being asked.
+  bool ByClock() const { return options_.run_interval != absl::InfiniteDuration(); }
   bool RunDue() const;
   // Wei that can still be promised: of the deposit, or for transfers of the balance.
   absl::uint128 Room() const;
@@ -177,7 +179,7 @@ class PayoutDriver {
   uint64_t last_nonce_ = 0;
   uint64_t logs_range_;
 
-  bool run_wanted_ = true;  // the last plan could not take all
+  bool run_wanted_ = true;  // asked for, or the last plan could not take all
   bool plan_now_ = true;    // something changed since the last plan
   absl::Time next_run_ = absl::InfinitePast();
   std::vector<PayoutHalt> run_halts_;          // what the last plan met

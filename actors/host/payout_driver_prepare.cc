@@ -54,8 +54,7 @@ void PayoutDriver::ChooseNewFees() {
 }
 
 bool PayoutDriver::RunDue() const {
-  const bool by_clock = options_.run_interval != absl::InfiniteDuration();
-  return (run_wanted_ && plan_now_) || (by_clock && dispatcher_->Now() >= next_run_);
+  return (run_wanted_ && plan_now_) || (ByClock() && dispatcher_->Now() >= next_run_);
 }
 
 uint64_t PayoutDriver::GasCap() const {
