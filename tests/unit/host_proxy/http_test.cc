@@ -51,7 +51,7 @@ class Client {
         const size_t at = buffer_.find("Content-Length: ");
         const size_t length = end + 4 + std::stoul(buffer_.substr(at + 16));
         if (buffer_.size() >= length) {
-          const std::string one = buffer_.substr(0, length);
+          std::string one = buffer_.substr(0, length);
           buffer_.erase(0, length);
           return one;
         }
@@ -98,9 +98,13 @@ class HttpTest : public ::testing::Test {
     });
     port_ = server_->endpoint().port;
   }
+
+ public:
   ~HttpTest() override {
     thread_.RunAndWait([&] { server_.reset(); });
   }
+
+ protected:
   std::string Raw(const std::string& bytes) {
     Client client(port_);
     client.Send(bytes);
