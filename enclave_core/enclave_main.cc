@@ -1,6 +1,7 @@
 // coffer-enclave: the trusted program. Reads its configuration and the key, opens its one port, and
 // serves until it is told to stop. It writes no file; what it must remember it hands to the host,
 // sealed.
+#include <google/protobuf/stubs/logging.h>
 #include <openssl/crypto.h>
 #include <sys/stat.h>
 
@@ -290,5 +291,7 @@ int Run(const runtime::Config& config) {
 
 int main(int argc, char** argv) {
   coffer::runtime::IgnoreSigpipe();
+  // protobuf would write a line to stderr for every field of a hostile frame that is not UTF-8.
+  google::protobuf::SetLogHandler(nullptr);
   return coffer::Run(coffer::Spec().LoadOrExit(argc, argv).config);
 }

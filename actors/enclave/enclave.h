@@ -36,7 +36,7 @@ class Enclave {
   absl::Status Listen(runtime::Network* network, const runtime::Endpoint& endpoint);
   const runtime::Endpoint& endpoint() const { return listener_->endpoint(); }
   const ethereum::Address& address() const { return address_; }
-  // Stops listening, answers what is in flight, closes.
+  // Stops listening, sends what was let go already, closes.
   void Shutdown();
   Gateway& gateway() { return *gateway_; }
   const authority::Authority* state() const { return authority_->state(); }

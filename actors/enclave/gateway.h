@@ -23,7 +23,8 @@ class Gateway : public runtime::Actor<GatewayMessage>, public runtime::StreamHan
 
   // A new connection. Beyond kMaxSessions it is closed at once.
   void Accept(std::unique_ptr<runtime::FramedStream> stream);
-  // Answers what is in flight, closes all connections and takes no more.
+  // Takes no more, sends the answers that were let go already, and closes all connections. What is
+  // in flight stays unanswered: the host asks again, as after a crash.
   void Shutdown();
   size_t sessions() const { return sessions_.size(); }
   size_t requests_in_flight() const { return in_flight_; }
