@@ -58,7 +58,7 @@ void Authority::Emit(StateEvent* event) {
 }
 
 void Authority::Found(const ethereum::Address& address, const policy::Policy& policy,
-                      std::string_view fingerprint_key, Batch* out) {
+                      std::string_view fingerprint_key, Batch* out, boundary::v1::Profile profile) {
   COFFER_CHECK(!founded(), "a state is founded once");
   StateEvent* event = out->add_events();
   sealed::v1::Genesis* genesis = event->mutable_genesis();
@@ -66,6 +66,7 @@ void Authority::Found(const ethereum::Address& address, const policy::Policy& po
   genesis->set_address(std::string(address.view()));
   policy::ToProto(policy, genesis->mutable_policy());
   genesis->set_fingerprint_key(std::string(fingerprint_key));
+  genesis->set_profile(profile);
   Emit(event);
 }
 
@@ -162,6 +163,7 @@ absl::Status Authority::Apply(const StateEvent& event) {
     case StateEvent::kTicketsVoided:
       Fold(event.tickets_voided());
       return absl::OkStatus();
+    case StateEvent::kSignatureGiven:
     case StateEvent::EVENT_NOT_SET:
       break;
   }

@@ -26,6 +26,8 @@
 #include "enclave_core/payouts/payouts.h"
 #include "enclave_core/payouts/signing.h"
 #include "enclave_core/policy/policy.h"
+#include "enclave_core/policy/velocity.h"
+#include "enclave_core/signing/request.h"
 #include "proto/boundary.pb.h"
 #include "proto/sealed.pb.h"
 
@@ -54,7 +56,8 @@ class Authority {
 
   // Makes a new state for this key and policy. `fingerprint_key` is 32 random bytes.
   void Found(const ethereum::Address& address, const policy::Policy& policy,
-             std::string_view fingerprint_key, Batch* out);
+             std::string_view fingerprint_key, Batch* out,
+             boundary::v1::Profile profile = boundary::v1::PROFILE_AUTHORITY);
 
   // Whether the state that was loaded belongs to this key and this policy. With `accept_change`,
   // other limits of the same chain and broker are adopted and sealed; without, they are refused
@@ -82,6 +85,29 @@ class Authority {
   absl::Status ReportReorg(const boundary::v1::ReportReorg& request,
                            boundary::v1::ReceiptResult* answer, Batch* out);
   absl::Status VoidTickets(const boundary::v1::VoidTickets& request, Batch* out);
+  // `job` is none when the payout as it is is the answer.
+  struct Redemption {
+    uint64_t payout_id = 0;
+    std::optional<payouts::SigningJob> job;
+  };
+  absl::StatusOr<Redemption> PrepareRedeem(const boundary::v1::PrepareRedeem& request, Batch* out);
+  absl::Status ConfirmPayout(const boundary::v1::ConfirmPayout& request,
+                             boundary::v1::PayoutConfirmed* answer, Batch* out);
+  absl::Status ChangePolicy(const boundary::v1::ChangePolicy& request, Batch* out);
+
+  // ---- commands of the signer profile
+  // ------------------------------------------------------------------------------------
+  // What is returned may be signed once the batch is durable: a signature counts in the velocity
+  // limits before it exists.
+  absl::StatusOr<signing::Request> SignTransaction(const boundary::v1::SignTransaction& request,
+                                                   Batch* out);
+  absl::StatusOr<signing::Request> SignMessage(const boundary::v1::SignMessage& request,
+                                               Batch* out);
+  absl::StatusOr<signing::Request> SignTicket(const boundary::v1::SignTicket& request, Batch* out);
+
+  // The enclave's clock, in seconds since 1970, for the commands that follow. One that goes back is
+  // held where it was.
+  void SetTime(uint64_t unix_seconds);
 
   // ---- views
   // --------------------------------------------------------------------------------------------------------
@@ -94,6 +120,12 @@ class Authority {
                            boundary::v1::PayoutList* answer) const;
   // The fields of Status that are about the state.
   void FillStatus(boundary::v1::Status* answer) const;
+  void FillPolicy(boundary::v1::PolicyState* answer) const;
+  // The root of the tree of all balances.
+  ethereum::Hash LedgerRoot();
+  // Whether nothing but its founding has happened to this state.
+  bool pristine() const;
+  boundary::v1::Profile profile() const;
   // Jobs whose signature was reserved and is not here yet; to be signed (again) after a recovery.
   std::vector<payouts::SigningJob> PendingJobs() const;
 

@@ -104,7 +104,7 @@ absl::Status Authority::CheckItems(const boundary::v1::PreparePayout& request,
                     absl::StrCat("account \"", asked.account(), "\" has ", ToDecimal(available),
                                  " wei available, asked for were ", ToDecimal(amount)));
     }
-    if (absl::Status s = policy_.CheckItemAmount(amount); !s.ok()) return s;
+    if (absl::Status s = policy_.CheckItemAmount(request.strategy(), amount); !s.ok()) return s;
     total += amount;  // bounded: distinct accounts, each within what is available
     sealed::v1::ReservedItem* item = reserved->add_items();
     item->set_account(*index);

@@ -49,7 +49,10 @@ absl::Status Policy::CheckFees(const Fees& fees) const {
                 "wei");
 }
 
-absl::Status Policy::CheckItemAmount(Wei amount) const {
+absl::Status Policy::CheckItemAmount(boundary::v1::Strategy strategy, Wei amount) const {
+  if (strategy == boundary::v1::STRATEGY_ETH_TRANSFER) {
+    return AtMost("max_face_value", amount, max_face_value, "wei");
+  }
   return AtMost("max_face_value", amount, max_face_value, "wei");
 }
 

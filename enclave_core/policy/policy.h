@@ -1,12 +1,14 @@
 // I10: what may be signed. One key serves one chain and one broker; every limit is a ceiling on one
 // transaction.
 //
-// The policy is given to the enclave at its start and sealed with the state. The host never sends
-// one.
+// The policy is given to the enclave at its start and sealed with the state. After that it changes
+// by a message that its admins have signed (typed_data.h), and in no other way.
 #ifndef COFFER_ENCLAVE_CORE_POLICY_POLICY_H_
 #define COFFER_ENCLAVE_CORE_POLICY_POLICY_H_
 
+#include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -18,6 +20,12 @@ namespace coffer::policy {
 
 using ledger::Wei;
 
+inline constexpr Wei kNoLimit = ledger::kMaxWei;
+inline constexpr size_t kMaxRecipients = 10'000;
+inline constexpr size_t kMaxAdmins = 20;
+inline constexpr uint32_t kMaxVelocitySignatures = 100'000;
+inline constexpr uint64_t kMaxVelocityWindow = 31 * 24 * 3600;  // seconds
+
 // Gas and its price. EIP-1559: max_priority_fee_per_gas <= max_fee_per_gas.
 struct Fees {
   uint64_t gas_limit = 0;
@@ -28,26 +36,46 @@ struct Fees {
 Fees FromProto(const boundary::v1::Fees& fees);
 void ToProto(const Fees& fees, boundary::v1::Fees* out);
 
+// Every field is described in proto/boundary.proto (message Policy). 0 = never, kNoLimit = no
+// limit.
 struct Policy {
   uint64_t chain_id = 0;
   ethereum::Address broker;
   bool allow_tickets = true;
   bool allow_eth_transfer = false;
-  Wei max_face_value = 0;    // a ticket or a transfer
-  Wei max_batch_total = 0;   // the items of a transaction
+  Wei max_face_value = 0;    // a ticket
+  Wei max_batch_total = 0;   // all tickets of a transaction
   uint32_t max_tickets = 0;  // a transaction, 1..kMaxTickets
+  ethereum::U256 win_prob = ~ethereum::U256(0);
+  uint64_t ticket_validity_rounds = 0;
+  bool void_on_host_word = false;  // tier T0 only
+  Wei max_transfer = 0;            // a plain transfer
+  Wei max_fund_deposit = 0;        // a transaction
+  Wei max_fund_reserve = 0;        // a transaction
+  bool require_allowlist = false;
+  std::vector<ethereum::Address> allowed_recipients;  // ascending, at most kMaxRecipients
   uint64_t max_gas_limit = 0;
   Wei max_fee_per_gas = 0;
   Wei max_priority_fee_per_gas = 0;
-  Wei max_fund_deposit = 0;  // a transaction; 0 = never
-  Wei max_fund_reserve = 0;  // a transaction; 0 = never
-  uint64_t ticket_validity_rounds = 0;
-  bool void_on_host_word = false;  // tier T0 only
+  Wei max_transaction_cost = kNoLimit;  // gas limit x fee per gas
+  bool allow_access_list = false;
+  bool allow_raw_messages = false;
+  uint64_t velocity_window = 0;  // seconds; 0 = no velocity limits
+  Wei velocity_total = kNoLimit;
+  Wei velocity_recipient = kNoLimit;
+  uint32_t velocity_signatures = kMaxVelocitySignatures;
+  ethereum::Address credit_reporter;  // null: none
+  bool require_credit_signature = false;
+  std::vector<ethereum::Address> admins;  // ascending, at most kMaxAdmins
+  uint32_t admin_threshold = 0;
+  bool unrestricted = false;  // signer profile without a policy
   bool operator==(const Policy&) const = default;
 
-  // Refused with ERROR_POLICY and a sentence that names the rule and both values.
+  // Refused with ERROR_POLICY, Error.rule, and a sentence that names the rule and both values.
   absl::Status CheckFees(const Fees& fees) const;
-  absl::Status CheckItemAmount(Wei amount) const;
+  absl::Status CheckRecipient(const ethereum::Address& recipient) const;
+  // An item of a payout of this strategy.
+  absl::Status CheckItemAmount(boundary::v1::Strategy strategy, Wei amount) const;
   absl::Status CheckBatch(uint64_t items, Wei total) const;
   absl::Status CheckFunding(boundary::v1::Strategy strategy, Wei amount) const;
   absl::Status CheckStrategy(boundary::v1::Strategy strategy) const;
@@ -55,6 +83,9 @@ struct Policy {
 
 // A batch of 100 needs 24 M gas and 55 KB of calldata (livepeer/protocol's contracts, as measured).
 inline constexpr uint32_t kMaxTickets = 100;
+
+// What a signer does that was given no policy.
+Policy Unrestricted();
 
 void ToProto(const Policy& policy, boundary::v1::Policy* out);
 // Error (InvalidArgument) that names the field when one is missing or out of its range.
