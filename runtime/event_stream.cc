@@ -54,7 +54,7 @@ void EventStream::SetHandler(StreamHandler* handler) {
 
 void EventStream::ApplyReading() {
   if (bev_ == nullptr || handler_ == nullptr) return;
-  if ((paused_ && !flushing_) || closing_ != nullptr) {
+  if ((paused_ && !flushing_) || closing_ != nullptr || input_ended_) {
     bufferevent_disable(bev_, EV_READ);
   } else {
     bufferevent_enable(bev_, EV_READ);
@@ -112,7 +112,12 @@ void EventStream::CloseAfterFlush() {
 
 // Ends our direction and waits for the peer to end its own: a close with unread input would make
 // the kernel reset the connection and throw away what the peer has not read yet.
-void EventStream::EndOutput() { shutdown(bufferevent_getfd(bev_), SHUT_WR); }
+void EventStream::EndOutput() {
+  if (input_ended_) {
+    return CloseLater(absl::CancelledError("closed on our side after everything was sent"));
+  }
+  shutdown(bufferevent_getfd(bev_), SHUT_WR);
+}
 
 void EventStream::OnRead(bufferevent*, void* self) { static_cast<EventStream*>(self)->Deliver(); }
 
@@ -140,9 +145,8 @@ void EventStream::OnEvent(bufferevent*, short what, void* self) {
     if (stream->flushing_) {
       return stream->Close(absl::CancelledError("closed on our side after everything was sent"));
     }
-    const bool torn = evbuffer_get_length(bufferevent_get_input(stream->bev_)) > 0;
-    stream->Close(absl::UnavailableError(torn ? "the peer closed the connection within a frame"
-                                              : "the peer closed the connection"));
+    stream->input_ended_ = true;
+    stream->Deliver();
   } else if ((what & BEV_EVENT_ERROR) != 0) {
     stream->Close(
         absl::UnavailableError(absl::StrCat("the connection failed: ", ErrnoText(error))));
@@ -197,7 +201,19 @@ void EventStream::Deliver() {
     return;
   }
   if (bev_ == nullptr) return;
-  WatchMidFrame(!paused_ && !flushing_ && evbuffer_get_length(bufferevent_get_input(bev_)) > 0);
+  const bool waiting = !paused_ && !flushing_ && closing_ == nullptr;
+  const bool within = evbuffer_get_length(bufferevent_get_input(bev_)) > 0;
+  if (input_ended_ && waiting) return EndInput(within);
+  WatchMidFrame(waiting && within);
+}
+
+// All that the peer will ever send has been delivered.
+void EventStream::EndInput(bool torn) {
+  if (end_told_) return;
+  end_told_ = true;
+  if (!torn && handler_ != nullptr && handler_->OnInputEnded(*this)) return WatchMidFrame(false);
+  Close(absl::UnavailableError(torn ? "the peer closed the connection within a frame"
+                                    : "the peer closed the connection"));
 }
 
 void EventStream::WatchMidFrame(bool on) {

@@ -44,6 +44,7 @@ class EventStream final : public FramedStream {
   void CloseLater(absl::Status why);
   void ApplyReading();
   void EndOutput();
+  void EndInput(bool torn);
 
   EventLoop* const loop_;
   const NetworkOptions options_;
@@ -56,6 +57,8 @@ class EventStream final : public FramedStream {
   bool watching_ = false;     // the mid-frame time-out is set
   bool above_limit_ = false;  // OnWritable is owed
   bool flushing_ = false;     // CloseAfterFlush was called
+  bool input_ended_ = false;  // the peer has closed its direction
+  bool end_told_ = false;     // and the owner knows
   bool* gone_ = nullptr;      // where Deliver() looks whether this object still exists
   absl::Status close_why_;
   std::unique_ptr<Timer> later_;  // a Deliver() owed after ResumeReading

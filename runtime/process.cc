@@ -108,6 +108,14 @@ absl::Status ForbidCoreDumps() {
   return absl::OkStatus();
 }
 
+uint64_t RaiseFileLimit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
+  const rlim_t before = limit.rlim_cur;
+  limit.rlim_cur = limit.rlim_max;
+  return setrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : before;
+}
+
 absl::Status LockMemory() {
   // Under a finite limit MCL_FUTURE would succeed now and make a later allocation fail, in the
   // middle of work.

@@ -71,6 +71,10 @@ class Watchdog {
   std::unique_ptr<Timer> timer_;
 };
 
+// Raises the soft limit of open files to the hard one, so that many connections are not refused for
+// want of a descriptor. Returns the limit in force.
+uint64_t RaiseFileLimit();
+
 // No core dumps and no ptrace by others of the same user (I8): PR_SET_DUMPABLE 0, RLIMIT_CORE 0.
 absl::Status ForbidCoreDumps();
 

@@ -30,6 +30,10 @@ class StreamHandler {
   virtual void OnFrame(FramedStream& stream, std::string payload) = 0;
   // The output buffer has drained below half of its limit after it was over it.
   virtual void OnWritable(FramedStream& stream) = 0;
+  // The peer has sent all it will, at the end of a frame, and may still read. True keeps the stream
+  // open for answers; the owner ends it with CloseAfterFlush. False closes it, as when the peer has
+  // gone.
+  virtual bool OnInputEnded(FramedStream& stream [[maybe_unused]]) { return false; }
   // The stream is dead (peer closed, error, frame too long, idle in mid-frame for too long). Called
   // once; the owner destroys it, in here or later.
   virtual void OnClosed(FramedStream& stream, const absl::Status& why) = 0;

@@ -71,7 +71,8 @@ absl::StatusOr<Header> ParseHeader(std::string_view sealed) {
   Header header;
   const uint64_t kind = in.Integer(1);
   if (kind != static_cast<uint8_t>(Kind::kRecord) &&
-      kind != static_cast<uint8_t>(Kind::kSnapshotChunk)) {
+      kind != static_cast<uint8_t>(Kind::kSnapshotChunk) &&
+      kind != static_cast<uint8_t>(Kind::kBlobPart)) {
     return absl::DataLossError(absl::StrCat("a sealed record of the unknown kind ", kind));
   }
   header.kind = static_cast<Kind>(kind);

@@ -13,7 +13,8 @@
 //
 // A record of kind kRecord carries the hash of the record before it (zeros for the first): the
 // records are a chain. A snapshot chunk carries the sequence and the hash of the record it stands
-// on. The hash of a record is SHA-256 of all of its bytes.
+// on. A blob part (blob.h) stands on nothing: its sequence is 0 and its previous is zeros. The hash
+// of a record is SHA-256 of all of its bytes.
 #ifndef COFFER_ENCLAVE_CORE_SEALING_RECORD_H_
 #define COFFER_ENCLAVE_CORE_SEALING_RECORD_H_
 
@@ -28,7 +29,7 @@ namespace coffer::sealing {
 
 using ethereum::Hash;
 
-enum class Kind : uint8_t { kRecord = 1, kSnapshotChunk = 2 };
+enum class Kind : uint8_t { kRecord = 1, kSnapshotChunk = 2, kBlobPart = 3 };
 
 struct Header {
   Kind kind = Kind::kRecord;

@@ -181,6 +181,9 @@ absl::StatusOr<ChainReader::Item> ChainReader::Next(std::string_view sealed) {
                                             " is refused: ", opened.status().message()));
   }
   const Header& header = opened->header;
+  if (header.kind == Kind::kBlobPart) {
+    return absl::DataLossError("a part of an exported state is no record; it is imported instead");
+  }
   if (header.kind == Kind::kSnapshotChunk) {
     if (absl::Status s = CheckChunk(header); !s.ok()) return s;
     sequence_ = snapshot_sequence_ = header.sequence;

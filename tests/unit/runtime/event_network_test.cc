@@ -257,5 +257,57 @@ TEST_F(EventNetworkTest, CloseAfterFlushDoesNotWaitForEver) {
   EXPECT_EQ(client.close_why.code(), absl::StatusCode::kDeadlineExceeded);
 }
 
+TEST_F(EventNetworkTest, APeerThatHasSaidAllStillGetsItsAnswers) {
+  Start();
+  server->prepare = [](Recorder& recorder) { recorder.stay_open = true; };
+  Fd raw = Raw();
+  WriteAll(raw.get(), Frame("one") + Frame("two"));
+  ASSERT_EQ(shutdown(raw.get(), SHUT_WR), 0);
+  ASSERT_TRUE(Turn([&] { return !server->recorders.empty() && first().input_ended == 1; }));
+  EXPECT_THAT(first().frames, ElementsAre("one", "two"));
+  EXPECT_EQ(first().closed, 0);
+  server->streams[0]->Send("answer");
+  server->streams[0]->CloseAfterFlush();
+  ASSERT_TRUE(Turn([&] { return first().closed == 1; }));
+  char got[64];
+  EXPECT_EQ(recv(raw.get(), got, sizeof(got), 0), 10);
+  EXPECT_EQ(std::string(got + 4, 6), "answer");
+  EXPECT_EQ(recv(raw.get(), got, sizeof(got), 0), 0);
+  EXPECT_EQ(first().input_ended, 1);
+}
+
+TEST_F(EventNetworkTest, FramesBehindAPauseAreDeliveredThoughTheirSenderHasEnded) {
+  Start();
+  server->paused = true;
+  server->prepare = [](Recorder& recorder) { recorder.stay_open = true; };
+  Fd raw = Raw();
+  WriteAll(raw.get(), Frame("one") + Frame("two"));
+  ASSERT_EQ(shutdown(raw.get(), SHUT_WR), 0);
+  ASSERT_TRUE(Turn([&] { return !server->streams.empty(); }));
+  Turn([] { return false; }, absl::Milliseconds(20));
+  first().hook = [](FramedStream& stream) { stream.PauseReading(); };
+  server->streams[0]->ResumeReading();
+  ASSERT_TRUE(Turn([&] { return first().count == 1; }));
+  Turn([] { return false; }, absl::Milliseconds(20));
+  EXPECT_EQ(first().count, 1u);
+  EXPECT_EQ(first().closed, 0);
+  server->streams[0]->ResumeReading();
+  ASSERT_TRUE(Turn([&] { return first().count == 2; }));
+  server->streams[0]->ResumeReading();
+  ASSERT_TRUE(Turn([&] { return first().input_ended == 1; }));
+  EXPECT_EQ(first().closed, 0);
+}
+
+TEST_F(EventNetworkTest, APartOfAFrameAtTheEndIsTorn) {
+  Start();
+  server->prepare = [](Recorder& recorder) { recorder.stay_open = true; };
+  Fd raw = Raw();
+  WriteAll(raw.get(), Frame("one") + std::string("\0\0\0\x09half", 8));
+  ASSERT_EQ(shutdown(raw.get(), SHUT_WR), 0);
+  ASSERT_TRUE(Turn([&] { return !server->recorders.empty() && first().closed == 1; }));
+  EXPECT_EQ(first().input_ended, 0);
+  EXPECT_THAT(first().close_why.message(), HasSubstr("within a frame"));
+}
+
 }  // namespace
 }  // namespace coffer::runtime

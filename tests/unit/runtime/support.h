@@ -24,6 +24,10 @@ struct Recorder : StreamHandler {
     if (hook) hook(stream);
   }
   void OnWritable(FramedStream&) override { ++writable; }
+  bool OnInputEnded(FramedStream&) override {
+    ++input_ended;
+    return stay_open;
+  }
   void OnClosed(FramedStream& stream, const absl::Status& why) override {
     ++closed;
     close_why = why;
@@ -31,6 +35,8 @@ struct Recorder : StreamHandler {
   }
 
   bool keep = true;
+  bool stay_open = false;  // when the peer's input has ended
+  int input_ended = 0;
   std::vector<std::string> frames;
   size_t count = 0;
   size_t bytes = 0;
