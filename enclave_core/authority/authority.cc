@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "enclave_core/authority/wire.h"
 #include "enclave_core/error.h"
 #include "invariant/check.h"
@@ -27,27 +26,6 @@ ledger::Change ToChange(boundary::v1::Event::Kind kind) {
     default:
       COFFER_CHECK(false, "a sealed balance change of no kind");
   }
-}
-
-// The names of the limits that differ, for the sentence that refuses them.
-std::string Differences(const policy::Policy& a, const policy::Policy& b) {
-  std::vector<absl::string_view> names;
-  const auto note = [&](bool differs, absl::string_view name) {
-    if (differs) names.push_back(name);
-  };
-  note(a.allow_tickets != b.allow_tickets, "allow_tickets");
-  note(a.allow_eth_transfer != b.allow_eth_transfer, "allow_eth_transfer");
-  note(a.max_face_value != b.max_face_value, "max_face_value");
-  note(a.max_batch_total != b.max_batch_total, "max_batch_total");
-  note(a.max_tickets != b.max_tickets, "max_tickets");
-  note(a.max_gas_limit != b.max_gas_limit, "max_gas_limit");
-  note(a.max_fee_per_gas != b.max_fee_per_gas, "max_fee_per_gas");
-  note(a.max_priority_fee_per_gas != b.max_priority_fee_per_gas, "max_priority_fee_per_gas");
-  note(a.max_fund_deposit != b.max_fund_deposit, "max_fund_deposit");
-  note(a.max_fund_reserve != b.max_fund_reserve, "max_fund_reserve");
-  note(a.ticket_validity_rounds != b.ticket_validity_rounds, "ticket_validity_rounds");
-  note(a.void_on_host_word != b.void_on_host_word, "void_on_host_word");
-  return absl::StrJoin(names, ", ");
 }
 
 }  // namespace
@@ -91,7 +69,7 @@ absl::Status Authority::Adopt(const ethereum::Address& address, const policy::Po
     return Refuse(
         ERROR_STATE_REFUSED,
         absl::StrCat("the sealed policy has other limits than the enclave was started with (",
-                     Differences(policy_, policy),
+                     policy::DifferingFields(policy_, policy),
                      "); start it with the sealed limits or with --accept-policy-change"));
   }
   StateEvent* event = out->add_events();
