@@ -4,13 +4,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "enclave_core/authority/wire.h"
-#include "enclave_core/error.h"
+#include "enclave_core/policy/typed_data.h"
 #include "invariant/check.h"
 
 namespace coffer::authority {
 namespace {
 
-using boundary::v1::ERROR_STATE_REFUSED;
 using ledger::FromProto;
 using payouts::Payout;
 using sealed::v1::StateEvent;
@@ -45,45 +44,8 @@ void Authority::Found(const ethereum::Address& address, const policy::Policy& po
   policy::ToProto(policy, genesis->mutable_policy());
   genesis->set_fingerprint_key(std::string(fingerprint_key));
   genesis->set_profile(profile);
+  genesis->set_provisioned_policy_hash(std::string(policy::PolicyHash(policy).view()));
   Emit(event);
-}
-
-absl::Status Authority::Adopt(const ethereum::Address& address, const policy::Policy& policy,
-                              bool accept_change, Batch* out) {
-  COFFER_CHECK(founded(), "there is no state to adopt");
-  if (address != address_) {
-    return Refuse(ERROR_STATE_REFUSED,
-                  absl::StrCat("the state belongs to the key of ", ethereum::ToChecksum(address_),
-                               ", this enclave holds the key of ", ethereum::ToChecksum(address)));
-  }
-  if (policy.chain_id != policy_.chain_id || policy.broker != policy_.broker) {
-    return Refuse(
-        ERROR_STATE_REFUSED,
-        absl::StrCat("the state is for chain ", policy_.chain_id, " and broker ",
-                     ethereum::ToChecksum(policy_.broker), ", the enclave was started for chain ",
-                     policy.chain_id, " and broker ", ethereum::ToChecksum(policy.broker),
-                     ": one key serves one chain and one broker"));
-  }
-  if (policy == policy_) return absl::OkStatus();
-  if (!accept_change) {
-    return Refuse(
-        ERROR_STATE_REFUSED,
-        absl::StrCat("the sealed policy has other limits than the enclave was started with (",
-                     policy::DifferingFields(policy_, policy),
-                     "); start it with the sealed limits or with --accept-policy-change"));
-  }
-  StateEvent* event = out->add_events();
-  policy::ToProto(policy, event->mutable_policy_changed()->mutable_policy());
-  Emit(event);
-  return absl::OkStatus();
-}
-
-absl::Status Authority::SetPolicy(const boundary::v1::Policy& proto) {
-  absl::StatusOr<policy::Policy> policy = policy::FromProto(proto);
-  if (!policy.ok()) return policy.status();
-  policy_ = *policy;
-  *genesis_.mutable_policy() = proto;
-  return absl::OkStatus();
 }
 
 absl::Status Authority::ApplyGenesis(const sealed::v1::Genesis& genesis) {
@@ -96,10 +58,15 @@ absl::Status Authority::ApplyGenesis(const sealed::v1::Genesis& genesis) {
   if (!address.ok() || genesis.fingerprint_key().size() != 32) {
     return absl::DataLossError("a genesis with fields of a wrong size");
   }
+  if (absl::Status s = SetPolicy(genesis.policy()); !s.ok()) return s;
   genesis_ = genesis;
   address_ = *address;
   fingerprints_.emplace(genesis.fingerprint_key());
-  return SetPolicy(genesis.policy());
+  // From before there was a hash, nobody but a start could change the policy.
+  if (genesis.provisioned_policy_hash().empty()) {
+    genesis_.set_provisioned_policy_hash(std::string(policy_hash_.view()));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status Authority::Apply(const StateEvent& event) {
@@ -109,9 +76,9 @@ absl::Status Authority::Apply(const StateEvent& event) {
     case StateEvent::kGenesis:
       return ApplyGenesis(event.genesis());
     case StateEvent::kPolicyChanged:
-      return SetPolicy(event.policy_changed().policy());
+      return Fold(event.policy_changed());
     case StateEvent::kAccountOpened:
-      ledger_.Open(event.account_opened().id(), SealedAddress(event.account_opened().recipient()));
+      Fold(event.account_opened());
       return absl::OkStatus();
     case StateEvent::kBalanceChanged:
       Fold(event.balance_changed());
@@ -120,14 +87,10 @@ absl::Status Authority::Apply(const StateEvent& event) {
       Fold(event.payout_reserved());
       return absl::OkStatus();
     case StateEvent::kRetryReserved:
-      payouts_.AskSignature(
-          event.retry_reserved().payout_id(),
-          {event.retry_reserved().nonce(), policy::FromProto(event.retry_reserved().fees())});
+      Fold(event.retry_reserved());
       return absl::OkStatus();
     case StateEvent::kBumpReserved:
-      payouts_.AskSignature(
-          event.bump_reserved().payout_id(),
-          {event.bump_reserved().nonce(), policy::FromProto(event.bump_reserved().fees())});
+      Fold(event.bump_reserved());
       return absl::OkStatus();
     case StateEvent::kTransactionSigned:
       Fold(event.transaction_signed());
@@ -142,16 +105,23 @@ absl::Status Authority::Apply(const StateEvent& event) {
       Fold(event.tickets_voided());
       return absl::OkStatus();
     case StateEvent::kSignatureGiven:
+      Fold(event.signature_given());
+      return absl::OkStatus();
     case StateEvent::EVENT_NOT_SET:
       break;
   }
   return absl::DataLossError("an event of a kind that this version does not know");
 }
 
+void Authority::Fold(const sealed::v1::AccountOpened& event) {
+  tree_.Touch(ledger_.Open(event.id(), SealedAddress(event.recipient())));
+}
+
 void Authority::Fold(const sealed::v1::BalanceChanged& event) {
   event_ids_.Insert({event.id_high(), event.id_low()}, event.content_fingerprint());
   ledger_.Apply(event.account(), ToChange(event.kind()),
                 absl::MakeUint128(event.amount_high(), event.amount_low()));
+  tree_.Touch(event.account());
 }
 
 void Authority::Fold(const sealed::v1::PayoutReserved& event) {
@@ -170,9 +140,21 @@ void Authority::Fold(const sealed::v1::PayoutReserved& event) {
     item.amount = FromProto(from.amount());
     item.sender_nonce = from.sender_nonce();
     ledger_.Reserve(item.account, item.amount);
+    tree_.Touch(item.account);
     payout.items.push_back(std::move(item));
   }
   payouts_.Reserve(std::move(payout));
+  CountVelocity(event.time(), SpendsOf(event));
+}
+
+void Authority::Fold(const sealed::v1::RetryReserved& event) {
+  payouts_.AskSignature(event.payout_id(), {event.nonce(), policy::FromProto(event.fees())});
+  CountVelocity(event.time(), SpendsOf(*payouts_.Find(event.payout_id())));
+}
+
+void Authority::Fold(const sealed::v1::BumpReserved& event) {
+  payouts_.AskSignature(event.payout_id(), {event.nonce(), policy::FromProto(event.fees())});
+  CountVelocity(event.time(), SpendsOf(*payouts_.Find(event.payout_id())));
 }
 
 void Authority::Fold(const sealed::v1::TransactionSigned& event) {
@@ -194,6 +176,7 @@ void Authority::Fold(const sealed::v1::ReceiptApplied& event) {
     const payouts::Item& item = payout->items[paid.item()];
     const ledger::Wei amount = FromProto(paid.paid());
     ledger_.Pay(item.account, item.amount, amount);
+    tree_.Touch(item.account);
     payouts_.MarkPaid({paid.payout_id(), paid.item()}, amount, tx_hash);
   }
   if (event.payout_id() != 0) {
@@ -207,6 +190,7 @@ void Authority::Fold(const sealed::v1::ReceiptReverted& event) {
   for (const payouts::ItemRef& ref : payouts_.PaidBy(tx_hash)) {
     const payouts::Item& item = payouts_.Find(ref.payout_id)->items[ref.item];
     ledger_.Unpay(item.account, item.amount, item.paid);
+    tree_.Touch(item.account);
   }
   payouts_.ReopenPaidBy(tx_hash);
   if (const auto id = payouts_.FindTransaction(tx_hash)) payouts_.MarkUnmined(*id, tx_hash);
@@ -217,6 +201,7 @@ void Authority::Fold(const sealed::v1::TicketsVoided& event) {
     const Payout* payout = payouts_.Find(event.payout_id());
     COFFER_CHECK(payout != nullptr && i < payout->items.size(), "a void ticket of no payout");
     ledger_.Release(payout->items[i].account, payout->items[i].amount);
+    tree_.Touch(payout->items[i].account);
     payouts_.MarkVoid({event.payout_id(), i});
   }
 }

@@ -21,6 +21,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "enclave_core/ledger/balance_tree.h"
 #include "enclave_core/ledger/event_ids.h"
 #include "enclave_core/ledger/ledger.h"
 #include "enclave_core/payouts/payouts.h"
@@ -59,11 +60,17 @@ class Authority {
              std::string_view fingerprint_key, Batch* out,
              boundary::v1::Profile profile = boundary::v1::PROFILE_AUTHORITY);
 
-  // Whether the state that was loaded belongs to this key and this policy. With `accept_change`,
-  // other limits of the same chain and broker are adopted and sealed; without, they are refused
-  // with the list of what differs.
+  // Whether the state that was loaded belongs to this key, this profile and this policy: the one
+  // that it was provisioned with, or the one in force. In force is what is sealed. Another policy
+  // of the same chain and broker is refused with the list of what differs; with `accept_change`,
+  // and only where no admins guard the policy, it is adopted and sealed instead.
   absl::Status Adopt(const ethereum::Address& address, const policy::Policy& policy,
-                     bool accept_change, Batch* out);
+                     bool accept_change, Batch* out,
+                     boundary::v1::Profile profile = boundary::v1::PROFILE_AUTHORITY);
+
+  // Whether this state's profile has the method; refused with ERROR_WRONG_PROFILE and why. Every
+  // command below asks it by itself.
+  absl::Status CheckMethod(boundary::v1::ClientFrame::BodyCase method) const;
 
   // ---- commands (each says its refusals in proto/boundary.proto)
   // ------------------------------------------------
@@ -123,7 +130,8 @@ class Authority {
   void FillPolicy(boundary::v1::PolicyState* answer) const;
   // The root of the tree of all balances.
   ethereum::Hash LedgerRoot();
-  // Whether nothing but its founding has happened to this state.
+  // Whether nothing but its founding has happened to this state. A signature of the signer profile
+  // leaves no trace where no velocity limit counts it.
   bool pristine() const;
   boundary::v1::Profile profile() const;
   // Jobs whose signature was reserved and is not here yet; to be signed (again) after a recovery.
@@ -147,17 +155,37 @@ class Authority {
   const ledger::EventIds& event_ids() const { return event_ids_; }
 
  private:
+  using Spends = std::vector<policy::Spend>;
+
   absl::Status ApplyOne(const boundary::v1::Event& event, const ledger::IdFingerprint& id,
                         Batch* out, bool* duplicate);
   void Emit(sealed::v1::StateEvent* event);  // event is already in the caller's batch
   absl::Status ApplyGenesis(const sealed::v1::Genesis& genesis);
   absl::Status SetPolicy(const boundary::v1::Policy& policy);
+  void Fold(const sealed::v1::AccountOpened& event);
   void Fold(const sealed::v1::BalanceChanged& event);
+  absl::Status Fold(const sealed::v1::PolicyChanged& event);
   void Fold(const sealed::v1::PayoutReserved& event);
+  void Fold(const sealed::v1::RetryReserved& event);
+  void Fold(const sealed::v1::BumpReserved& event);
+  void Fold(const sealed::v1::SignatureGiven& event);
   void Fold(const sealed::v1::TransactionSigned& event);
   void Fold(const sealed::v1::ReceiptApplied& event);
   void Fold(const sealed::v1::ReceiptReverted& event);
   void Fold(const sealed::v1::TicketsVoided& event);
+
+  // ---- velocity.cc: limits over time
+  // The clock, never behind what is sealed and never 0, so that a time that is set can be told from
+  // none.
+  uint64_t Now() const;
+  // The time that an event is counted at; 0 while the policy counts nothing.
+  uint64_t TimeToSeal() const { return policy_.velocity_window == 0 ? 0 : Now(); }
+  absl::Status CheckVelocity(const Spends& spends) const;
+  void CountVelocity(uint64_t time, const Spends& spends);
+  Spends SpendsOf(const sealed::v1::PayoutReserved& reserved) const;
+  // Of the items that are still open.
+  Spends SpendsOf(const payouts::Payout& payout) const;
+  absl::Status Count(const Spends& spends, Batch* out);
 
   absl::StatusOr<uint64_t> NextNonce(const boundary::v1::ChainReading& reading) const;
   absl::Status CheckItems(const boundary::v1::PreparePayout& request,
@@ -165,6 +193,16 @@ class Authority {
   absl::Status MatchRedemptions(const boundary::v1::ReportReceipt& request,
                                 const ethereum::Hash& tx_hash, boundary::v1::ReceiptResult* answer,
                                 sealed::v1::ReceiptApplied* applied) const;
+  // What a transaction's status alone says was paid.
+  absl::Status MatchStatus(const payouts::Payout& payout, const payouts::Attempt& attempt,
+                           sealed::v1::ReceiptApplied* applied) const;
+  absl::Status ApplyReceipt(const boundary::v1::ReportReceipt& request, bool status_only,
+                            boundary::v1::ReceiptResult* answer, Batch* out);
+  // The payout that PrepareRedeem answers with, if there is one.
+  const payouts::Payout* FindRedemption(uint64_t account, uint64_t nonce) const;
+  absl::StatusOr<Redemption> RedeemAnew(const boundary::v1::PrepareRedeem& request,
+                                        uint64_t account, Batch* out);
+  absl::Status CheckRedeemNonce(uint64_t nonce) const;
   // As many of them as leave the answer well below a frame, in order.
   absl::Status AddTouched(const std::set<uint64_t>& touched,
                           boundary::v1::ReceiptResult* answer) const;
@@ -176,7 +214,13 @@ class Authority {
   sealed::v1::Genesis genesis_;
   ethereum::Address address_;
   policy::Policy policy_;
+  ethereum::Hash policy_hash_;
+  uint64_t policy_sequence_ = 0;
+  policy::Velocity velocity_;
+  uint64_t clock_ = 0;      // as the enclave says; no part of the state
+  uint64_t last_time_ = 0;  // of the last event that had one
   ledger::Ledger ledger_;
+  ledger::BalanceTree tree_;
   ledger::EventIds event_ids_;
   std::optional<ledger::Fingerprinter> fingerprints_;
   // Scratch of ApplyEvents and ApplyOne, kept for their capacity.

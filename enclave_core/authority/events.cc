@@ -3,6 +3,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "enclave_core/authority/authority.h"
+#include "enclave_core/authority/credit_signature.h"
 #include "enclave_core/error.h"
 #include "invariant/check.h"
 
@@ -71,6 +72,9 @@ void CanonicalContent(const Event& event, std::string* out) {
 
 absl::Status Authority::ApplyOne(const Event& event, const ledger::IdFingerprint& id, Batch* out,
                                  bool* duplicate) {
+  if (profile() != boundary::v1::PROFILE_AUTHORITY) {
+    return CheckMethod(boundary::v1::ClientFrame::kApplyEvents);
+  }
   if (absl::Status shape = CheckShape(event); !shape.ok()) return shape;
   const absl::StatusOr<Change> change = ParseKind(event.kind());
   if (!change.ok()) return change.status();
@@ -87,6 +91,8 @@ absl::Status Authority::ApplyOne(const Event& event, const ledger::IdFingerprint
         boundary::v1::ERROR_EVENT_CONFLICT,
         absl::StrCat("the event \"", event.id(), "\" was applied before with another content"));
   }
+
+  if (absl::Status s = CheckCreditSignature(policy_, event); !s.ok()) return s;
 
   const std::optional<ledger::Ledger::Index> index = ledger_.Find(event.account());
   if (index.has_value() && ledger_.at(*index).recipient.view() != event.recipient()) {
@@ -156,6 +162,7 @@ void Authority::ApplyEvents(const boundary::v1::ApplyEvents& request,
     get.set_id(request.events(0).account());
     if (!GetAccount(get, answer->mutable_account()).ok()) answer->clear_account();
   }
+  if (request.want_ledger_root()) answer->set_ledger_root(std::string(LedgerRoot().view()));
 }
 
 }  // namespace coffer::authority

@@ -15,6 +15,7 @@
 namespace coffer::authority {
 namespace {
 
+using boundary::v1::ClientFrame;
 using boundary::v1::ERROR_WRONG_STATE;
 using ledger::FromProto;
 using ledger::ToDecimal;
@@ -88,10 +89,11 @@ absl::Status Authority::CheckItems(const boundary::v1::PreparePayout& request,
     }
     const ledger::Account& account = ledger_.at(*index);
     if (account.recipient.IsZero()) {
-      return Refuse(
-          boundary::v1::ERROR_POLICY,
+      return RefuseByRule(
+          "allowed_recipients",
           absl::StrCat("account \"", asked.account(), "\" has the null address as its recipient"));
     }
+    if (absl::Status s = policy_.CheckRecipient(account.recipient); !s.ok()) return s;
     const Wei available = account.balances.available;
     const Wei wanted = FromProto(asked.amount());
     const Wei amount = wanted != 0 ? wanted : std::min(available, policy_.max_face_value);
@@ -118,6 +120,7 @@ absl::Status Authority::CheckItems(const boundary::v1::PreparePayout& request,
     return s;
   }
   if (request.strategy() != boundary::v1::STRATEGY_LIVEPEER_TICKET) return absl::OkStatus();
+  if (request.reading().deposit_unknown()) return absl::OkStatus();
   // A ticket above the deposit is paid in part and burnt (TicketBroker.winningTicketTransfer).
   const Wei deposit = FromProto(request.reading().deposit());
   const Wei out = payouts_.outstanding_tickets();
@@ -132,6 +135,7 @@ absl::Status Authority::CheckItems(const boundary::v1::PreparePayout& request,
 
 absl::StatusOr<SigningJob> Authority::PreparePayout(const boundary::v1::PreparePayout& request,
                                                     Batch* out) {
+  if (absl::Status s = CheckMethod(ClientFrame::kPreparePayout); !s.ok()) return s;
   if (absl::Status s = policy_.CheckStrategy(request.strategy()); !s.ok()) return s;
   const Fees fees = policy::FromProto(request.fees());
   if (absl::Status s = policy_.CheckFees(fees); !s.ok()) return s;
@@ -156,6 +160,8 @@ absl::StatusOr<SigningJob> Authority::PreparePayout(const boundary::v1::PrepareP
   reserved.set_strategy(request.strategy());
   reserved.set_nonce(*nonce);
   policy::ToProto(fees, reserved.mutable_fees());
+  if (absl::Status s = CheckVelocity(SpendsOf(reserved)); !s.ok()) return s;
+  reserved.set_time(TimeToSeal());
   sealed::v1::StateEvent* event = out->add_events();
   *event->mutable_payout_reserved() = std::move(reserved);
   Emit(event);
@@ -165,6 +171,7 @@ absl::StatusOr<SigningJob> Authority::PreparePayout(const boundary::v1::PrepareP
 
 absl::StatusOr<SigningJob> Authority::PrepareFunding(const boundary::v1::PrepareFunding& request,
                                                      Batch* out) {
+  if (absl::Status s = CheckMethod(ClientFrame::kPrepareFunding); !s.ok()) return s;
   if (request.strategy() != boundary::v1::STRATEGY_FUND_DEPOSIT &&
       request.strategy() != boundary::v1::STRATEGY_FUND_RESERVE) {
     return Refuse(boundary::v1::ERROR_MALFORMED,
@@ -177,6 +184,7 @@ absl::StatusOr<SigningJob> Authority::PrepareFunding(const boundary::v1::Prepare
   if (absl::Status s = policy_.CheckFees(fees); !s.ok()) return s;
   const absl::StatusOr<uint64_t> nonce = NextNonce(request.reading());
   if (!nonce.ok()) return nonce.status();
+  if (absl::Status s = CheckVelocity({}); !s.ok()) return s;  // a signature, and nobody is paid
 
   sealed::v1::StateEvent* event = out->add_events();
   sealed::v1::PayoutReserved* reserved = event->mutable_payout_reserved();
@@ -184,6 +192,7 @@ absl::StatusOr<SigningJob> Authority::PrepareFunding(const boundary::v1::Prepare
   reserved->set_strategy(request.strategy());
   ledger::ToProto(amount, reserved->mutable_funding());
   reserved->set_nonce(*nonce);
+  reserved->set_time(TimeToSeal());
   policy::ToProto(fees, reserved->mutable_fees());
   Emit(event);
   const Payout& payout = *payouts_.Find(payouts_.size());
@@ -192,6 +201,7 @@ absl::StatusOr<SigningJob> Authority::PrepareFunding(const boundary::v1::Prepare
 
 absl::StatusOr<std::optional<SigningJob>> Authority::BumpTransaction(
     const boundary::v1::BumpTransaction& request, Batch* out) {
+  if (absl::Status s = CheckMethod(ClientFrame::kBumpTransaction); !s.ok()) return s;
   const Payout* payout = payouts_.Find(request.payout_id());
   if (payout == nullptr) return UnknownPayout(request.payout_id());
   if (payout->pending.has_value() || !payout->UnderWay()) {
@@ -225,8 +235,10 @@ absl::StatusOr<std::optional<SigningJob>> Authority::BumpTransaction(
                      ToDecimal(newest->fees.max_fee_per_gas), " and ",
                      ToDecimal(newest->fees.max_priority_fee_per_gas), " wei a gas)"));
   }
+  if (absl::Status s = CheckVelocity(SpendsOf(*payout)); !s.ok()) return s;
   sealed::v1::StateEvent* event = out->add_events();
   event->mutable_bump_reserved()->set_payout_id(payout->id);
+  event->mutable_bump_reserved()->set_time(TimeToSeal());
   event->mutable_bump_reserved()->set_nonce(*nonce);
   policy::ToProto(fees, event->mutable_bump_reserved()->mutable_fees());
   Emit(event);
@@ -235,6 +247,7 @@ absl::StatusOr<std::optional<SigningJob>> Authority::BumpTransaction(
 
 absl::StatusOr<SigningJob> Authority::RetryPayout(const boundary::v1::RetryPayout& request,
                                                   Batch* out) {
+  if (absl::Status s = CheckMethod(ClientFrame::kRetryPayout); !s.ok()) return s;
   const Payout* payout = payouts_.Find(request.payout_id());
   if (payout == nullptr) return UnknownPayout(request.payout_id());
   if (payout->UnderWay()) {
@@ -248,8 +261,8 @@ absl::StatusOr<SigningJob> Authority::RetryPayout(const boundary::v1::RetryPayou
   // A ticket pays once under any nonce. A transfer pays again: a host that lies about its failure,
   // or a reorg that lets it succeed after all, would pay twice (I3).
   if (!payout->IsTickets() && !policy_.void_on_host_word) {
-    return Refuse(
-        boundary::v1::ERROR_POLICY,
+    return RefuseByRule(
+        "void_on_host_word",
         absl::StrCat(
             "payout ", payout->id,
             " is a transfer, and only the host says that it failed; sending it again could pay "
@@ -260,8 +273,10 @@ absl::StatusOr<SigningJob> Authority::RetryPayout(const boundary::v1::RetryPayou
   if (absl::Status s = policy_.CheckFees(fees); !s.ok()) return s;
   const absl::StatusOr<uint64_t> nonce = NextNonce(request.reading());
   if (!nonce.ok()) return nonce.status();
+  if (absl::Status s = CheckVelocity(SpendsOf(*payout)); !s.ok()) return s;
   sealed::v1::StateEvent* event = out->add_events();
   event->mutable_retry_reserved()->set_payout_id(payout->id);
+  event->mutable_retry_reserved()->set_time(TimeToSeal());
   event->mutable_retry_reserved()->set_nonce(*nonce);
   policy::ToProto(fees, event->mutable_retry_reserved()->mutable_fees());
   Emit(event);

@@ -14,6 +14,7 @@
 namespace coffer::authority {
 namespace {
 
+using boundary::v1::ClientFrame;
 using boundary::v1::ERROR_EVIDENCE;
 using boundary::v1::ERROR_MALFORMED;
 using boundary::v1::ERROR_WRONG_STATE;
@@ -140,6 +141,12 @@ absl::Status Authority::MatchTransfer(const Payout& payout, bool succeeded,
 
 absl::Status Authority::ReportReceipt(const boundary::v1::ReportReceipt& request,
                                       boundary::v1::ReceiptResult* answer, Batch* out) {
+  if (absl::Status s = CheckMethod(ClientFrame::kReportReceipt); !s.ok()) return s;
+  return ApplyReceipt(request, /*status_only=*/false, answer, out);
+}
+
+absl::Status Authority::ApplyReceipt(const boundary::v1::ReportReceipt& request, bool status_only,
+                                     boundary::v1::ReceiptResult* answer, Batch* out) {
   const absl::StatusOr<Hash> tx_hash = RequestHash(request.tx_hash(), "tx_hash");
   if (!tx_hash.ok()) return tx_hash.status();
   const absl::StatusOr<Hash> block_hash = RequestHash(request.block_hash(), "block_hash");
@@ -150,6 +157,7 @@ absl::Status Authority::ReportReceipt(const boundary::v1::ReportReceipt& request
   applied.set_succeeded(request.succeeded());
   applied.set_block_number(request.block_number());
   applied.set_block_hash(std::string(block_hash->view()));
+  applied.set_status_only(status_only);
   const std::optional<uint64_t> own = payouts_.FindTransaction(*tx_hash);
   const Payout* payout = own.has_value() ? payouts_.Find(*own) : nullptr;
   if (payout != nullptr) {
@@ -166,6 +174,9 @@ absl::Status Authority::ReportReceipt(const boundary::v1::ReportReceipt& request
       payout != nullptr && payout->strategy == boundary::v1::STRATEGY_ETH_TRANSFER;
   // A transfer can redeem tickets on its way: its recipient may be a contract.
   absl::Status matched = MatchRedemptions(request, *tx_hash, answer, &applied);
+  if (matched.ok() && status_only && payout != nullptr && request.succeeded()) {
+    matched = MatchStatus(*payout, *payout->FindAttempt(*tx_hash), &applied);
+  }
   if (matched.ok() && transfer) matched = MatchTransfer(*payout, request.succeeded(), &applied);
   if (!matched.ok()) return matched;
   if (payout == nullptr && applied.items().empty()) {
@@ -198,6 +209,7 @@ absl::Status Authority::AddTouched(const std::set<uint64_t>& touched,
 
 absl::Status Authority::ReportReorg(const boundary::v1::ReportReorg& request,
                                     boundary::v1::ReceiptResult* answer, Batch* out) {
+  if (absl::Status s = CheckMethod(ClientFrame::kReportReorg); !s.ok()) return s;
   const absl::StatusOr<Hash> tx_hash = RequestHash(request.tx_hash(), "tx_hash");
   if (!tx_hash.ok()) return tx_hash.status();
   const std::optional<uint64_t> own = payouts_.FindTransaction(*tx_hash);
@@ -237,11 +249,13 @@ absl::Status Authority::ReportReorg(const boundary::v1::ReportReorg& request,
 }
 
 absl::Status Authority::VoidTickets(const boundary::v1::VoidTickets& request, Batch* out) {
+  if (absl::Status s = CheckMethod(ClientFrame::kVoidTickets); !s.ok()) return s;
   if (!policy_.void_on_host_word) {
-    return Refuse(boundary::v1::ERROR_POLICY,
-                  "the policy does not let the host's word void a ticket; without proof that it "
-                  "can no longer pay, "
-                  "a ticket keeps its funds");
+    return RefuseByRule(
+        "void_on_host_word",
+        "the policy does not let the host's word void a ticket; without proof that it "
+        "can no longer pay, "
+        "a ticket keeps its funds");
   }
   const Payout* payout = payouts_.Find(request.payout_id());
   if (payout == nullptr || !payout->IsTickets()) {

@@ -123,6 +123,9 @@ void Authority::WriteSnapshot(absl::FunctionRef<void(const SnapshotPart&)> emit)
   head->set_accounts(ledger_.size());
   head->set_payouts(payouts_.size());
   head->set_events(event_ids_.size());
+  head->set_policy_sequence(policy_sequence_);
+  head->set_time(last_time_);
+  head->set_velocity(velocity_.entries());
   size_t bytes = 0;
   const auto flush_at = [&](size_t limit) {
     if (bytes < limit) return;
@@ -142,6 +145,13 @@ void Authority::WriteSnapshot(absl::FunctionRef<void(const SnapshotPart&)> emit)
     bytes += payout->ByteSizeLong();
     flush_at(kPartBytes);
   }
+  velocity_.ForEach([&](const policy::Velocity::Entry& entry) {
+    sealed::v1::SignatureGiven* given = part.add_velocity();
+    given->set_time(entry.time);
+    for (const policy::Spend& spend : entry.spends) ToProto(spend, given->add_spends());
+    bytes += given->ByteSizeLong();
+    flush_at(kPartBytes);
+  });
   emit(part);
   event_ids_.ForEachChunk(kPartBytes / ledger::EventIds::kBytesPerId, [&](std::string chunk) {
     SnapshotPart ids;
@@ -157,12 +167,21 @@ absl::Status Authority::RestorePart(const SnapshotPart& part) {
   if (part.has_head()) {
     if (absl::Status s = ApplyGenesis(part.head().genesis()); !s.ok()) return s;
     restoring_ = part.head();
+    policy_sequence_ = part.head().policy_sequence();
+    last_time_ = part.head().time();
     event_ids_.Reserve(part.head().events());
   }
-  for (const sealed::v1::AccountState& account : part.accounts())
+  for (const sealed::v1::AccountState& account : part.accounts()) {
     ledger_.Restore(ParseAccount(account));
+    tree_.Touch(ledger_.size() - 1);
+  }
   for (const sealed::v1::PayoutStateRecord& payout : part.payouts())
     payouts_.Restore(ParsePayout(payout));
+  for (const sealed::v1::SignatureGiven& given : part.velocity()) {
+    Spends spends;
+    for (const sealed::v1::Spend& spend : given.spends()) spends.push_back(SealedSpend(spend));
+    velocity_.Add(policy_, given.time(), spends);
+  }
   return event_ids_.RestoreChunk(part.event_ids());
 }
 
@@ -170,11 +189,12 @@ absl::Status Authority::FinishRestore() {
   if (!restoring_.has_value()) return absl::DataLossError("a snapshot without a head");
   const sealed::v1::SnapshotHead& head = *restoring_;
   if (head.accounts() != ledger_.size() || head.payouts() != payouts_.size() ||
-      head.events() != event_ids_.size()) {
-    return absl::DataLossError(absl::StrCat("the snapshot announces ", head.accounts(),
-                                            " accounts, ", head.payouts(), " payouts and ",
-                                            head.events(), " events, and holds ", ledger_.size(),
-                                            ", ", payouts_.size(), " and ", event_ids_.size()));
+      head.events() != event_ids_.size() || head.velocity() != velocity_.entries()) {
+    return absl::DataLossError(
+        absl::StrCat("the snapshot announces ", head.accounts(), " accounts, ", head.payouts(),
+                     " payouts, ", head.events(), " events and ", head.velocity(),
+                     " signatures in the velocity window, and holds ", ledger_.size(), ", ",
+                     payouts_.size(), ", ", event_ids_.size(), " and ", velocity_.entries()));
   }
   payouts_.RestoreNonces(
       head.nonce_known() ? std::optional<uint64_t>(head.next_nonce()) : std::nullopt,

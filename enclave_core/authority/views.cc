@@ -9,6 +9,7 @@
 namespace coffer::authority {
 namespace {
 
+using boundary::v1::ClientFrame;
 using boundary::v1::ERROR_MALFORMED;
 using payouts::Attempt;
 using payouts::Item;
@@ -78,6 +79,7 @@ absl::Status UnknownAccount(std::string_view id) {
 
 absl::Status Authority::GetAccount(const boundary::v1::GetAccount& request,
                                    boundary::v1::Account* answer) const {
+  if (absl::Status s = CheckMethod(ClientFrame::kGetAccount); !s.ok()) return s;
   const std::optional<uint64_t> index = ledger_.Find(request.id());
   if (!index.has_value()) return UnknownAccount(request.id());
   Fill(ledger_.at(*index), *index, answer);
@@ -86,6 +88,7 @@ absl::Status Authority::GetAccount(const boundary::v1::GetAccount& request,
 
 absl::Status Authority::ListAccounts(const boundary::v1::ListAccounts& request,
                                      boundary::v1::AccountList* answer) const {
+  if (absl::Status s = CheckMethod(ClientFrame::kListAccounts); !s.ok()) return s;
   if (request.limit() == 0 || request.limit() > 5000) {
     return Refuse(ERROR_MALFORMED, "limit must be 1..5000");
   }
@@ -103,6 +106,7 @@ absl::Status Authority::ListAccounts(const boundary::v1::ListAccounts& request,
 
 absl::Status Authority::GetPayout(uint64_t id, bool with_transactions,
                                   boundary::v1::Payout* answer) const {
+  if (absl::Status s = CheckMethod(ClientFrame::kGetPayout); !s.ok()) return s;
   const Payout* payout = payouts_.Find(id);
   if (payout == nullptr) {
     return Refuse(boundary::v1::ERROR_UNKNOWN_PAYOUT, absl::StrCat("there is no payout ", id));
@@ -123,6 +127,7 @@ absl::Status Authority::GetPayout(uint64_t id, bool with_transactions,
 
 absl::Status Authority::ListPayouts(const boundary::v1::ListPayouts& request,
                                     boundary::v1::PayoutList* answer) const {
+  if (absl::Status s = CheckMethod(ClientFrame::kListPayouts); !s.ok()) return s;
   if (request.limit() == 0 || request.limit() > 1000) {
     return Refuse(ERROR_MALFORMED, "limit must be 1..1000");
   }
@@ -169,7 +174,18 @@ void Authority::FillStatus(boundary::v1::Status* answer) const {
   ledger::ToProto(t.available, totals->mutable_available());
   ledger::ToProto(t.reserved, totals->mutable_reserved());
   ledger::ToProto(t.paid, totals->mutable_paid());
-  if (founded()) policy::ToProto(policy_, answer->mutable_policy());
+  if (!founded()) return;
+  answer->set_profile(profile());
+  policy::ToProto(policy_, answer->mutable_policy());
+  answer->set_policy_hash(std::string(policy_hash_.view()));
+  answer->set_policy_sequence(policy_sequence_);
+}
+
+ethereum::Hash Authority::LedgerRoot() { return tree_.Root(ledger_); }
+
+bool Authority::pristine() const {
+  return ledger_.size() == 0 && event_ids_.size() == 0 && payouts_.size() == 0 &&
+         policy_sequence_ == 0 && last_time_ == 0;
 }
 
 }  // namespace coffer::authority

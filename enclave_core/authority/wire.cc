@@ -35,6 +35,17 @@ void ToProto(const payouts::TicketSecrets& ticket, sealed::v1::SignedItem* out) 
   out->set_recipient_rand(ethereum::ToBytes32(ticket.recipient_rand));
 }
 
+policy::Spend SealedSpend(const sealed::v1::Spend& spend) {
+  return {SealedAddress(spend.recipient()), ledger::FromProto(spend.amount()),
+          SealedHash(spend.key())};
+}
+
+void ToProto(const policy::Spend& spend, sealed::v1::Spend* out) {
+  out->set_recipient(std::string(spend.recipient.view()));
+  ledger::ToProto(spend.amount, out->mutable_amount());
+  out->set_key(std::string(spend.key.view()));
+}
+
 absl::StatusOr<ethereum::Hash> RequestHash(std::string_view bytes, absl::string_view field) {
   absl::StatusOr<ethereum::Hash> hash = ethereum::Hash::FromBytes(bytes);
   if (hash.ok()) return *hash;

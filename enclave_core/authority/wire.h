@@ -9,6 +9,7 @@
 
 #include "enclave_core/ethereum/types.h"
 #include "enclave_core/payouts/payout.h"
+#include "enclave_core/policy/velocity.h"
 #include "proto/sealed.pb.h"
 
 namespace coffer::authority {
@@ -17,6 +18,8 @@ ethereum::Hash SealedHash(std::string_view bytes);
 ethereum::Address SealedAddress(std::string_view bytes);
 payouts::TicketSecrets SealedTicket(const sealed::v1::SignedItem& item);
 void ToProto(const payouts::TicketSecrets& ticket, sealed::v1::SignedItem* out);
+policy::Spend SealedSpend(const sealed::v1::Spend& spend);
+void ToProto(const policy::Spend& spend, sealed::v1::Spend* out);
 
 // 32 bytes of a request; refused with ERROR_MALFORMED that names the field.
 absl::StatusOr<ethereum::Hash> RequestHash(std::string_view bytes, absl::string_view field);

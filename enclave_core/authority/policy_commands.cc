@@ -1,0 +1,146 @@
+// The policy in force: what a start may say about it, and how its admins change it (I10).
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "enclave_core/authority/authority.h"
+#include "enclave_core/error.h"
+#include "enclave_core/policy/typed_data.h"
+#include "invariant/check.h"
+
+namespace coffer::authority {
+namespace {
+
+using boundary::v1::ERROR_STATE_REFUSED;
+
+std::string Name(boundary::v1::Profile profile) {
+  return profile == boundary::v1::PROFILE_SIGNER ? "signer" : "authority";
+}
+
+std::string ChainAndBroker(const policy::Policy& policy) {
+  return absl::StrCat("chain ", policy.chain_id, " and broker ",
+                      ethereum::ToChecksum(policy.broker));
+}
+
+}  // namespace
+
+absl::Status Authority::Adopt(const ethereum::Address& address, const policy::Policy& policy,
+                              bool accept_change, Batch* out, boundary::v1::Profile profile) {
+  COFFER_CHECK(founded(), "there is no state to adopt");
+  if (address != address_) {
+    return Refuse(ERROR_STATE_REFUSED,
+                  absl::StrCat("the state belongs to the key of ", ethereum::ToChecksum(address_),
+                               ", this enclave holds the key of ", ethereum::ToChecksum(address)));
+  }
+  if (profile != this->profile()) {
+    return Refuse(ERROR_STATE_REFUSED,
+                  absl::StrCat("the state is of the ", Name(this->profile()),
+                               " profile, the enclave was started with --profile ", Name(profile)));
+  }
+  const ethereum::Hash hash = policy::PolicyHash(policy);
+  if (hash.view() == genesis_.provisioned_policy_hash() || hash == policy_hash_) {
+    return absl::OkStatus();
+  }
+  if (!policy_.unrestricted && policy.unrestricted) {
+    return Refuse(ERROR_STATE_REFUSED,
+                  absl::StrCat("the state has a policy, for ", ChainAndBroker(policy_),
+                               ", the enclave was started without one"));
+  }
+  if (!policy_.unrestricted &&
+      (policy.chain_id != policy_.chain_id || policy.broker != policy_.broker)) {
+    return Refuse(
+        ERROR_STATE_REFUSED,
+        absl::StrCat("the state is for ", ChainAndBroker(policy_), ", the enclave was started for ",
+                     ChainAndBroker(policy), ": one key serves one chain and one broker"));
+  }
+  const std::string differences = policy::DifferingFields(policy_, policy);
+  if (!policy_.admins.empty()) {
+    return Refuse(
+        ERROR_STATE_REFUSED,
+        absl::StrCat("the policy that the enclave was started with is neither the one of "
+                     "its founding nor the one in force (",
+                     differences, "), and only its admins can change it (change_policy)"));
+  }
+  if (!accept_change) {
+    return Refuse(
+        ERROR_STATE_REFUSED,
+        absl::StrCat("the sealed policy has other limits than the enclave was started with (",
+                     differences,
+                     "); start it with the sealed limits or with --insecure-accept-policy-change"));
+  }
+  sealed::v1::StateEvent* event = out->add_events();
+  policy::ToProto(policy, event->mutable_policy_changed()->mutable_policy());
+  Emit(event);
+  return absl::OkStatus();
+}
+
+absl::Status Authority::ChangePolicy(const boundary::v1::ChangePolicy& request, Batch* out) {
+  const absl::StatusOr<policy::Policy> next = policy::FromProto(request.policy());
+  if (!next.ok()) {
+    return Refuse(boundary::v1::ERROR_MALFORMED,
+                  absl::StrCat("the new policy is refused: ", next.status().message()));
+  }
+  if (next->chain_id != policy_.chain_id) {
+    return RefuseByRule("chain_id", absl::StrCat("the policy's chain_id stays ", policy_.chain_id,
+                                                 ", the change names ", next->chain_id));
+  }
+  if (next->broker != policy_.broker) {
+    return RefuseByRule(
+        "broker", absl::StrCat("the policy's broker stays ", ethereum::ToChecksum(policy_.broker),
+                               ", the change names ", ethereum::ToChecksum(next->broker)));
+  }
+  if (policy_.admins.empty()) {
+    return RefuseByRule("admins", "the policy has no admins, so nobody can change it");
+  }
+  if (request.sequence() != policy_sequence_ + 1) {
+    return Refuse(boundary::v1::ERROR_WRONG_STATE,
+                  absl::StrCat("the next change of the policy has sequence ", policy_sequence_ + 1,
+                               ", not ", request.sequence()));
+  }
+  const std::vector<std::string> signatures(request.signatures().begin(),
+                                            request.signatures().end());
+  if (absl::Status s =
+          policy::CheckPolicyChange(policy_, address_, request.sequence(), *next, signatures);
+      !s.ok()) {
+    return s;
+  }
+  sealed::v1::StateEvent* event = out->add_events();
+  policy::ToProto(*next, event->mutable_policy_changed()->mutable_policy());
+  event->mutable_policy_changed()->set_sequence(request.sequence());
+  Emit(event);
+  return absl::OkStatus();
+}
+
+absl::Status Authority::SetPolicy(const boundary::v1::Policy& proto) {
+  absl::StatusOr<policy::Policy> policy = policy::FromProto(proto);
+  if (!policy.ok()) return policy.status();
+  policy_ = *std::move(policy);
+  policy_hash_ = policy::PolicyHash(policy_);
+  *genesis_.mutable_policy() = proto;
+  return absl::OkStatus();
+}
+
+absl::Status Authority::Fold(const sealed::v1::PolicyChanged& event) {
+  if (absl::Status s = SetPolicy(event.policy()); !s.ok()) return s;
+  if (event.sequence() != 0) {
+    policy_sequence_ = event.sequence();
+  } else {
+    genesis_.set_provisioned_policy_hash(std::string(policy_hash_.view()));
+  }
+  // What the new window keeps is decided now and not at the next signature, so that a state that
+  // comes from a snapshot is the same.
+  policy::Velocity kept;
+  velocity_.ForEach(
+      [&](const policy::Velocity::Entry& entry) { kept.Add(policy_, entry.time, entry.spends); });
+  velocity_ = std::move(kept);
+  return absl::OkStatus();
+}
+
+void Authority::FillPolicy(boundary::v1::PolicyState* answer) const {
+  policy::ToProto(policy_, answer->mutable_policy());
+  answer->set_hash(std::string(policy_hash_.view()));
+  answer->set_sequence(policy_sequence_);
+}
+
+}  // namespace coffer::authority
