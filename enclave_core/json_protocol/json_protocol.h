@@ -48,12 +48,14 @@ enum class Method {
 struct Call {
   Method method = Method::kStatus;
   std::string account;    // balance, credit, apply_delta: the orchestrator_id asked for
-  std::string recipient;  // credit, apply_delta: as it was given
+  std::string recipient;  // credit, apply_delta: as it was given, 20 bytes
+  std::string tx_hash;    // confirm_payout: 32 bytes
 };
 
 // Parses one payload (without its length) into the body of `frame`; its request_id is left 0.
-// Refused with ERROR_MALFORMED or ERROR_UNKNOWN_METHOD and a sentence that names the member;
-// secrets (aws_*) are never repeated in it.
+// Refused with ERROR_MALFORMED, ERROR_UNKNOWN_METHOD, ERROR_OUT_OF_RANGE (an amount) or
+// ERROR_UNAVAILABLE (audit_*: there is no log yet) and a sentence that names the member; secrets
+// (aws_*) are never repeated in it. `frame` is empty then.
 absl::StatusOr<Call> ParseRequest(std::string_view payload, boundary::v1::ClientFrame* frame);
 
 // The answer's payload, at most 16 MiB: an answer that would be longer is an error that says so.

@@ -1,0 +1,296 @@
+#include <string>
+#include <string_view>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "enclave_core/json_protocol/json_protocol.h"
+#include "enclave_core/json_protocol/json_writer.h"
+#include "enclave_core/json_protocol/policy_json.h"
+
+namespace coffer::json_protocol {
+namespace {
+
+using boundary::v1::Error;
+using boundary::v1::ErrorCode;
+using boundary::v1::Payout;
+using boundary::v1::ServerFrame;
+
+constexpr size_t kMaxAnswerBytes = 16u << 20;  // a frame's
+
+std::string Fail(ErrorCode code, std::string_view sentence) {
+  Error error;
+  error.set_code(code);
+  error.set_message(std::string(sentence));
+  return WriteError(error);
+}
+
+std::string WrongBody() {
+  return Fail(boundary::v1::ERROR_INTERNAL, "the enclave answered with something else");
+}
+
+// {"result":{ ... }}: Begin, the members, End.
+JsonWriter Begin(size_t expected_bytes = 512) {
+  JsonWriter out(expected_bytes + 16);
+  out.BeginObject();
+  out.Key("result");
+  out.BeginObject();
+  return out;
+}
+
+std::string End(JsonWriter* out) {
+  out->EndObject();
+  out->EndObject();
+  std::string answer = out->Take();
+  if (answer.size() <= kMaxAnswerBytes) return answer;
+  return Fail(boundary::v1::ERROR_OUT_OF_RANGE,
+              absl::StrCat("the answer has ", answer.size(), " bytes, more than the ",
+                           kMaxAnswerBytes, " of a frame; ask by protobuf, in pages"));
+}
+
+std::string WriteStatus(const boundary::v1::Status& status) {
+  JsonWriter out = Begin(1024);
+  out.Member("provisioned", !status.address().empty());
+  out.Key("address");
+  out.Checksummed(status.address());
+  out.Member("attestation_available", status.attestation_available());
+  out.Member("balances", status.accounts());
+  out.Member("pending", status.open_payouts());
+  out.TextMember("profile",
+                 status.profile() == boundary::v1::PROFILE_SIGNER ? "signer" : "authority");
+  out.TextMember("version", status.version());
+  out.HexMember("ledger_root", status.ledger_root());
+  out.HexMember("policy_hash", status.policy_hash());
+  out.Member("policy_sequence", status.policy_sequence());
+  for (const std::string_view of_the_log :
+       {"audit_address", "audit_seq", "audit_head_hash", "audit_merkle_root"}) {
+    out.NullMember(of_the_log);
+  }
+  return End(&out);
+}
+
+std::string WriteAddress(const boundary::v1::Status& status) {
+  if (status.address().empty()) {
+    return Fail(boundary::v1::ERROR_NOT_READY, "signer not provisioned");
+  }
+  JsonWriter out = Begin();
+  out.Key("address");
+  out.Checksummed(status.address());
+  return End(&out);
+}
+
+// What is owed: what is free and what is reserved for payouts that are under way.
+ledger::Wei Owed(const boundary::v1::Account& account) {
+  return ledger::FromProto(account.available()) + ledger::FromProto(account.reserved());
+}
+
+std::string WriteEvent(const Call& call, const boundary::v1::EventsApplied& applied) {
+  if (applied.refusals_size() != 0) return WriteError(applied.refusals(0).error());
+  JsonWriter out = Begin();
+  if (call.method == Method::kApplyEvent) {
+    out.Member("ok", true);
+    out.HexMember("ledger_root", applied.ledger_root());
+    return End(&out);
+  }
+  out.TextMember("orchestrator_id", call.account);
+  out.HexMember("recipient",
+                applied.has_account() ? applied.account().recipient() : call.recipient);
+  out.Key("balance_wei");
+  out.Wei(Owed(applied.account()));
+  out.Member("idempotent", applied.duplicates_size() != 0);
+  return End(&out);
+}
+
+std::string WriteBalance(const Call& call, const ServerFrame& answer) {
+  JsonWriter out = Begin();
+  out.TextMember("orchestrator_id", call.account);
+  out.HexMember("recipient", answer.account().recipient());  // of no account: null
+  out.Key("balance_wei");
+  out.Wei(Owed(answer.account()));
+  return End(&out);
+}
+
+std::string WritePayout(const Call& call, const Payout& payout) {
+  if (payout.attempts_size() == 0) {
+    return Fail(boundary::v1::ERROR_WRONG_STATE,
+                absl::StrCat("payout ", payout.id(), " is reserved and not signed; ask again"));
+  }
+  const boundary::v1::Attempt& newest = payout.attempts(payout.attempts_size() - 1);
+  JsonWriter out = Begin(2 * newest.raw_tx().size() + 512);
+  out.HexMember("tx_hash", newest.tx_hash());
+  out.HexMember("raw_tx", newest.raw_tx());
+  if (call.method == Method::kPrepareFundDeposit) {
+    out.Member("amount_wei", payout.total());
+  } else if (call.method == Method::kPrepareRedeem && payout.items_size() != 0) {
+    out.HexMember("ticket_hash", payout.items(0).ticket_hash());
+    out.HexMember("recipient", payout.items(0).recipient());
+    out.Member("face_value_wei", payout.items(0).amount());
+  } else if (call.method == Method::kPreparePayouts) {
+    out.Key("tickets");
+    out.BeginArray();
+    for (const boundary::v1::PayoutItem& item : payout.items()) {
+      out.BeginObject();
+      out.TextMember("orchestrator_id", item.account());
+      out.HexMember("recipient", item.recipient());
+      out.Member("face_value_wei", item.amount());
+      out.HexMember("ticket_hash", item.ticket_hash());
+      out.EndObject();
+    }
+    out.EndArray();
+  }
+  out.Member("payout_id", payout.id());
+  return End(&out);
+}
+
+bool Final(const Payout& payout) {
+  return payout.state() == boundary::v1::PAYOUT_STATE_SETTLED ||
+         payout.state() == boundary::v1::PAYOUT_STATE_PARTLY_SETTLED ||
+         payout.state() == boundary::v1::PAYOUT_STATE_VOIDED;
+}
+
+// Whether this transaction paid something out of an account.
+bool Debited(const Call& call, const Payout& payout) {
+  for (const boundary::v1::PayoutItem& item : payout.items()) {
+    if (item.paid_by() == call.tx_hash && ledger::FromProto(item.paid()) != 0) return true;
+  }
+  return false;
+}
+
+std::string WriteConfirmed(const Call& call, const boundary::v1::PayoutConfirmed& confirmed) {
+  JsonWriter out = Begin();
+  out.HexMember("tx_hash", call.tx_hash);
+  out.Member("cleared", Final(confirmed.payout()));
+  out.Member("debited", Debited(call, confirmed.payout()));
+  if (confirmed.has_account()) {
+    out.TextMember("orchestrator_id", confirmed.account().id());
+    out.Key("balance_wei");
+    out.Wei(Owed(confirmed.account()));
+  } else {
+    out.NullMember("orchestrator_id");
+    out.NullMember("balance_wei");
+  }
+  out.Member("payout_id", confirmed.payout().id());
+  out.HexMember("ledger_root", confirmed.ledger_root());
+  return End(&out);
+}
+
+std::string WriteBlob(std::string_view key, std::string_view bytes) {
+  JsonWriter out = Begin(bytes.size() / 3 * 4);
+  if (!bytes.empty()) {
+    out.Key(key);
+    out.Base64(bytes);
+  }
+  return End(&out);
+}
+
+std::string WriteExported(const boundary::v1::StateBlob& blob) {
+  JsonWriter out = Begin(blob.blob().size() / 3 * 4 + 512);
+  out.Key("blob_b64");
+  out.Base64(blob.blob());
+  out.HexMember("ledger_root", blob.ledger_root());
+  return End(&out);
+}
+
+std::string WriteImported(const boundary::v1::Status& status) {
+  JsonWriter out = Begin();
+  out.Member("ok", true);
+  out.Member("balances", status.accounts());
+  out.Member("pending", status.open_payouts());
+  out.HexMember("ledger_root", status.ledger_root());
+  return End(&out);
+}
+
+std::string WriteProvisioned(const Call& call, const boundary::v1::Provisioned& provisioned) {
+  JsonWriter out = Begin();
+  out.Key("address");
+  out.Checksummed(provisioned.address());
+  if (call.method == Method::kGenerate) {
+    out.Key("ciphertext_b64");
+    out.Base64(provisioned.ciphertext());
+    out.TextMember("key_id", provisioned.key_id());
+    out.TextMember("key_spec", "AES-256");
+  }
+  return End(&out);
+}
+
+std::string WritePolicyState(const boundary::v1::PolicyState& state) {
+  JsonWriter out = Begin(2048);
+  out.Key("policy");
+  WritePolicy(state.policy(), &out);
+  out.HexMember("policy_hash", state.hash());
+  out.Member("policy_sequence", state.sequence());
+  return End(&out);
+}
+
+std::string WriteHexOnly(std::string_view key, std::string_view bytes) {
+  JsonWriter out = Begin(2 * bytes.size() + 64);
+  out.HexMember(key, bytes);
+  return End(&out);
+}
+
+std::string WriteTicket(const boundary::v1::SignedTicket& ticket) {
+  JsonWriter out = Begin();
+  out.HexMember("ticket_hash", ticket.ticket_hash());
+  out.HexMember("signature", ticket.signature());
+  return End(&out);
+}
+
+}  // namespace
+
+std::string WriteAnswer(const Call& call, const ServerFrame& answer) {
+  switch (answer.body_case()) {
+    case ServerFrame::kError:
+      if (call.method == Method::kBalance &&
+          answer.error().code() == boundary::v1::ERROR_UNKNOWN_ACCOUNT) {
+        return WriteBalance(call, answer);
+      }
+      return WriteError(answer.error());
+    case ServerFrame::kSignedTransaction:
+      return WriteHexOnly("raw_tx", answer.signed_transaction().raw_tx());
+    case ServerFrame::kMessageSignature:
+      return WriteHexOnly("signature", answer.message_signature().signature());
+    case ServerFrame::kSignedTicket:
+      return WriteTicket(answer.signed_ticket());
+    case ServerFrame::kStatus:
+      return call.method == Method::kAddress ? WriteAddress(answer.status())
+                                             : WriteStatus(answer.status());
+    case ServerFrame::kEventsApplied:
+      return WriteEvent(call, answer.events_applied());
+    case ServerFrame::kAccount:
+      return WriteBalance(call, answer);
+    case ServerFrame::kPayout:
+      return WritePayout(call, answer.payout());
+    case ServerFrame::kPayoutConfirmed:
+      return WriteConfirmed(call, answer.payout_confirmed());
+    case ServerFrame::kPolicy:
+      return WritePolicyState(answer.policy());
+    case ServerFrame::kAttestation:
+      return WriteBlob("document_b64", answer.attestation().document());
+    case ServerFrame::kProvisioned:
+      return WriteProvisioned(call, answer.provisioned());
+    case ServerFrame::kStateBlob:
+      return WriteExported(answer.state_blob());
+    case ServerFrame::kStateImported:
+      return WriteImported(answer.state_imported());
+    default:
+      return WrongBody();
+  }
+}
+
+std::string WriteError(const Error& error) {
+  constexpr std::string_view kPrefix = "ERROR_";
+  std::string code = boundary::v1::ErrorCode_Name(error.code());
+  if (code.rfind(kPrefix, 0) == 0) code.erase(0, kPrefix.size());
+  absl::AsciiStrToLower(&code);
+  JsonWriter out(error.message().size() + 128);
+  out.BeginObject();
+  out.Key("error");
+  out.BeginObject();
+  out.TextMember("message", error.message());
+  out.TextMember("code", code);
+  if (!error.rule().empty()) out.TextMember("rule", error.rule());
+  out.EndObject();
+  out.EndObject();
+  return out.Take();
+}
+
+}  // namespace coffer::json_protocol
