@@ -17,8 +17,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "actors/enclave/enclave.h"
+#include "actors/enclave/policy_options.h"
 #include "enclave_core/ethereum/types.h"
 #include "enclave_core/policy/policy.h"
+#include "enclave_core/policy/typed_data.h"
 #include "runtime/config.h"
 #include "runtime/event_loop.h"
 #include "runtime/event_network.h"
@@ -43,7 +45,9 @@ runtime::ConfigSpec Spec() {
       "stores its sealed state and talks to the chain for it.",
       "SIGNER_PRIVATE_KEY=0x... coffer-enclave --insecure-dev-key --listen "
       "unix:///run/coffer/enclave.sock \\\n"
-      "    --chain-id 42161 --ticket-broker 0xa8bb618b1520e284046f3dfc448851a1ff26e41b");
+      "    --chain-id 42161 --ticket-broker 0xa8bb618b1520e284046f3dfc448851a1ff26e41b\n"
+      "  SIGNER_PRIVATE_KEY=0x... coffer-enclave --profile signer --listen "
+      "tcp://127.0.0.1:5000 --insecure-dev-key");
   spec.Add(
           {.name = "listen",
            .default_text = "tcp://127.0.0.1:5000",
@@ -54,64 +58,24 @@ runtime::ConfigSpec Spec() {
                     "that can steal."})
       .Add({.name = "key-file",
             .help = "A file of mode 0600 with the key as 64 hex digits (with --insecure-dev-key)."})
-      .Add({.name = "chain-id",
-            .type = OptionType::kUint64,
-            .help = "The only chain this key signs for.",
-            .required = true,
-            .min = 1})
-      .Add({.name = "ticket-broker",
-            .help = "The only TicketBroker this key pays through, 0x...",
-            .required = true})
-      .Add({.name = "allow-tickets",
+      .Add({.name = "profile",
+            .default_text = "authority",
+            .help = "authority: owns balances and signs only what it built itself; signer: signs "
+                    "what the policy allows and keeps no ledger.",
+            .choices = {"authority", "signer"}})
+      .Add({.name = "storage",
+            .default_text = "auto",
+            .help = "host: a host stores the sealed state; none: the state lives in memory and in "
+                    "export_state; auto: none for a signer without velocity limits and admins.",
+            .choices = {"auto", "host", "none"}})
+      .Add({.name = "allow-reprovision",
             .type = OptionType::kBool,
-            .default_text = "true",
-            .help = "Allow the strategy livepeer_ticket."})
-      .Add({.name = "allow-eth-transfer",
+            .help = "Accept provision when there is a key already.",
+            .env = {"SIGNER_ALLOW_REPROVISION"}})
+      .Add({.name = "insecure-accept-policy-change",
             .type = OptionType::kBool,
-            .help = "Allow the strategy eth_transfer."})
-      .Add({.name = "max-face-value-wei",
-            .default_text = "1000000000000000000",
-            .help = "Most wei in one ticket or transfer."})
-      .Add({.name = "max-batch-total-wei",
-            .default_text = "20000000000000000000",
-            .help = "Most wei in one transaction's tickets."})
-      .Add({.name = "max-tickets",
-            .type = OptionType::kUint64,
-            .default_text = "100",
-            .help = "Most tickets in one transaction.",
-            .min = 1,
-            .max = policy::kMaxTickets})
-      .Add({.name = "max-gas-limit",
-            .type = OptionType::kUint64,
-            .default_text = "30000000",
-            .help = "Most gas of one transaction.",
-            .min = 21000})
-      .Add({.name = "max-fee-per-gas-wei",
-            .default_text = "200000000000",
-            .help = "Most wei a gas (EIP-1559)."})
-      .Add({.name = "max-priority-fee-per-gas-wei",
-            .default_text = "10000000000",
-            .help = "Most wei a gas for the block's maker."})
-      .Add({.name = "max-fund-deposit-wei",
-            .default_text = "10000000000000000000",
-            .help = "Most wei of one fundDeposit; 0 = never."})
-      .Add({.name = "max-fund-reserve-wei",
-            .default_text = "0",
-            .help = "Most wei of one fundReserve; 0 = never."})
-      .Add({.name = "ticket-validity-rounds",
-            .type = OptionType::kUint64,
-            .default_text = "2",
-            .help = "TicketBroker.ticketValidityPeriod().",
-            .min = 1})
-      .Add({.name = "insecure-void-on-host-word",
-            .type = OptionType::kBool,
-            .help = "Believe the host that an expired ticket is unused, or that a transfer failed. "
-                    "A host "
-                    "that lies pays twice."})
-      .Add({.name = "accept-policy-change",
-            .type = OptionType::kBool,
-            .help = "Load a state that was sealed with other limits, and seal the present ones "
-                    "from now on."})
+            .help = "Load a state that was sealed with another policy without admins, and seal the "
+                    "present one from now on."})
       .Add({.name = "snapshot-interval",
             .type = OptionType::kBytes,
             .default_text = "16MiB",
@@ -121,43 +85,28 @@ runtime::ConfigSpec Spec() {
             .default_text = "text",
             .help = "text or json.",
             .choices = {"text", "json"}});
+  enclave::AddPolicyOptions(&spec);
   return spec;
 }
 
-absl::StatusOr<policy::Policy> ReadPolicy(const runtime::Config& config) {
-  policy::Policy policy;
-  policy.chain_id = config.Uint64("chain-id");
-  const absl::StatusOr<ethereum::Address> broker =
-      ethereum::AddressFromText(config.String("ticket-broker"));
-  if (!broker.ok())
-    return absl::InvalidArgumentError(absl::StrCat("ticket-broker: ", broker.status().message()));
-  policy.broker = *broker;
-  policy.allow_tickets = config.Bool("allow-tickets");
-  policy.allow_eth_transfer = config.Bool("allow-eth-transfer");
-  policy.max_tickets = static_cast<uint32_t>(config.Uint64("max-tickets"));
-  policy.max_gas_limit = config.Uint64("max-gas-limit");
-  policy.ticket_validity_rounds = config.Uint64("ticket-validity-rounds");
-  policy.void_on_host_word = config.Bool("insecure-void-on-host-word");
-  const std::pair<const char*, ledger::Wei*> amounts[] = {
-      {"max-face-value-wei", &policy.max_face_value},
-      {"max-batch-total-wei", &policy.max_batch_total},
-      {"max-fee-per-gas-wei", &policy.max_fee_per_gas},
-      {"max-priority-fee-per-gas-wei", &policy.max_priority_fee_per_gas},
-      {"max-fund-deposit-wei", &policy.max_fund_deposit},
-      {"max-fund-reserve-wei", &policy.max_fund_reserve}};
-  for (const auto& [name, field] : amounts) {
-    const absl::StatusOr<ethereum::U256> value = ethereum::U256FromString(config.String(name));
-    if (!value.ok())
-      return absl::InvalidArgumentError(absl::StrCat(name, ": ", value.status().message()));
-    const absl::StatusOr<ledger::Wei> wei = ledger::WeiFromU256(*value);
-    if (!wei.ok())
-      return absl::InvalidArgumentError(absl::StrCat(name, ": ", wei.status().message()));
-    *field = *wei;
+boundary::v1::Profile ReadProfile(const runtime::Config& config) {
+  return config.String("profile") == "signer" ? boundary::v1::PROFILE_SIGNER
+                                              : boundary::v1::PROFILE_AUTHORITY;
+}
+
+// Whether the enclave runs without a storage. A signer that has nothing to remember needs none.
+absl::StatusOr<bool> ReadWithoutStorage(const runtime::Config& config,
+                                        boundary::v1::Profile profile,
+                                        const policy::Policy& policy) {
+  const std::string& storage = config.String("storage");
+  const bool remembers = policy.velocity_window > 0 || !policy.admins.empty();
+  if (storage == "auto") return profile == boundary::v1::PROFILE_SIGNER && !remembers;
+  if (storage == "none" && remembers) {
+    return absl::InvalidArgumentError(
+        "--storage none forgets at each restart what velocity limits and changes by admins have to "
+        "remember; leave it out, or leave those out");
   }
-  policy.max_transfer = policy.max_face_value;
-  boundary::v1::Policy proto;
-  policy::ToProto(policy, &proto);
-  return policy::FromProto(proto);  // one place judges a policy
+  return storage == "none";
 }
 
 void Wipe(std::string* secret) { OPENSSL_cleanse(secret->data(), secret->size()); }
@@ -210,28 +159,51 @@ absl::StatusOr<PrivateKey> ReadKey(const runtime::Config& config) {
   return key;
 }
 
-void Banner(const runtime::Config& config, const enclave::Enclave& enclave) {
+// What is insecure about how it was started.
+void Warn(const runtime::Config& config, const enclave::EnclaveOptions& options, bool local) {
+  const std::pair<bool, const char*> parts[] = {
+      {true,
+       "INSECURE: the signing key came from outside (--insecure-dev-key), so this machine's "
+       "operator can have it. For development only"},
+      {options.policy.unrestricted,
+       "INSECURE: there is no policy: whatever a client asks for is signed. Give --chain-id, "
+       "--ticket-broker and limits"},
+      {options.policy.allow_raw_messages,
+       "INSECURE: bare messages are signed (--allow-raw-messages); one can be the hash of a ticket "
+       "that no limit allows"},
+      {options.profile == boundary::v1::PROFILE_AUTHORITY,
+       "settlement tier T0: receipts are believed on the host's word; no freshness counter: an old "
+       "state is not recognised"},
+      {options.profile == boundary::v1::PROFILE_AUTHORITY && options.without_storage,
+       "INSECURE: nothing is stored (--storage none): what was acknowledged since the last "
+       "export_state is lost with this process, and could be paid again"},
+      {options.policy.void_on_host_word,
+       "INSECURE: expired tickets are voided on the host's word (--insecure-void-on-host-word); a "
+       "host that lies pays twice"},
+      {options.accept_policy_change,
+       "INSECURE: a sealed policy gives way to the present flags "
+       "(--insecure-accept-policy-change)"},
+      {config.Bool("allow-reprovision"),
+       "INSECURE: the key can be replaced by whoever reaches this port (--allow-reprovision)"},
+      {!local,
+       "INSECURE: the port can be reached from other machines, and its clients are not "
+       "authenticated"}};
+  for (const auto& [holds, sentence] : parts) {
+    if (holds) Log(Level::kWarn, "enclave", sentence);
+  }
+}
+
+void Banner(const runtime::Config& config, const enclave::EnclaveOptions& options,
+            const enclave::Enclave& enclave) {
   Log(Level::kInfo, "enclave", "listening",
       {{"endpoint", enclave.endpoint().ToString()},
        {"address", ethereum::ToChecksum(enclave.address())},
+       {"profile", config.String("profile")},
+       {"storage", options.without_storage ? "none" : "host"},
+       {"policy",
+        options.policy.unrestricted ? "none" : policy::PolicyHash(options.policy).ToHex()},
        {"version", runtime::BuildVersion()}});
-  Log(Level::kWarn, "enclave",
-      "INSECURE: the signing key came from outside (--insecure-dev-key), so this machine's "
-      "operator can have it. "
-      "For development only");
-  Log(Level::kWarn, "enclave",
-      "settlement tier T0: receipts are believed on the host's word; no freshness counter: an old "
-      "state is not recognised");
-  if (config.Bool("insecure-void-on-host-word")) {
-    Log(Level::kWarn, "enclave",
-        "INSECURE: expired tickets are voided on the host's word (--insecure-void-on-host-word); a "
-        "host that lies pays twice");
-  }
-  if (!enclave.endpoint().IsLocal()) {
-    Log(Level::kWarn, "enclave",
-        "INSECURE: the port can be reached from other machines, and its clients are not "
-        "authenticated");
-  }
+  Warn(config, options, enclave.endpoint().IsLocal());
 }
 
 int Fail(const absl::Status& why) {
@@ -246,11 +218,15 @@ int Run(const runtime::Config& config) {
   log.json = config.String("log.format") == "json";
   runtime::InitLog(log);
   if (absl::Status s = runtime::ForbidCoreDumps(); !s.ok()) return Fail(s);
+  runtime::RaiseFileLimit();
   if (absl::Status s = runtime::LockMemory(); !s.ok()) {
     Log(Level::kWarn, "enclave", "memory may be swapped, the pages of keys excepted", {{"why", s}});
   }
-  absl::StatusOr<policy::Policy> policy = ReadPolicy(config);
+  const boundary::v1::Profile profile = ReadProfile(config);
+  absl::StatusOr<policy::Policy> policy = enclave::PolicyFromOptions(config, profile);
   if (!policy.ok()) return Fail(policy.status());
+  const absl::StatusOr<bool> without_storage = ReadWithoutStorage(config, profile, *policy);
+  if (!without_storage.ok()) return Fail(without_storage.status());
   absl::StatusOr<runtime::Endpoint> endpoint = runtime::Endpoint::Parse(config.String("listen"));
   if (!endpoint.ok()) return Fail(endpoint.status());
   absl::StatusOr<PrivateKey> key = ReadKey(config);
@@ -259,8 +235,11 @@ int Run(const runtime::Config& config) {
 
   enclave::EnclaveOptions options;
   options.version = runtime::BuildVersion();
+  options.profile = profile;
   options.policy = *policy;
-  options.accept_policy_change = config.Bool("accept-policy-change");
+  options.without_storage = *without_storage;
+  options.accept_policy_change = config.Bool("insecure-accept-policy-change");
+  options.allow_reprovision = config.Bool("allow-reprovision");
   options.min_snapshot_interval_bytes = config.Bytes("snapshot-interval");
 
   runtime::OsRandom random;
@@ -269,7 +248,7 @@ int Run(const runtime::Config& config) {
   const std::unique_ptr<runtime::Network> network = runtime::NewEventNetwork(&loop);
   enclave::Enclave enclave(options, *std::move(key), &random, &loop, signing.loop());
   if (absl::Status s = enclave.Listen(network.get(), *endpoint); !s.ok()) return Fail(s);
-  Banner(config, enclave);
+  Banner(config, options, enclave);
   std::unique_ptr<runtime::Timer> grace;
   runtime::ShutdownSignals signals(&loop, [&](int signal) {
     Log(Level::kInfo, "enclave", "shutting down",

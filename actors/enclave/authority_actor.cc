@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "enclave_core/error.h"
+#include "enclave_core/sealing/blob.h"
 #include "runtime/log.h"
 
 namespace coffer::enclave {
@@ -17,6 +18,27 @@ using boundary::v1::ClientFrame;
 using boundary::v1::ERROR_NOT_READY;
 using runtime::Level;
 using runtime::Log;
+
+namespace {
+
+constexpr size_t kMaxNonceBytes = 32;  // of an attestation
+
+}  // namespace
+
+AuthorityActor::AuthorityActor(AuthorityOptions options, sealing::Vault* opener,
+                               SignerMailbox* signer, SealerMailbox* sealer)
+    : options_(std::move(options)), opener_(opener), signer_(signer), sealer_(sealer) {
+  if (!options_.without_storage) return;
+  Batch not_sealed;
+  authority_ = NewState(&not_sealed);
+}
+
+std::unique_ptr<authority::Authority> AuthorityActor::NewState(Batch* batch) const {
+  auto state = std::make_unique<authority::Authority>();
+  state->Found(options_.address, options_.policy, options_.fingerprint_key, batch,
+               options_.profile);
+  return state;
+}
 
 void AuthorityActor::Receive(AuthorityMessage message) {
   std::visit([this](auto& m) { Handle(std::move(m)); }, message);
@@ -30,6 +52,15 @@ void AuthorityActor::Handle(Request request) {
   switch (request.frame->body_case()) {
     case ClientFrame::kStatus:
       FillStatus(answer->mutable_status());
+      if (request.frame->status().want_ledger_root() && authority_ != nullptr) {
+        answer->mutable_status()->set_ledger_root(std::string(authority_->LedgerRoot().view()));
+      }
+      return AnswerNow(request.reply, std::move(answer));
+    case ClientFrame::kGetAttestation:
+    case ClientFrame::kProvision:
+    case ClientFrame::kGenerate:
+      status = HandleAlways(request, answer.get());
+      if (!status.ok()) ToProto(status, answer->mutable_error());
       return AnswerNow(request.reply, std::move(answer));
     case ClientFrame::kLoadBegin:
     case ClientFrame::kLoadRecord:
@@ -65,18 +96,93 @@ void AuthorityActor::AnswerNow(ReplyTo reply, std::unique_ptr<ServerFrame> answe
   sealer_->Send(Answer{reply, std::move(answer)});
 }
 
-void AuthorityActor::Sign(ReplyTo reply, payouts::SigningJob job) {
-  signer_->Send(SignRequest{reply, std::move(job)});
+absl::Status AuthorityActor::HandleAlways(const Request& request, ServerFrame* answer) {
+  if (request.frame->has_get_attestation()) {
+    const size_t bytes = request.frame->get_attestation().nonce().size();
+    if (bytes > kMaxNonceBytes) {
+      return Refuse(
+          boundary::v1::ERROR_MALFORMED,
+          absl::StrCat("nonce has ", bytes, " bytes; at most ", kMaxNonceBytes, " are allowed"));
+    }
+    answer->mutable_attestation();  // without a document: there is no device
+    return absl::OkStatus();
+  }
+  // The key is there from the start, and comes from nowhere else in this version.
+  if (!options_.allow_reprovision) {
+    return Refuse(
+        boundary::v1::ERROR_ALREADY_PROVISIONED,
+        absl::StrCat("already provisioned with the key of ", ethereum::ToChecksum(options_.address),
+                     " (--insecure-dev-key); KMS is not configured"));
+  }
+  return Refuse(boundary::v1::ERROR_UNAVAILABLE,
+                "KMS is not configured: this version takes its key from --insecure-dev-key");
+}
+
+absl::Status AuthorityActor::HandleSigning(const Request& request, Batch* batch,
+                                           bool* answered_later) {
+  const ClientFrame& frame = *request.frame;
+  absl::StatusOr<signing::Request> allowed =
+      frame.has_sign_transaction() ? authority_->SignTransaction(frame.sign_transaction(), batch)
+      : frame.has_sign_ticket()    ? authority_->SignTicket(frame.sign_ticket(), batch)
+                                   : authority_->SignMessage(frame.sign_message(), batch);
+  if (!allowed.ok()) return allowed.status();
+  *answered_later = true;
+  signer_->Send(SignRequest{request.reply, *std::move(allowed)});
+  return absl::OkStatus();
+}
+
+absl::Status AuthorityActor::ExportState(boundary::v1::StateBlob* answer) {
+  std::vector<std::string> parts;
+  authority_->WriteSnapshot(
+      [&](const sealed::v1::SnapshotPart& part) { parts.push_back(part.SerializeAsString()); });
+  absl::StatusOr<std::string> blob = sealing::SealBlob(opener_, parts);
+  if (!blob.ok()) return Refuse(boundary::v1::ERROR_OUT_OF_RANGE, blob.status().message());
+  answer->set_blob(*std::move(blob));
+  answer->set_ledger_root(std::string(authority_->LedgerRoot().view()));
+  return absl::OkStatus();
+}
+
+absl::Status AuthorityActor::ImportState(const boundary::v1::ImportState& request,
+                                         boundary::v1::Status* answer) {
+  if (!options_.without_storage) {
+    return Refuse(boundary::v1::ERROR_ALREADY_LOADED,
+                  "the storage (coffer-host) loads the state of this enclave; a blob is imported "
+                  "only with --storage none");
+  }
+  if (!authority_->pristine()) {
+    return Refuse(boundary::v1::ERROR_ALREADY_LOADED,
+                  "this state has changed since the start; a blob is imported before anything "
+                  "else");
+  }
+  absl::StatusOr<std::unique_ptr<authority::Authority>> state =
+      StateFromBlob(opener_, request.blob());
+  if (!state.ok()) return state.status();
+  Batch not_sealed;
+  if (absl::Status adopted =
+          (*state)->Adopt(options_.address, options_.policy, options_.accept_policy_change,
+                          &not_sealed, options_.profile);
+      !adopted.ok()) {
+    return adopted;
+  }
+  authority_ = *std::move(state);
+  Log(Level::kInfo, "authority", "a state was imported",
+      {{"accounts", authority_->ledger().size()}, {"payouts", authority_->payouts().size()}});
+  for (payouts::SigningJob& job : authority_->PendingJobs())
+    signer_->Send(SignRequest{{}, std::move(job)});
+  FillStatus(answer);
+  answer->set_ledger_root(std::string(authority_->LedgerRoot().view()));
+  return absl::OkStatus();
 }
 
 absl::Status AuthorityActor::HandleReady(const Request& request, ServerFrame* answer, Batch* batch,
                                          bool* answered_later) {
   const ClientFrame& frame = *request.frame;
+  authority_->SetTime(options_.clock());
   // A job that was reserved goes to the signer; its answer comes with SignDone.
   const auto sign = [&](absl::StatusOr<payouts::SigningJob> job) {
     if (!job.ok()) return job.status();
     *answered_later = true;
-    Sign(request.reply, *std::move(job));
+    signer_->Send(SignRequest{request.reply, *std::move(job)});
     return absl::OkStatus();
   };
   switch (frame.body_case()) {
@@ -101,6 +207,35 @@ absl::Status AuthorityActor::HandleReady(const Request& request, ServerFrame* an
       return authority_->GetPayout(frame.bump_transaction().payout_id(), true,
                                    answer->mutable_payout());
     }
+    case ClientFrame::kPrepareRedeem: {
+      absl::StatusOr<authority::Authority::Redemption> redemption =
+          authority_->PrepareRedeem(frame.prepare_redeem(), batch);
+      if (!redemption.ok()) return redemption.status();
+      if (redemption->job.has_value()) return sign(*std::move(redemption->job));
+      return authority_->GetPayout(redemption->payout_id, true, answer->mutable_payout());
+    }
+    case ClientFrame::kConfirmPayout:
+      return authority_->ConfirmPayout(frame.confirm_payout(), answer->mutable_payout_confirmed(),
+                                       batch);
+    case ClientFrame::kSignTransaction:
+    case ClientFrame::kSignMessage:
+    case ClientFrame::kSignTicket:
+      return HandleSigning(request, batch, answered_later);
+    case ClientFrame::kGetPolicy:
+      authority_->FillPolicy(answer->mutable_policy());
+      return absl::OkStatus();
+    case ClientFrame::kChangePolicy:
+      if (absl::Status s = authority_->ChangePolicy(frame.change_policy(), batch); !s.ok()) {
+        return s;
+      }
+      Log(Level::kWarn, "authority", "the policy was changed by its admins",
+          {{"sequence", frame.change_policy().sequence()}});
+      authority_->FillPolicy(answer->mutable_policy());
+      return absl::OkStatus();
+    case ClientFrame::kExportState:
+      return ExportState(answer->mutable_state_blob());
+    case ClientFrame::kImportState:
+      return ImportState(frame.import_state(), answer->mutable_state_imported());
     case ClientFrame::kReportReceipt:
       return authority_->ReportReceipt(frame.report_receipt(), answer->mutable_receipt(), batch);
     case ClientFrame::kReportReorg:
@@ -120,11 +255,16 @@ absl::Status AuthorityActor::HandleReady(const Request& request, ServerFrame* an
 }
 
 void AuthorityActor::Handle(SignDone done) {
+  if (auto* ready = std::get_if<std::unique_ptr<ServerFrame>>(&done.result)) {
+    ++signatures_;
+    return Pass({}, done.reply, std::move(*ready));
+  }
+  auto& result = std::get<payouts::SigningResult>(done.result);
   google::protobuf::Arena arena;
   auto* batch = google::protobuf::Arena::CreateMessage<Batch>(&arena);
-  const uint64_t id = done.result.payout_id;
-  signatures_ += 1 + done.result.tickets.size();
-  authority_->CompleteSigning(std::move(done.result), batch);
+  const uint64_t id = result.payout_id;
+  signatures_ += 1 + result.tickets.size();
+  authority_->CompleteSigning(std::move(result), batch);
   auto answer = std::make_unique<ServerFrame>();
   const absl::Status status = authority_->GetPayout(id, true, answer->mutable_payout());
   if (!status.ok()) ToProto(status, answer->mutable_error());
@@ -139,6 +279,10 @@ void AuthorityActor::Handle(const SessionClosed& closed) {
 }
 
 absl::Status AuthorityActor::HandleState(const Request& request, ServerFrame* answer) {
+  if (options_.without_storage) {
+    return Refuse(boundary::v1::ERROR_ALREADY_LOADED,
+                  "this enclave was started with --storage none: it takes no storage");
+  }
   const bool loading = loader_ != nullptr && request.reply.session == loading_session_;
   switch (request.frame->body_case()) {
     case ClientFrame::kLoadBegin:
@@ -199,9 +343,10 @@ absl::Status AuthorityActor::LoadEnd(const Request& request) {
   Batch batch;
   const bool fresh = !(*state)->founded();
   if (fresh) {
-    (*state)->Found(options_.address, options_.policy, options_.fingerprint_key, &batch);
-  } else if (absl::Status adopted = (*state)->Adopt(options_.address, options_.policy,
-                                                    options_.accept_policy_change, &batch);
+    *state = NewState(&batch);
+  } else if (absl::Status adopted =
+                 (*state)->Adopt(options_.address, options_.policy, options_.accept_policy_change,
+                                 &batch, options_.profile);
              !adopted.ok()) {
     Log(Level::kError, "authority", "the stored state is refused", {{"reason", adopted}});
     return adopted;
@@ -215,7 +360,7 @@ absl::Status AuthorityActor::LoadEnd(const Request& request) {
        {"payouts", authority_->payouts().size()}});
   if (!fresh && !batch.events().empty()) {
     Log(Level::kWarn, "authority",
-        "the policy in force was changed, as --accept-policy-change allows");
+        "the policy in force was changed, as --insecure-accept-policy-change allows");
   }
   sealer_->Send(StateLoaded{request.reply.session, loader->chain().sequence(),
                             loader->chain().head(), loader->chain().snapshot_sequence()});
@@ -226,7 +371,8 @@ absl::Status AuthorityActor::LoadEnd(const Request& request) {
   Pass(batch, {}, nullptr);
   // Signatures that were reserved before a crash and not sealed: made again, byte for byte the
   // same.
-  for (payouts::SigningJob& job : authority_->PendingJobs()) Sign({}, std::move(job));
+  for (payouts::SigningJob& job : authority_->PendingJobs())
+    signer_->Send(SignRequest{{}, std::move(job)});
   return absl::OkStatus();
 }
 
@@ -236,6 +382,8 @@ void AuthorityActor::FillStatus(boundary::v1::Status* status) const {
                     : loader_ != nullptr  ? boundary::v1::PHASE_LOADING
                                           : boundary::v1::PHASE_EMPTY);
   status->set_address(std::string(options_.address.view()));
+  status->set_profile(options_.profile);
+  status->set_without_storage(options_.without_storage);
   status->set_chain_id(options_.policy.chain_id);
   status->set_broker(std::string(options_.policy.broker.view()));
   status->set_signatures(signatures_);
@@ -243,7 +391,7 @@ void AuthorityActor::FillStatus(boundary::v1::Status* status) const {
 }
 
 void AuthorityActor::EndOfBatch() {
-  if (authority_ == nullptr ||
+  if (authority_ == nullptr || options_.without_storage ||
       bytes_since_snapshot_ <
           std::max(options_.min_snapshot_interval_bytes, last_snapshot_bytes_)) {
     return;

@@ -4,6 +4,7 @@
 #ifndef COFFER_ACTORS_ENCLAVE_AUTHORITY_ACTOR_H_
 #define COFFER_ACTORS_ENCLAVE_AUTHORITY_ACTOR_H_
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -18,8 +19,14 @@ namespace coffer::enclave {
 struct AuthorityOptions {
   std::string version;
   ethereum::Address address;  // of the signing key
+  boundary::v1::Profile profile = boundary::v1::PROFILE_AUTHORITY;
   policy::Policy policy;
+  // No storage: the state is founded at once, lives in memory, and is taken out and in as a blob.
+  bool without_storage = false;
+  // The enclave's clock, in seconds since 1970. Only the velocity limits look at it.
+  std::function<uint64_t()> clock;
   bool accept_policy_change = false;
+  bool allow_reprovision = false;
   std::string fingerprint_key;  // 32 random bytes, used only when a new state is founded
   // A snapshot is taken when the records since the last one outweigh both this and that snapshot,
   // so that its cost, spread over the changes, does not grow with the state.
@@ -32,8 +39,7 @@ class AuthorityActor : public runtime::Actor<AuthorityMessage> {
  public:
   // `opener` opens stored records; it must outlive the actor.
   AuthorityActor(AuthorityOptions options, sealing::Vault* opener, SignerMailbox* signer,
-                 SealerMailbox* sealer)
-      : options_(std::move(options)), opener_(opener), signer_(signer), sealer_(sealer) {}
+                 SealerMailbox* sealer);
 
   void Receive(AuthorityMessage message) override;
   void EndOfBatch() override;
@@ -50,6 +56,10 @@ class AuthorityActor : public runtime::Actor<AuthorityMessage> {
   void Handle(const SessionClosed& closed);
 
   // Each fills the answer or returns the refusal.
+  absl::Status HandleAlways(const Request& request, ServerFrame* answer);
+  absl::Status HandleSigning(const Request& request, Batch* batch, bool* answered_later);
+  absl::Status ExportState(boundary::v1::StateBlob* answer);
+  absl::Status ImportState(const boundary::v1::ImportState& request, boundary::v1::Status* answer);
   absl::Status HandleState(const Request& request, ServerFrame* answer);
   absl::Status HandleReady(const Request& request, ServerFrame* answer, Batch* batch,
                            bool* answered_later);
@@ -59,7 +69,7 @@ class AuthorityActor : public runtime::Actor<AuthorityMessage> {
   void FillStatus(boundary::v1::Status* status) const;
   void Pass(const Batch& batch, ReplyTo reply, std::unique_ptr<ServerFrame> answer);
   void AnswerNow(ReplyTo reply, std::unique_ptr<ServerFrame> answer);
-  void Sign(ReplyTo reply, payouts::SigningJob job);
+  std::unique_ptr<authority::Authority> NewState(Batch* batch) const;
 
   const AuthorityOptions options_;
   sealing::Vault* const opener_;

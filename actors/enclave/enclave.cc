@@ -1,5 +1,6 @@
 #include "actors/enclave/enclave.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "invariant/check.h"
@@ -18,11 +19,17 @@ std::unique_ptr<sealing::Vault> NewVault(const ethereum::PrivateKey& key, runtim
 }
 
 AuthorityOptions OptionsFor(const EnclaveOptions& options, const ethereum::Address& address,
-                            runtime::Random* random) {
+                            runtime::Random* random, const runtime::Dispatcher* main) {
   AuthorityOptions out;
   out.version = options.version;
   out.address = address;
+  out.profile = options.profile;
   out.policy = options.policy;
+  out.without_storage = options.without_storage;
+  out.allow_reprovision = options.allow_reprovision;
+  out.clock = [main] {
+    return static_cast<uint64_t>(std::max<int64_t>(0, absl::ToUnixSeconds(main->WallNow())));
+  };
   out.accept_policy_change = options.accept_policy_change;
   out.min_snapshot_interval_bytes = options.min_snapshot_interval_bytes;
   sealing::Hash fingerprint_key;
@@ -41,11 +48,14 @@ Enclave::Enclave(const EnclaveOptions& options, ethereum::PrivateKey key, runtim
       authority_mailbox_(main, "authority", kInternalMailbox),
       signer_mailbox_(signing, "signer", kInternalMailbox),
       sealer_mailbox_(main, "sealer", kInternalMailbox),
-      gateway_(std::make_unique<Gateway>(&authority_mailbox_, &sealer_mailbox_)),
-      authority_(std::make_unique<AuthorityActor>(OptionsFor(options, address_, random),
+      gateway_(
+          std::make_unique<Gateway>(&authority_mailbox_, &sealer_mailbox_,
+                                    GatewayOptions{options.without_storage, options.max_sessions})),
+      authority_(std::make_unique<AuthorityActor>(OptionsFor(options, address_, random, main),
                                                   opener_.get(), &signer_mailbox_,
                                                   &sealer_mailbox_)),
-      sealer_(std::make_unique<Sealer>(NewVault(key, random), &gateway_mailbox_)) {
+      sealer_(std::make_unique<Sealer>(NewVault(key, random), &gateway_mailbox_,
+                                       options.without_storage)) {
   signer_ = std::make_unique<Signer>(std::move(key), &authority_mailbox_);
   gateway_mailbox_.Bind(gateway_.get());
   authority_mailbox_.Bind(authority_.get());

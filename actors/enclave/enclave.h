@@ -18,9 +18,13 @@ namespace coffer::enclave {
 
 struct EnclaveOptions {
   std::string version;
+  boundary::v1::Profile profile = boundary::v1::PROFILE_AUTHORITY;
   policy::Policy policy;
+  bool without_storage = false;  // AuthorityOptions has the meaning
   bool accept_policy_change = false;
+  bool allow_reprovision = false;
   size_t min_snapshot_interval_bytes = 16u << 20;
+  size_t max_sessions = kMaxSessions;
 };
 
 class Enclave {

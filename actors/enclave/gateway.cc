@@ -1,5 +1,7 @@
 #include "actors/enclave/gateway.h"
 
+#include <openssl/crypto.h>
+
 #include <algorithm>
 #include <utility>
 #include <vector>
@@ -26,16 +28,49 @@ bool NeedsStorage(ClientFrame::BodyCase body) {
     case ClientFrame::kLoadRecord:
     case ClientFrame::kLoadEnd:
     case ClientFrame::kAttachStorage:
+    case ClientFrame::kGetAttestation:
+    case ClientFrame::kProvision:
+    case ClientFrame::kGenerate:
       return false;
     default:
       return true;
   }
 }
 
+// I8: the payload of a request that carries credentials, and what was read out of it.
+void WipeSecrets(std::string* payload, ClientFrame* frame) {
+  boundary::v1::AwsCredentials* aws =
+      frame->has_provision()  ? frame->mutable_provision()->mutable_aws()
+      : frame->has_generate() ? frame->mutable_generate()->mutable_aws()
+                              : nullptr;
+  if (aws == nullptr) return;
+  for (std::string* secret : {payload, aws->mutable_access_key_id(),
+                              aws->mutable_secret_access_key(), aws->mutable_session_token()}) {
+    OPENSSL_cleanse(secret->data(), secret->size());
+  }
+}
+
+// A refusal of the policy is news the first time, and not the thousandth.
+bool WorthALine(uint64_t count) { return count <= 100 || count % 1000 == 0; }
+
 }  // namespace
 
+// Closes the connection that has been silent for the longest, if one has nothing in flight.
+bool Gateway::MakeRoom() {
+  constexpr int kLooks = 64;
+  auto it = by_silence_.begin();
+  for (int i = 0; i < kLooks && it != by_silence_.end(); ++i, ++it) {
+    const auto found = sessions_.find(*it);
+    if (found->second->requests > 0 || *it == storage_) continue;
+    runtime::FramedStream& stream = *found->second->stream;
+    OnClosed(stream, absl::ResourceExhaustedError("silent, and its place was needed"));
+    return true;
+  }
+  return false;
+}
+
 void Gateway::Accept(std::unique_ptr<runtime::FramedStream> stream) {
-  if (closing_ || sessions_.size() >= kMaxSessions) {
+  if (closing_ || (sessions_.size() >= options_.max_sessions && !MakeRoom())) {
     Log(Level::kWarn, "gateway", "connection refused",
         {{"peer", stream->peer()}, {"sessions", sessions_.size()}});
     // Set a handler, as every owner must, and let go.
@@ -46,6 +81,7 @@ void Gateway::Accept(std::unique_ptr<runtime::FramedStream> stream) {
   session->id = ++last_session_;
   session->stream = std::move(stream);
   Session& s = *session;
+  s.turn = by_silence_.insert(by_silence_.end(), s.id);
   by_stream_[s.stream.get()] = &s;
   sessions_[s.id] = std::move(session);
   Log(Level::kDebug, "gateway", "connection opened",
@@ -68,14 +104,15 @@ void Gateway::OnFrame(runtime::FramedStream& stream, std::string payload) {
   const auto found = by_stream_.find(&stream);
   if (found == by_stream_.end()) return;
   Session& session = *found->second;
+  by_silence_.splice(by_silence_.end(), by_silence_, session.turn);
   if (payload.front() == '{') {
-    // A client of the JSON protocol; it gets its answer in the form it reads.
-    errors_[boundary::v1::ERROR_UNKNOWN_METHOD]++;
-    stream.Send(
-        R"({"error":{"message":"this port speaks coffer.boundary.v1 (protobuf); the JSON protocol is not served here"}})");
-    PauseOrResume(session);
-    return;
+    OnJson(session, std::move(payload));
+  } else {
+    OnProtobuf(session, payload);
   }
+}
+
+void Gateway::OnProtobuf(Session& session, const std::string& payload) {
   Request request;
   request.arena = std::make_unique<google::protobuf::Arena>();
   request.frame = google::protobuf::Arena::CreateMessage<ClientFrame>(request.arena.get());
@@ -86,18 +123,39 @@ void Gateway::OnFrame(runtime::FramedStream& stream, std::string payload) {
                                              " bytes is not a coffer.boundary.v1.ClientFrame")));
     return;
   }
+  const uint64_t id = request.frame->request_id();
+  if (request.frame->has_stored()) return HandleStored(session, request.frame->stored());
+  absl::Status checked = CheckId(session, id);
+  if (checked.ok()) checked = CheckBody(session, *request.frame);
+  if (!checked.ok()) return Refused(session, id, checked);
+  session.ids.insert(id);
   // What it takes in memory, which a frame of many empty fields makes far more than its bytes.
   const size_t bytes = std::max<size_t>(payload.size(), request.arena->SpaceAllocated());
-  request.reply = {session.id, request.frame->request_id(), bytes};
+  request.reply = {session.id, id, false, bytes};
   Admit(session, std::move(request));
 }
 
-absl::Status Gateway::Check(const Session& session, const ClientFrame& frame) const {
-  if (frame.request_id() == 0) return Refuse(ERROR_MALFORMED, "request_id must not be 0");
-  if (session.in_flight.contains(frame.request_id())) {
-    return Refuse(ERROR_MALFORMED,
-                  absl::StrCat("request_id ", frame.request_id(), " is in flight already"));
-  }
+void Gateway::OnJson(Session& session, std::string payload) {
+  Request request;
+  request.arena = std::make_unique<google::protobuf::Arena>();
+  request.frame = google::protobuf::Arena::CreateMessage<ClientFrame>(request.arena.get());
+  absl::StatusOr<json_protocol::Call> call = json_protocol::ParseRequest(payload, request.frame);
+  WipeSecrets(&payload, request.frame);
+  if (!call.ok()) return RefusedJson(session, call.status());
+  if (absl::Status checked = CheckBody(session, *request.frame); !checked.ok())
+    return RefusedJson(session, checked);
+  const size_t bytes = std::max<size_t>(payload.size(), request.arena->SpaceAllocated());
+  request.reply = {session.id, session.json.Add(*std::move(call)), true, bytes};
+  Admit(session, std::move(request));
+}
+
+absl::Status Gateway::CheckId(const Session& session, uint64_t request_id) const {
+  if (request_id == 0) return Refuse(ERROR_MALFORMED, "request_id must not be 0");
+  if (!session.ids.contains(request_id)) return absl::OkStatus();
+  return Refuse(ERROR_MALFORMED, absl::StrCat("request_id ", request_id, " is in flight already"));
+}
+
+absl::Status Gateway::CheckBody(const Session& session, const ClientFrame& frame) const {
   if (frame.body_case() == ClientFrame::BODY_NOT_SET) {
     return Refuse(boundary::v1::ERROR_UNKNOWN_METHOD,
                   "this version does not know the body of this frame");
@@ -110,7 +168,7 @@ absl::Status Gateway::Check(const Session& session, const ClientFrame& frame) co
                                  " events, not ", n));
     }
   }
-  if (storage_ == 0 && NeedsStorage(frame.body_case())) {
+  if (storage_ == 0 && !options_.without_storage && NeedsStorage(frame.body_case())) {
     return Refuse(
         boundary::v1::ERROR_NOT_READY,
         "no storage is attached, so nothing can be acknowledged; the host loads or attaches first");
@@ -120,7 +178,7 @@ absl::Status Gateway::Check(const Session& session, const ClientFrame& frame) co
   // Requests that wait for a storage to come back hold what they were admitted for; the host that
   // brings it has to get in all the same.
   const bool attaches = frame.has_attach_storage() || frame.has_status();
-  if (Full(attaches ? 2 : 1) || session.in_flight.size() >= kMaxRequestsOfSession) {
+  if (Full(attaches ? 2 : 1) || session.requests >= kMaxRequestsOfSession) {
     return Refuse(boundary::v1::ERROR_OVERLOADED,
                   "too many requests are in flight; wait for answers first");
   }
@@ -140,13 +198,8 @@ void Gateway::HandleStored(Session& session, const boundary::v1::Stored& stored)
 }
 
 void Gateway::Admit(Session& session, Request request) {
-  const ClientFrame& frame = *request.frame;
-  if (frame.has_stored()) return HandleStored(session, frame.stored());
-  if (const absl::Status checked = Check(session, frame); !checked.ok()) {
-    Refused(session, frame.request_id(), checked);
-    return;
-  }
-  session.in_flight.insert(frame.request_id());
+  if (request.frame->has_export_state()) request.reply.bytes = kWholeStateBytes;
+  ++session.requests;
   session.bytes_in_flight += request.reply.bytes;
   ++in_flight_;
   bytes_in_flight_ += request.reply.bytes;
@@ -164,19 +217,22 @@ bool Gateway::Full(size_t times) const {
 // at once. While there is no storage, only what a connection itself has in flight counts: the next
 // one to speak may be the storage.
 void Gateway::PauseOrResume(Session& session) {
-  const size_t pending = session.stream->PendingOutput();
-  const bool pressed = storage_ != 0 && (in_flight_ >= kMaxRequestsInFlight / 2 ||
-                                         bytes_in_flight_ >= kMaxRequestBytesInFlight / 2);
+  const size_t pending = session.stream->PendingOutput() + session.json.waiting_bytes();
+  const bool pressed =
+      (storage_ != 0 || options_.without_storage) &&
+      (in_flight_ >= kMaxRequestsInFlight / 2 || bytes_in_flight_ >= kMaxRequestBytesInFlight / 2);
   const bool want = session.id == storage_
                         ? pending > kMaxStorageBacklog
-                        : pressed || session.in_flight.size() >= kMaxRequestsOfSession / 2 ||
+                        : pressed || session.requests >= kMaxRequestsOfSession / 2 ||
                               session.bytes_in_flight >= kMaxRequestBytesInFlight / 2 ||
                               pending > session.stream->OutputLimit();
   if (want == session.paused) return;
   session.paused = want;
   if (want) {
+    paused_.insert(session.id);
     session.stream->PauseReading();
   } else {
+    paused_.erase(session.id);
     session.stream->ResumeReading();
   }
 }
@@ -186,12 +242,22 @@ void Gateway::OnWritable(runtime::FramedStream& stream) {
   if (found != by_stream_.end()) PauseOrResume(*found->second);
 }
 
+// A client that has sent all it wants to ask still gets its answers.
+bool Gateway::OnInputEnded(runtime::FramedStream& stream) {
+  const auto found = by_stream_.find(&stream);
+  if (found == by_stream_.end() || found->second->requests == 0) return false;
+  found->second->input_ended = true;
+  return found->second->id != storage_;
+}
+
 void Gateway::OnClosed(runtime::FramedStream& stream, const absl::Status& why) {
   const auto found = by_stream_.find(&stream);
   if (found == by_stream_.end()) return;
   const SessionId id = found->second->id;
   Log(Level::kDebug, "gateway", "connection closed",
       {{"session", id}, {"peer", stream.peer()}, {"why", why}});
+  by_silence_.erase(found->second->turn);
+  paused_.erase(id);
   by_stream_.erase(found);
   // What it has in flight stays counted until its answers come: it is still in the mailboxes.
   const auto node = sessions_.extract(id);
@@ -204,19 +270,44 @@ void Gateway::Refused(Session& session, uint64_t request_id, const absl::Status&
   boundary::v1::ServerFrame frame;
   frame.set_request_id(request_id);
   ToProto(why, frame.mutable_error());
+  Count(session.id, frame.error());
   Send(session, frame);
   // Refusals are no requests in flight: a client that does not read them is not read either.
   PauseOrResume(session);
 }
 
-void Gateway::Send(Session& session, const boundary::v1::ServerFrame& frame) {
-  if (frame.has_error()) {
-    ++errors_[static_cast<uint32_t>(frame.error().code())];
+void Gateway::RefusedJson(Session& session, const absl::Status& why) {
+  boundary::v1::Error error;
+  ToProto(why, &error);
+  Count(session.id, error);
+  session.json.AddAnswered(json_protocol::WriteError(error));
+  SendJson(session);
+  PauseOrResume(session);
+}
+
+void Gateway::Count(SessionId session, const boundary::v1::Error& error) {
+  ++errors_[static_cast<uint32_t>(error.code())];
+  if (error.code() != boundary::v1::ERROR_POLICY) {
     Log(Level::kDebug, "gateway", "request refused",
-        {{"session", session.id},
-         {"code", static_cast<int>(frame.error().code())},
-         {"reason", frame.error().message()}});
+        {{"session", session},
+         {"code", static_cast<int>(error.code())},
+         {"reason", error.message()}});
+    return;
   }
+  const uint64_t count = ++rules_[error.rule()];
+  if (!WorthALine(count)) return;
+  Log(Level::kWarn, "gateway", "the policy refuses a request",
+      {{"session", session},
+       {"rule", error.rule()},
+       {"reason", error.message()},
+       {"count", count}});
+}
+
+void Gateway::SendJson(Session& session) {
+  session.json.Take([&](std::string_view answer) { session.stream->Send(answer); });
+}
+
+void Gateway::Send(Session& session, const boundary::v1::ServerFrame& frame) {
   const std::string bytes = frame.SerializeAsString();
   if (bytes.size() <= runtime::kMaxFrameBytes) {
     session.stream->Send(bytes);
@@ -232,23 +323,42 @@ void Gateway::Send(Session& session, const boundary::v1::ServerFrame& frame) {
   session.stream->Send(instead.SerializeAsString());
 }
 
+void Gateway::Answered(Session& session, const Answer& answer) {
+  boundary::v1::ServerFrame& frame = *answer.frame;
+  if (frame.has_error()) Count(session.id, frame.error());
+  if (frame.has_status()) {
+    for (const auto& [code, count] : errors_)
+      (*frame.mutable_status()->mutable_errors())[code] = count;
+    for (const auto& [rule, count] : rules_)
+      (*frame.mutable_status()->mutable_refusals_by_rule())[rule] = count;
+  }
+  --session.requests;
+  session.bytes_in_flight -= answer.to.bytes;
+  if (answer.to.json) {
+    session.json.Answer(answer.to.request_id, frame);
+    SendJson(session);
+  } else {
+    session.ids.erase(answer.to.request_id);
+    Send(session, frame);
+  }
+  if (session.input_ended && session.requests == 0) session.stream->CloseAfterFlush();
+}
+
 void Gateway::Handle(Release release) {
-  for (Answer& answer : release.answers) {
+  for (const Answer& answer : release.answers) {
     --in_flight_;
     bytes_in_flight_ -= answer.to.bytes;
     const auto found = sessions_.find(answer.to.session);
     if (found == sessions_.end()) continue;  // it has gone; what it asked for is done all the same
-    Session& session = *found->second;
-    boundary::v1::ServerFrame& frame = *answer.frame;
-    if (frame.has_status()) {
-      for (const auto& [code, count] : errors_)
-        (*frame.mutable_status()->mutable_errors())[code] = count;
-    }
-    session.in_flight.erase(answer.to.request_id);
-    session.bytes_in_flight -= answer.to.bytes;
-    Send(session, frame);
+    Answered(*found->second, answer);
+    PauseOrResume(*found->second);
   }
-  for (const auto& [id, session] : sessions_) PauseOrResume(*session);
+  if (paused_.empty()) return;
+  const std::vector<SessionId> paused(paused_.begin(), paused_.end());
+  for (const SessionId id : paused) {
+    const auto found = sessions_.find(id);
+    if (found != sessions_.end()) PauseOrResume(*found->second);
+  }
 }
 
 void Gateway::Handle(StoreOut store) {

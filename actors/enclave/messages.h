@@ -17,6 +17,7 @@
 
 #include "enclave_core/payouts/signing.h"
 #include "enclave_core/sealing/record.h"
+#include "enclave_core/signing/request.h"
 #include "proto/boundary.pb.h"
 #include "runtime/mailbox.h"
 
@@ -26,10 +27,12 @@ using SessionId = uint64_t;  // a connection of this run; from 1, never reused
 
 // Where an answer goes. request_id 0: nobody waits for it. Every request that was admitted is
 // answered once, even when its connection has gone: `bytes` is what it then gives back of the
-// gateway's bounds.
+// gateway's bounds. `json`: the id was given by the gateway to a request of the JSON protocol,
+// which has none.
 struct ReplyTo {
   SessionId session = 0;
   uint64_t request_id = 0;
+  bool json = false;
   size_t bytes = 0;
 };
 
@@ -51,13 +54,15 @@ struct SessionClosed {
 
 // ---- authority -> signer -> authority
 // ------------------------------------------------------------------------------
+// A job of a payout, or what a client of the signer profile asked for and the policy allowed.
 struct SignRequest {
   ReplyTo reply;
-  payouts::SigningJob job;
+  std::variant<payouts::SigningJob, signing::Request> job;
 };
+// What was signed: facts for the payout's state, or the answer itself.
 struct SignDone {
   ReplyTo reply;
-  payouts::SigningResult result;
+  std::variant<payouts::SigningResult, std::unique_ptr<boundary::v1::ServerFrame>> result;
 };
 
 // ---- authority -> sealer
@@ -127,7 +132,10 @@ using GatewayMailbox = runtime::Mailbox<GatewayMessage>;
 inline constexpr size_t kMaxRequestsInFlight = 4096;
 inline constexpr size_t kMaxRequestBytesInFlight = 64u << 20;
 inline constexpr size_t kMaxRequestsOfSession = 1024;
-inline constexpr size_t kMaxSessions = 256;
+// Connections. When they are all taken, the one that has been silent for the longest makes room.
+inline constexpr size_t kMaxSessions = 16'384;
+// What a request whose answer is the whole state counts for: few of them are in flight at a time.
+inline constexpr size_t kWholeStateBytes = 16u << 20;
 // Unread bytes beyond which even the storage's connection is not read: more than all records and
 // chunks that are handed out at once.
 inline constexpr size_t kMaxStorageBacklog = 64u << 20;

@@ -17,7 +17,7 @@ void Sealer::Receive(SealerMessage message) {
 
 void Sealer::Handle(Work work) {
   // Nothing to make durable, and nothing before it that waits: free to go.
-  if (work.events.empty() && waiting_.empty() && unstored_.empty()) {
+  if (without_storage_ || (work.events.empty() && waiting_.empty() && unstored_.empty())) {
     for (Answer& answer : work.answers) free_.push_back(std::move(answer));
     return;
   }

@@ -30,8 +30,9 @@ class Sealer : public runtime::Actor<SealerMessage> {
   static constexpr size_t kMaxRecordsInFlight = 4;
   static constexpr uint32_t kMaxChunksInFlight = 8;
 
-  Sealer(std::unique_ptr<sealing::Vault> vault, GatewayMailbox* gateway)
-      : vault_(std::move(vault)), gateway_(gateway) {}
+  // Without a storage nothing is sealed, and every answer may go at once.
+  Sealer(std::unique_ptr<sealing::Vault> vault, GatewayMailbox* gateway, bool without_storage)
+      : vault_(std::move(vault)), gateway_(gateway), without_storage_(without_storage) {}
 
   void Receive(SealerMessage message) override;
   void EndOfBatch() override;
@@ -62,6 +63,7 @@ class Sealer : public runtime::Actor<SealerMessage> {
 
   std::unique_ptr<sealing::Vault> vault_;
   GatewayMailbox* const gateway_;
+  const bool without_storage_;
 
   std::deque<Work> waiting_;           // not sealed yet
   size_t waiting_events_ = 0;          // bytes of events in it

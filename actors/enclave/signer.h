@@ -4,7 +4,9 @@
 #ifndef COFFER_ACTORS_ENCLAVE_SIGNER_H_
 #define COFFER_ACTORS_ENCLAVE_SIGNER_H_
 
+#include <memory>
 #include <utility>
+#include <variant>
 
 #include "actors/enclave/messages.h"
 #include "enclave_core/ethereum/signature.h"
@@ -18,7 +20,13 @@ class Signer : public runtime::Actor<SignerMessage> {
       : key_(std::move(key)), authority_(authority) {}
 
   void Receive(SignerMessage message) override {
-    authority_->Send(SignDone{message.reply, payouts::Sign(key_, message.job)});
+    if (const auto* job = std::get_if<payouts::SigningJob>(&message.job)) {
+      authority_->Send(SignDone{message.reply, payouts::Sign(key_, *job)});
+      return;
+    }
+    auto answer = std::make_unique<boundary::v1::ServerFrame>();
+    signing::Sign(key_, std::get<signing::Request>(message.job), answer.get());
+    authority_->Send(SignDone{message.reply, std::move(answer)});
   }
 
  private:

@@ -2,10 +2,13 @@
 
 #include <google/protobuf/arena.h>
 
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "enclave_core/error.h"
+#include "enclave_core/sealing/blob.h"
 
 namespace coffer::enclave {
 namespace {
@@ -47,6 +50,23 @@ absl::Status StateLoader::Add(std::string_view sealed) {
 absl::StatusOr<std::unique_ptr<authority::Authority>> StateLoader::Finish() {
   if (const absl::Status whole = reader_.Finish(); !whole.ok()) return Refused(whole);
   return std::move(authority_);
+}
+
+absl::StatusOr<std::unique_ptr<authority::Authority>> StateFromBlob(sealing::Vault* vault,
+                                                                    std::string_view blob) {
+  const absl::StatusOr<std::vector<std::string>> parts = sealing::OpenBlob(vault, blob);
+  if (!parts.ok()) return Refused(parts.status());
+  auto state = std::make_unique<authority::Authority>();
+  for (const std::string& bytes : *parts) {
+    google::protobuf::Arena arena;
+    auto* part = google::protobuf::Arena::CreateMessage<sealed::v1::SnapshotPart>(&arena);
+    if (!part->ParseFromString(bytes)) {
+      return Refused(absl::DataLossError("a part of the exported state cannot be read"));
+    }
+    if (absl::Status s = state->RestorePart(*part); !s.ok()) return Refused(s);
+  }
+  if (absl::Status s = state->FinishRestore(); !s.ok()) return Refused(s);
+  return state;
 }
 
 }  // namespace coffer::enclave

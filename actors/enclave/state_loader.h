@@ -33,6 +33,10 @@ class StateLoader {
   std::unique_ptr<authority::Authority> authority_;
 };
 
+// The state that a blob (sealing/blob.h) holds. Refused with ERROR_STATE_REFUSED.
+absl::StatusOr<std::unique_ptr<authority::Authority>> StateFromBlob(sealing::Vault* vault,
+                                                                    std::string_view blob);
+
 }  // namespace coffer::enclave
 
 #endif  // COFFER_ACTORS_ENCLAVE_STATE_LOADER_H_

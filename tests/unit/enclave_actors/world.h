@@ -204,6 +204,11 @@ class World {
     scheduler.RunUntilIdle();
     return host.answers[id].status();
   }
+  void Wait(absl::Duration time) {
+    bool over = false;
+    const auto timer = host_dispatcher_->After(time, [&] { over = true; });
+    scheduler.RunUntil([&] { return over; }, 2 * time);
+  }
   enclave::Enclave& enclave() { return *enclaves_.back(); }
   runtime::Endpoint At() const {
     return runtime::Endpoint::Parse(absl::StrCat("vsock://16:", 5000 + runs_)).value();

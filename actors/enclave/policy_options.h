@@ -1,0 +1,21 @@
+// The policy as options of coffer-enclave: flags, environment and file.
+#ifndef COFFER_ACTORS_ENCLAVE_POLICY_OPTIONS_H_
+#define COFFER_ACTORS_ENCLAVE_POLICY_OPTIONS_H_
+
+#include "absl/status/statusor.h"
+#include "enclave_core/policy/policy.h"
+#include "proto/boundary.pb.h"
+#include "runtime/config.h"
+
+namespace coffer::enclave {
+
+void AddPolicyOptions(runtime::ConfigSpec* spec);
+
+// InvalidArgument names the option. The authority needs a chain and a broker; a signer that is
+// given no option of a policy at all is unrestricted.
+absl::StatusOr<policy::Policy> PolicyFromOptions(const runtime::Config& config,
+                                                 boundary::v1::Profile profile);
+
+}  // namespace coffer::enclave
+
+#endif  // COFFER_ACTORS_ENCLAVE_POLICY_OPTIONS_H_
