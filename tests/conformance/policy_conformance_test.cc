@@ -154,7 +154,7 @@ void CheckCall(const Json& json) {
   const absl::StatusOr<BrokerCall> call = ethereum::DecodeBrokerCall(calldata, 100);
   ASSERT_TRUE(call.ok()) << call.status();
   EXPECT_EQ(*call, expected);
-  EXPECT_EQ(ethereum::ToHex(EncodeBrokerCall(*call)), json["calldata"].asString());
+  EXPECT_EQ(ethereum::ToHex(ethereum::EncodeBrokerCall(*call)), json["calldata"].asString());
 }
 
 // Letters and digits only, so that it may stand in a command line.
