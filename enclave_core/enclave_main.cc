@@ -154,6 +154,7 @@ absl::StatusOr<policy::Policy> ReadPolicy(const runtime::Config& config) {
       return absl::InvalidArgumentError(absl::StrCat(name, ": ", wei.status().message()));
     *field = *wei;
   }
+  policy.max_transfer = policy.max_face_value;
   boundary::v1::Policy proto;
   policy::ToProto(policy, &proto);
   return policy::FromProto(proto);  // one place judges a policy

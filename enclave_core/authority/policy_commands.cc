@@ -4,7 +4,6 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "enclave_core/authority/authority.h"
 #include "enclave_core/error.h"
 #include "enclave_core/policy/typed_data.h"
@@ -14,26 +13,6 @@ namespace coffer::authority {
 namespace {
 
 using boundary::v1::ERROR_STATE_REFUSED;
-
-// The fields that differ, by their names, for the sentence that refuses them.
-std::string Differences(const policy::Policy& one, const policy::Policy& other) {
-  boundary::v1::Policy a;
-  boundary::v1::Policy b;
-  policy::ToProto(one, &a);
-  policy::ToProto(other, &b);
-  const auto* descriptor = boundary::v1::Policy::descriptor();
-  std::vector<std::string> names;
-  for (int i = 0; i < descriptor->field_count(); ++i) {
-    // Both sides with this field from `b`: equal means that it was equal before.
-    boundary::v1::Policy with = a;
-    boundary::v1::Policy from = b;
-    with.GetReflection()->SwapFields(&with, &from, {descriptor->field(i)});
-    if (with.SerializeAsString() != a.SerializeAsString()) {
-      names.push_back(descriptor->field(i)->name());
-    }
-  }
-  return absl::StrJoin(names, ", ");
-}
 
 std::string Name(boundary::v1::Profile profile) {
   return profile == boundary::v1::PROFILE_SIGNER ? "signer" : "authority";
@@ -75,7 +54,7 @@ absl::Status Authority::Adopt(const ethereum::Address& address, const policy::Po
         absl::StrCat("the state is for ", ChainAndBroker(policy_), ", the enclave was started for ",
                      ChainAndBroker(policy), ": one key serves one chain and one broker"));
   }
-  const std::string differences = Differences(policy_, policy);
+  const std::string differences = policy::DifferingFields(policy_, policy);
   if (!policy_.admins.empty()) {
     return Refuse(
         ERROR_STATE_REFUSED,
@@ -151,10 +130,7 @@ absl::Status Authority::Fold(const sealed::v1::PolicyChanged& event) {
   }
   // What the new window keeps is decided now and not at the next signature, so that a state that
   // comes from a snapshot is the same.
-  policy::Velocity kept;
-  velocity_.ForEach(
-      [&](const policy::Velocity::Entry& entry) { kept.Add(policy_, entry.time, entry.spends); });
-  velocity_ = std::move(kept);
+  velocity_.Trim(policy_, last_time_);
   return absl::OkStatus();
 }
 

@@ -20,6 +20,7 @@ namespace coffer::ethereum {
 struct TicketAuxData {
   uint64_t creation_round = 0;
   Hash creation_round_block_hash;
+  std::string ToBytes64() const;
   bool operator==(const TicketAuxData&) const = default;
 };
 

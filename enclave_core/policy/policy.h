@@ -8,10 +8,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "enclave_core/ethereum/types.h"
 #include "enclave_core/ledger/wei.h"
 #include "proto/boundary.pb.h"
@@ -72,23 +74,36 @@ struct Policy {
   bool operator==(const Policy&) const = default;
 
   // Refused with ERROR_POLICY, Error.rule, and a sentence that names the rule and both values.
+  // Limits on gas and its price, and on their product, which is never computed modulo anything.
   absl::Status CheckFees(const Fees& fees) const;
+  // Whom tickets and transfers may pay: never the null address, and only those on the allowlist
+  // when there is one.
   absl::Status CheckRecipient(const ethereum::Address& recipient) const;
   // An item of a payout of this strategy.
   absl::Status CheckItemAmount(boundary::v1::Strategy strategy, Wei amount) const;
   absl::Status CheckBatch(uint64_t items, Wei total) const;
   absl::Status CheckFunding(boundary::v1::Strategy strategy, Wei amount) const;
+  // Also refused: any strategy under an unrestricted policy, which is no authority's.
   absl::Status CheckStrategy(boundary::v1::Strategy strategy) const;
 };
+
+// OK unless `value` is above `limit`; then refused by `rule` with a sentence that names both. A
+// value of 2^127 or more is above every limit, kNoLimit included.
+absl::Status AtMost(absl::string_view rule, const ethereum::U256& value, Wei limit,
+                    absl::string_view unit);
 
 // A batch of 100 needs 24 M gas and 55 KB of calldata (livepeer/protocol's contracts, as measured).
 inline constexpr uint32_t kMaxTickets = 100;
 
-// What a signer does that was given no policy.
+// What a signer does that was given no policy: every field but `unrestricted` is 0.
 Policy Unrestricted();
 
+// The names of the fields in which two policies differ, with commas between; empty when equal.
+std::string DifferingFields(const Policy& a, const Policy& b);
+
 void ToProto(const Policy& policy, boundary::v1::Policy* out);
-// Error (InvalidArgument) that names the field when one is missing or out of its range.
+// Error (InvalidArgument) that names the field when one is missing or out of its range, or when
+// there is one that this version does not know.
 absl::StatusOr<Policy> FromProto(const boundary::v1::Policy& proto);
 
 }  // namespace coffer::policy

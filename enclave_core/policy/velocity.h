@@ -43,9 +43,16 @@ class Velocity {
   // One signature that would make these payments at `now` (seconds since 1970). Refused with
   // ERROR_POLICY and the rule velocity_total, velocity_recipient or velocity_signatures; the
   // sentence says when there is room again.
+  //
+  // A signature of the second t weighs until the second t + velocity_window, which it is no longer
+  // in.
   absl::Status Check(const Policy& policy, uint64_t now, absl::Span<const Spend> spends) const;
-  // Counts it. Nothing is kept while the policy has no window.
+  // Counts it. Nothing is kept while the policy has no window. A `now` before the newest entry's is
+  // taken as that.
   void Add(const Policy& policy, uint64_t now, absl::Span<const Spend> spends);
+  // Forgets what has left the policy's window; Add does the same. To be called when the policy
+  // changes, so that a state brought back under the new policy is the one that was left.
+  void Trim(const Policy& policy, uint64_t now);
 
   // A signature as it was added, what it repeated left out. For snapshots: oldest first, and back
   // by Add.
@@ -58,12 +65,21 @@ class Velocity {
 
  private:
   void Expire(uint64_t now, uint64_t window);
+  // The first entry that is in the window at `now`: what is before it left since the last Add.
+  size_t FirstLive(uint64_t now, uint64_t window) const;
+  // The spends that are not counted in this window yet, each key once.
+  std::vector<Spend> New(absl::Span<const Spend> spends, uint64_t now, uint64_t window) const;
+  absl::Status CheckSignatures(const Policy& policy, uint64_t now, size_t spends) const;
+  // All of `amount` on top of `counted`, which the entries of `recipient` (null: of everybody) add
+  // up to.
+  absl::Status CheckSum(const Policy& policy, uint64_t now, const ethereum::Address* recipient,
+                        Wei counted, Wei amount) const;
 
-  std::deque<Entry> entries_;
-  Wei total_ = 0;
-  size_t spends_ = 0;
+  std::deque<Entry> entries_;  // oldest first
+  Wei total_ = 0;              // of entries_
+  size_t spends_ = 0;          // in entries_
   absl::flat_hash_map<ethereum::Address, Wei> by_recipient_;
-  absl::flat_hash_map<ethereum::Hash, uint32_t> keys_;
+  absl::flat_hash_map<ethereum::Hash, uint64_t> keys_;  // and when they were counted
 };
 
 }  // namespace coffer::policy

@@ -22,6 +22,7 @@ policy::Policy MakePolicy() {
   policy.broker = *ethereum::Address::FromBytes(std::string(20, '\xb0'));
   policy.allow_eth_transfer = true;
   policy.max_face_value = 5'000'000;
+  policy.max_transfer = 5'000'000;
   policy.max_batch_total = 20'000'000;
   policy.max_tickets = 10;
   policy.max_gas_limit = 30'000'000;

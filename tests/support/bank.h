@@ -45,6 +45,7 @@ inline policy::Policy WidePolicy() {
   policy.broker = AddressOf(0xb0);
   policy.allow_eth_transfer = true;
   policy.max_face_value = 1'000'000;
+  policy.max_transfer = 1'000'000;
   policy.max_batch_total = 5'000'000;
   policy.max_tickets = 10;
   policy.max_gas_limit = 30'000'000;

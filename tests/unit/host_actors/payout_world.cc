@@ -135,6 +135,7 @@ policy::Policy TestPolicy() {
   policy.allow_tickets = true;
   policy.allow_eth_transfer = true;
   policy.max_face_value = 1'000'000'000;
+  policy.max_transfer = 1'000'000'000;
   policy.max_batch_total = 3'000'000'000;
   policy.max_tickets = 10;
   policy.max_gas_limit = 5'000'000;
