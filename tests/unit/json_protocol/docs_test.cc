@@ -2,9 +2,7 @@
 // is understood. Whether its answer is the one that is shown is an end-to-end test's business.
 #include <fstream>
 #include <set>
-#include <sstream>
 
-#include "absl/strings/str_split.h"
 #include "tests/unit/json_protocol/support.h"
 
 namespace coffer::json_protocol {
@@ -12,13 +10,12 @@ namespace {
 
 TEST(Docs, EveryExampleIsUnderstood) {
   std::ifstream file(std::string(COFFER_SOURCE_DIR) + "/docs/protocol.md");
-  std::stringstream text;
-  text << file.rdbuf();
+  ASSERT_TRUE(file.is_open());
   std::set<Method> seen;
   std::string request;
   std::string heading;
   bool inside = false;
-  for (const std::string line : absl::StrSplit(text.str(), '\n')) {
+  for (std::string line; std::getline(file, line);) {
     if (line.rfind("### ", 0) == 0) heading = line.substr(4);
     if (line == "```json request") {
       inside = true;
