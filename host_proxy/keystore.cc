@@ -1,10 +1,12 @@
 #include "host_proxy/keystore.h"
 
+#include <crypto++/scrypt.h>
 #include <json/value.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 
 #include <bit>
+#include <exception>
 #include <memory>
 #include <utility>
 
@@ -89,7 +91,7 @@ absl::Status ParseScrypt(const Json::Value& json, KdfParams& kdf) {
     if (!number->ok()) return number->status();
   }
   if (!std::has_single_bit(*n)) return Wrong("kdfparams.n", "must be a power of two");
-  // The memory of RFC 7914: V has 128 r N bytes, B 128 r p; OpenSSL adds a few blocks.
+  // The memory of RFC 7914: V has 128 r N bytes, B 128 r p, and a few blocks more.
   if (128 * *r * (*n + *p + 2) > kMaxScryptBytes) {
     return Wrong("kdfparams.n, kdfparams.r", "they ask for more than 512 MiB of memory");
   }
@@ -170,19 +172,30 @@ const unsigned char* Bytes(std::string_view text) {
   return reinterpret_cast<const unsigned char*>(text.data());
 }
 
+// Not OpenSSL's: that refuses n >= 2^(16 r), which the format's first test vector and many files of
+// older Python and JavaScript wallets have (n = 262144, r = 1, p = 8). Its memory is wiped.
+bool Scrypt(const KdfParams& kdf, std::string_view password, absl::Span<uint8_t> out) {
+  try {
+    CryptoPP::Scrypt().DeriveKey(out.data(), out.size(), Bytes(password), password.size(),
+                                 Bytes(kdf.salt), kdf.salt.size(), kdf.n, kdf.r, kdf.p);
+    return true;
+  } catch (const std::exception&) {  // no memory
+    return false;
+  }
+}
+
 absl::StatusOr<SecretBytes> DeriveKey(const KdfParams& kdf, std::string_view password) {
   absl::StatusOr<SecretBytes> key = SecretBytes::Create(kDerivedBytes);
   if (!key.ok()) return key.status();
-  int done = 0;
+  bool done = false;
   if (kdf.scrypt) {
-    done = EVP_PBE_scrypt(password.data(), password.size(), Bytes(kdf.salt), kdf.salt.size(), kdf.n,
-                          kdf.r, kdf.p, kMaxScryptBytes, key->data().data(), key->size());
+    done = Scrypt(kdf, password, key->data());
   } else {
     done = PKCS5_PBKDF2_HMAC(password.data(), static_cast<int>(password.size()), Bytes(kdf.salt),
                              static_cast<int>(kdf.salt.size()), static_cast<int>(kdf.c),
-                             EVP_sha256(), kDerivedBytes, key->data().data());
+                             EVP_sha256(), kDerivedBytes, key->data().data()) == 1;
   }
-  if (done == 1) return key;
+  if (done) return key;
   return absl::ResourceExhaustedError(
       "keystore: the key derivation failed; is there enough memory?");
 }

@@ -33,13 +33,20 @@ constexpr char kScryptWide[] = R"({"crypto":{"cipher":"aes-128-ctr",
     "salt":"ab0c7876052600dd703518d6fc3fe8984592145b591fc8fb5c6d43190334ba19"},
   "mac":"2103ac29920d71da29f15d75b4a16dbe95cfd7ff8faea1056c33131d846e3097"},
   "id":"3198bc9c-6672-5ab3-d995-4942343ae5b6","version":3})";
-constexpr char kScrypt[] = R"({"crypto":{"cipher":"aes-128-ctr",
-  "cipherparams":{"iv":"740770fce12ce862af21264dab25f1da"},
-  "ciphertext":"dd8a1132cf57db67c038c6763afe2cbe6ea1949a86abc5843f8ca656ebbb1ea2","kdf":"scrypt",
-  "kdfparams":{"dklen":32,"n":262144,"p":1,"r":8,
-    "salt":"25710c2ccd7c610b24d068af83b959b7a0e5f40641f0c82daeb1345766191034"},
-  "mac":"337aeb86505d2d0bb620effe57f18381377d67d76dac1090626aa5cd20886a7c"},
-  "id":"3198bc9c-6672-5ab3-d995-4942343ae5b6","version":3})";
+// Made by ethers 6 (encryptKeystoreJsonSync, n = 8192, r = 8).
+constexpr char kScrypt[] = R"({"address":"008aeeda4d805471df9b2a5b0f38a0c3bcba786b",
+  "id":"80d9ec05-9c87-41e3-b492-29e50e94376f",
+  "version":3,
+  "Crypto":{"cipher":"aes-128-ctr",
+  "cipherparams":{"iv":"2d7574729ee4aba5c3effcdf382cde6d"},
+  "ciphertext":"29f6b8fe14a0e0829b65c3315b365c85546e12fad06dbf07d7d0bdb17148188a",
+  "kdf":"scrypt",
+  "kdfparams":{"salt":"25710c2ccd7c610b24d068af83b959b7a0e5f40641f0c82daeb1345766191034",
+  "n":8192,
+  "dklen":32,
+  "p":1,
+  "r":8},
+  "mac":"0e6f0adf5798d1bd49f9bcb24c92ac9473ac0b5635ebc28c67cc3d73852e6396"}})";
 
 std::string With(const std::string& from, const std::string& to, const char* text = kPbkdf2) {
   const std::string changed = absl::StrReplaceAll(text, {{from, to}});
@@ -107,10 +114,10 @@ TEST(KeystoreTest, RefusalsNameTheField) {
       {With("262144", "99999999999999999999"), "kdfparams.c"},
       {With(salt, ""), "kdfparams.salt"},
       {With(salt, std::string(514, 'a')), "kdfparams.salt"},
-      {With("262144", "262143", kScrypt), "power of two"},
-      {With("262144", "1", kScrypt), "kdfparams.n"},
-      {With("262144", "524288", kScrypt), "512 MiB"},
-      {With("262144", "1099511627776", kScrypt), "kdfparams.n"},
+      {With("\"n\":8192", "\"n\":8191", kScrypt), "power of two"},
+      {With("\"n\":8192", "\"n\":1", kScrypt), "kdfparams.n"},
+      {With("\"n\":8192", "\"n\":524288", kScrypt), "512 MiB"},
+      {With("\"n\":8192", "\"n\":1099511627776", kScrypt), "kdfparams.n"},
       {With("\"r\":8", "\"r\":0", kScrypt), "kdfparams.r"},
       {With("\"p\":1", "\"p\":1000", kScrypt), "kdfparams.p"},
       {With("\"id\"", "\"address\":\"12\",\"id\""), "address"},
