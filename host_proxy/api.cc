@@ -14,32 +14,6 @@ using boundary::v1::ServerFrame;
 
 namespace {
 
-HttpResponse JsonAnswer(const Json::Value& value, int status = 200) {
-  HttpResponse response;
-  response.status = status;
-  response.body = ToText(value);
-  return response;
-}
-
-HttpResponse FromStatus(const absl::Status& status) {
-  const std::string message(status.message());
-  switch (status.code()) {
-    case absl::StatusCode::kInvalidArgument:
-      return HttpError(400, "malformed", message);
-    case absl::StatusCode::kOutOfRange:
-      return HttpError(422, "out_of_range", message);
-    case absl::StatusCode::kNotFound:
-      return HttpError(404, "not_found", message);
-    case absl::StatusCode::kFailedPrecondition:
-      return HttpError(409, "not_possible_now", message);
-    case absl::StatusCode::kUnavailable:
-    case absl::StatusCode::kResourceExhausted:
-      return HttpError(503, "unavailable", message);
-    default:
-      return HttpError(500, "internal", message);
-  }
-}
-
 // A number of the query; `otherwise` when it is not there.
 absl::StatusOr<uint64_t> QueryNumber(const RoutedRequest& request, const std::string& name,
                                      uint64_t otherwise, uint64_t least, uint64_t most) {
@@ -62,6 +36,7 @@ HttpResponse NoBodyWanted() {
 
 void Api::AddTo(Router& router) {
   AddProbes(router);
+  AddTee(router);
   AddLedger(router);
   AddPayouts(router);
   AddOperations(router);
@@ -101,13 +76,6 @@ void Api::AddProbes(Router& router) {
 }
 
 void Api::AddLedger(Router& router) {
-  router.Add("GET", "/api/tee/status", Role::kViewer, {},
-             [this](RoutedRequest, HttpResponder respond) {
-               ClientFrame request;
-               request.mutable_status();
-               Ask(std::move(request), std::move(respond),
-                   [](const ServerFrame& frame) { return JsonAnswer(ToJson(frame.status())); });
-             });
   router.Add("GET", "/api/ledger/accounts", Role::kViewer, {"from", "limit"},
              [this](RoutedRequest request, HttpResponder respond) {
                ListAccounts(request, std::move(respond));

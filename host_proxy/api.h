@@ -2,7 +2,7 @@
 // program's main dispatcher.
 //
 //   GET  /healthz, /readyz, /metrics                   public
-//   GET  /api/tee/status                               viewer
+//   GET  /api/tee/status, /api/tee/attestation?nonce=  viewer
 //   GET  /api/ledger/accounts?from=&limit=             viewer
 //   GET  /api/ledger/accounts/{id}                     viewer
 //   GET  /api/payouts?from=&limit=&open=, /api/payouts/{id}   viewer
@@ -25,6 +25,7 @@
 #include "actors/host/enclave_client.h"
 #include "host_proxy/router.h"
 #include "runtime/metrics.h"
+#include "runtime/random.h"
 
 namespace coffer::host_proxy {
 
@@ -55,6 +56,8 @@ struct ApiPorts {
   PayoutControl* payouts = nullptr;   // null: this host pays nobody
   JournalControl* journal = nullptr;  // null: this host tails no journal
   runtime::Metrics* metrics = nullptr;
+  std::string mode = "remote";        // of the signer: remote, local or none
+  runtime::Random* random = nullptr;  // for nonces that a client leaves out
   // The recipient's 20 bytes; NotFound when the account is not in the registry.
   std::function<absl::StatusOr<std::string>(const std::string& account)> recipient_of;
   // Answers with what the registry then holds.
@@ -73,10 +76,12 @@ class Api {
 
  private:
   void AddProbes(Router& router);
+  void AddTee(Router& router);
   void AddLedger(Router& router);
   void AddPayouts(Router& router);
   void AddOperations(Router& router);
 
+  void GetAttestation(const RoutedRequest& request, HttpResponder respond);
   void ListAccounts(const RoutedRequest& request, HttpResponder respond);
   void ListPayouts(const RoutedRequest& request, HttpResponder respond);
   void PostEvents(const RoutedRequest& request, HttpResponder respond);

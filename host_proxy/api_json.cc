@@ -8,6 +8,7 @@
 #include "absl/strings/strip.h"
 #include "actors/host/decimal_wei.h"
 #include "enclave_core/ethereum/types.h"
+#include "host_proxy/json_text.h"
 
 namespace coffer::host_proxy {
 
@@ -37,6 +38,11 @@ boundary::v1::Wei WeiOf(absl::uint128 value) {
 // "settled" for PAYOUT_STATE_SETTLED.
 std::string Word(const std::string& name, const std::string& prefix) {
   return absl::AsciiStrToLower(absl::StripPrefix(name, prefix));
+}
+
+// An enclave that is older than profiles keeps balances.
+std::string ProfileWord(boundary::v1::Profile profile) {
+  return profile == boundary::v1::PROFILE_SIGNER ? "signer" : "authority";
 }
 
 Json::Value ToJson(const boundary::v1::Totals& totals) {
@@ -157,6 +163,15 @@ Json::Value ToJson(const boundary::v1::Status& status) {
   json["next_nonce"] = status.nonce_known() ? Number(status.next_nonce()) : Json::Value();
   json["totals"] = ToJson(status.totals());
   json["policy"] = ToJson(status.policy());
+  json["profile"] = ProfileWord(status.profile());
+  json["policy_hash"] = Hex(status.policy_hash());
+  json["policy_sequence"] = Number(status.policy_sequence());
+  json["attestation_available"] = status.attestation_available();
+  json["without_storage"] = status.without_storage();
+  json["refusals_by_rule"] = Json::Value(Json::objectValue);
+  for (const auto& [rule, count] : status.refusals_by_rule()) {
+    json["refusals_by_rule"][rule] = Number(count);
+  }
   json["signatures"] = Number(status.signatures());
   json["storage_attached"] = status.storage_attached();
   json["errors"] = Json::Value(Json::objectValue);
@@ -195,6 +210,32 @@ Json::Value ToJson(const boundary::v1::Payout& payout) {
   return json;
 }
 
+HttpResponse JsonAnswer(const Json::Value& value, int status) {
+  HttpResponse response;
+  response.status = status;
+  response.body = ToText(value);
+  return response;
+}
+
+HttpResponse FromStatus(const absl::Status& status) {
+  const std::string message(status.message());
+  switch (status.code()) {
+    case absl::StatusCode::kInvalidArgument:
+      return HttpError(400, "malformed", message);
+    case absl::StatusCode::kOutOfRange:
+      return HttpError(422, "out_of_range", message);
+    case absl::StatusCode::kNotFound:
+      return HttpError(404, "not_found", message);
+    case absl::StatusCode::kFailedPrecondition:
+      return HttpError(409, "not_possible_now", message);
+    case absl::StatusCode::kUnavailable:
+    case absl::StatusCode::kResourceExhausted:
+      return HttpError(503, "unavailable", message);
+    default:
+      return HttpError(500, "internal", message);
+  }
+}
+
 std::string ErrorWord(ErrorCode code) {
   return ErrorCode_IsValid(code) ? Word(ErrorCode_Name(code), "ERROR_") : absl::StrCat(code);
 }
@@ -204,6 +245,7 @@ HttpResponse FromEnclaveError(const boundary::v1::Error& error) {
   switch (error.code()) {
     case boundary::v1::ERROR_NOT_READY:
     case boundary::v1::ERROR_OVERLOADED:
+    case boundary::v1::ERROR_UNAVAILABLE:
       status = 503;
       break;
     case boundary::v1::ERROR_UNKNOWN_ACCOUNT:
@@ -214,6 +256,8 @@ HttpResponse FromEnclaveError(const boundary::v1::Error& error) {
     case boundary::v1::ERROR_EVENT_CONFLICT:
     case boundary::v1::ERROR_RECIPIENT_MISMATCH:
     case boundary::v1::ERROR_WRONG_STATE:
+    case boundary::v1::ERROR_WRONG_PROFILE:
+    case boundary::v1::ERROR_ALREADY_PROVISIONED:
       status = 409;
       break;
     case boundary::v1::ERROR_MALFORMED:

@@ -24,6 +24,10 @@ Json::Value ToJson(const boundary::v1::Status& status);
 Json::Value ToJson(const boundary::v1::Account& account);
 Json::Value ToJson(const boundary::v1::Payout& payout);
 
+HttpResponse JsonAnswer(const Json::Value& value, int status = 200);
+// The HTTP answer to a failure of ours.
+HttpResponse FromStatus(const absl::Status& status);
+
 // "insufficient" for ERROR_INSUFFICIENT.
 std::string ErrorWord(boundary::v1::ErrorCode code);
 // The HTTP answer to an Error of the enclave.

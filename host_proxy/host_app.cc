@@ -17,6 +17,8 @@ namespace {
 constexpr char kComponent[] = "host";
 // A process that was killed holds its locks until the kernel has taken it apart.
 constexpr absl::Duration kLockPatience = absl::Seconds(3);
+// In which the local enclave ends by itself.
+constexpr absl::Duration kLocalPatience = absl::Seconds(5);
 
 // The link lets this much be outstanding, and adds a question or two of its own.
 size_t StoreMailbox(const host::EnclaveLink::Options& options) {
@@ -41,17 +43,62 @@ HostApp::~HostApp() {
 }
 
 absl::StatusOr<std::unique_ptr<HostApp>> HostApp::Start(runtime::EventLoop* loop,
-                                                        HostOptions options) {
+                                                        HostOptions options, LocalKey key) {
   absl::StatusOr<std::unique_ptr<host::OsDisk>> disk =
       host::OsDisk::Open(options.data_dir, kLockPatience);
   if (!disk.ok()) return disk.status();
   std::unique_ptr<HostApp> app(new HostApp(loop, std::move(options), *std::move(disk)));
+  if (absl::Status s = app->StartLocalEnclave(key); !s.ok()) return s;
+  key = LocalKey();
   if (absl::Status s = app->StartStore(); !s.ok()) return s;
+  app->StartWatch();
   if (absl::Status s = app->StartJournal(); !s.ok()) return s;
   if (absl::Status s = app->StartPayouts(); !s.ok()) return s;
   if (absl::Status s = app->StartHttp(); !s.ok()) return s;
-  app->link_->Start();
+  if (app->options_.signer.mode == SignerMode::kNone) {
+    app->link_->StayDown("this host has no signer (--enclave none)");
+  } else {
+    app->link_->Start();
+  }
   return app;
+}
+
+absl::Status HostApp::StartLocalEnclave(const LocalKey& key) {
+  if (options_.signer.mode != SignerMode::kLocal) return absl::OkStatus();
+  if (absl::Status s = runtime::ForbidCoreDumps(); !s.ok()) return s;
+  const absl::StatusOr<ethereum::SecretBytes> secret = key.Open();
+  if (!secret.ok()) return secret.status();
+  absl::StatusOr<std::unique_ptr<LocalEnclave>> enclave = LocalEnclave::Start(
+      loop_, options_.signer, *secret, [this](const std::string& how) { Unfit(how); });
+  if (!enclave.ok()) return enclave.status();
+  local_enclave_ = *std::move(enclave);
+  return absl::OkStatus();
+}
+
+void HostApp::StartWatch() {
+  if (options_.signer.mode == SignerMode::kNone) return;
+  watch_ = std::make_unique<EnclaveWatch>(
+      loop_, link_.get(),
+      EnclaveWatch::Wanted{options_.enclave.endpoint.ToString(), options_.signer.expected_address,
+                           LedgerOption(options_)},
+      [this](const std::string& why) { Unfit(why); });
+  link_->CheckStatus([this](const boundary::v1::Status& status) {
+    // It answers, so it has read its key.
+    if (local_enclave_ != nullptr) local_enclave_->ForgetKey();
+    return watch_->Judge(status);
+  });
+  watch_->Start();
+  host_metrics_.Add(watch_.get());
+}
+
+void HostApp::Unfit(const std::string& why) {
+  if (!unfit_ || stopping_) return;
+  std::exchange(unfit_, nullptr)(why);
+}
+
+void HostApp::WhenStarted(runtime::Task task) {
+  if (watch_ == nullptr || !options_.signer.expected_address.has_value()) return task();
+  watch_->AfterFirst(options_.enclave.request_timeout, std::move(task));
 }
 
 absl::Status HostApp::StartStore() {
@@ -134,6 +181,8 @@ ApiPorts HostApp::Ports() {
   ports.journal = tailer_ != nullptr ? this : nullptr;
   ports.payouts = payouts_.get();
   ports.metrics = &metrics_;
+  ports.mode = SignerModeName(options_.signer.mode);
+  ports.random = &random_;
   ports.recipient_of = [this](const std::string& account) { return RecipientOf(account); };
   ports.reload_registry = [this] { return ReloadRegistry(); };
   ports.not_ready = [this] { return NotReady(); };
@@ -143,7 +192,10 @@ ApiPorts HostApp::Ports() {
 
 std::vector<std::string> HostApp::NotReady() const {
   std::vector<std::string> reasons;
-  if (!link_->ready()) reasons.push_back(link_->not_ready_reason());
+  // Without a signer there is nothing to wait for: what this host serves, it can serve.
+  if (!link_->ready() && options_.signer.mode != SignerMode::kNone) {
+    reasons.push_back(link_->not_ready_reason());
+  }
   if (std::string trouble = store_->status().trouble; !trouble.empty()) {
     reasons.push_back(std::move(trouble));
   }
@@ -226,15 +278,17 @@ Json::Value HostApp::StatusJson() const {
 }
 
 void HostApp::Stop(runtime::Task done) {
+  if (stopping_) return;  // the enclave was found unfit, and a signal came as well
+  stopping_ = true;
   Log(Level::kInfo, kComponent, "stopping");
   runtime::NotifyStopping();
   stopped_ = std::move(done);
   const auto finish = [this] {
     stop_timer_.reset();
     if (!stopped_) return;
-    runtime::Task task = std::move(stopped_);
-    stopped_ = nullptr;
-    task();
+    runtime::Task task = std::exchange(stopped_, nullptr);
+    if (local_enclave_ == nullptr) return task();
+    local_enclave_->Stop(kLocalPatience, std::move(task));
   };
   stop_timer_ = loop_->After(options_.shutdown_timeout, [finish] {
     Log(Level::kWarn, kComponent,
@@ -250,8 +304,12 @@ void HostApp::Stop(runtime::Task done) {
 std::vector<std::string> HostApp::Banner() const {
   std::vector<std::string> lines;
   lines.push_back(absl::StrCat(
-      "coffer-host ", runtime::BuildVersion(), ": API on ", http_->endpoint().ToString(),
-      ", enclave at ", options_.enclave.endpoint.ToString(), ", data in ", options_.data_dir));
+      "coffer-host ", runtime::BuildVersion(), ": API on ", http_->endpoint().ToString(), ", ",
+      options_.signer.mode == SignerMode::kNone
+          ? "no signer (--enclave none)"
+          : absl::StrCat(SignerModeName(options_.signer.mode), " enclave at ",
+                         options_.enclave.endpoint.ToString()),
+      ", data in ", options_.data_dir));
   lines.push_back(payouts_ != nullptr ? absl::StrCat("pays on chain ", options_.payouts->chain_id,
                                                      " through ", payouts_->Nodes())
                                       : "pays nobody: no --chain.urls");

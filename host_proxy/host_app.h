@@ -17,10 +17,13 @@
 #include "actors/host/registry.h"
 #include "actors/host/state_store.h"
 #include "host_proxy/api.h"
+#include "host_proxy/enclave_watch.h"
 #include "host_proxy/host_metrics.h"
 #include "host_proxy/host_options.h"
 #include "host_proxy/host_payouts.h"
 #include "host_proxy/http_server.h"
+#include "host_proxy/local_enclave.h"
+#include "host_proxy/local_key.h"
 #include "runtime/event_loop.h"
 #include "runtime/metrics.h"
 #include "runtime/os_random.h"
@@ -31,10 +34,18 @@ class HostApp final : private JournalControl {
  public:
   // Recovers the store, listens, and connects to the enclave. `loop` does not run yet and outlives
   // this object. Blocks while the stored records are checked.
+  // In mode local `key` is opened and handed to an enclave that is started, and forgotten here.
   static absl::StatusOr<std::unique_ptr<HostApp>> Start(runtime::EventLoop* loop,
-                                                        HostOptions options);
+                                                        HostOptions options, LocalKey key = {});
   // After the loop has ended.
   ~HostApp() override;
+
+  // Called on the loop, once, when there is no going on: the enclave is not the one that is
+  // wanted, or the local one has ended. The caller stops this object.
+  void OnUnfit(absl::AnyInvocable<void(const std::string&)> unfit) { unfit_ = std::move(unfit); }
+  // Calls `task` on the loop when the host may call itself started: at once, or, where an address
+  // is expected, when the enclave was seen to have it or has not answered for enclave-timeout.
+  void WhenStarted(runtime::Task task);
 
   // Stops tailing, lets what is under way end, flushes the store; then, or after the time-out,
   // calls `done`. On the loop.
@@ -48,10 +59,13 @@ class HostApp final : private JournalControl {
  private:
   HostApp(runtime::EventLoop* loop, HostOptions options, std::unique_ptr<host::OsDisk> disk);
 
+  absl::Status StartLocalEnclave(const LocalKey& key);
   absl::Status StartStore();
+  void StartWatch();
   absl::Status StartJournal();
   absl::Status StartPayouts();
   absl::Status StartHttp();
+  void Unfit(const std::string& why);
   ApiPorts Ports();
   std::vector<std::string> NotReady() const;
   absl::StatusOr<std::string> RecipientOf(const std::string& account) const;
@@ -74,6 +88,9 @@ class HostApp final : private JournalControl {
   runtime::Mailbox<host::StoreEvent> to_link_;
   std::unique_ptr<host::StateStore> store_;
   std::unique_ptr<host::EnclaveLink> link_;
+  std::unique_ptr<LocalEnclave> local_enclave_;  // mode local
+  std::unique_ptr<EnclaveWatch> watch_;          // not in mode none
+  absl::AnyInvocable<void(const std::string&)> unfit_;
 
   std::unique_ptr<host::Registry> registry_;
   std::unique_ptr<host::OsDisk> journal_disk_;
@@ -87,6 +104,7 @@ class HostApp final : private JournalControl {
   std::unique_ptr<Api> api_;
   std::unique_ptr<HttpServer> http_;
 
+  bool stopping_ = false;
   runtime::Task stopped_;
   std::unique_ptr<runtime::Timer> stop_timer_;
 };

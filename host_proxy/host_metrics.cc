@@ -1,6 +1,9 @@
 #include "host_proxy/host_metrics.h"
 
+#include <map>
 #include <utility>
+
+#include "host_proxy/enclave_watch.h"
 
 namespace coffer::host_proxy {
 
@@ -43,6 +46,19 @@ void HostMetrics::Add(const host::EnclaveLink* link) {
         [&counters] { return counters.timeouts; });
   Total("coffer_enclave_lost_requests_total", "requests in flight when a connection was lost",
         [&counters] { return counters.lost; });
+}
+
+void HostMetrics::Add(const EnclaveWatch* watch) {
+  // The rules are known once the enclave has refused by them.
+  refresh_.push_back([this, watch, last = std::map<std::string, uint64_t>()]() mutable {
+    for (const auto& [rule, count] : watch->refusals()) {
+      metrics_
+          ->Counter("coffer_enclave_policy_refusals_total", "requests that the policy refused",
+                    {{"rule", rule}})
+          .Increment(static_cast<double>(count - last[rule]));
+      last[rule] = count;
+    }
+  });
 }
 
 void HostMetrics::Add(const host::StateStore* store) {

@@ -14,6 +14,7 @@
 
 namespace coffer::host_proxy {
 
+class EnclaveWatch;
 class HostPayouts;
 
 class HostMetrics {
@@ -25,6 +26,7 @@ class HostMetrics {
   void Add(const host::StateStore* store);
   void Add(const host::JournalTailer* tailer);
   void Add(const HostPayouts* payouts);
+  void Add(const EnclaveWatch* watch);
 
   void Refresh();
 

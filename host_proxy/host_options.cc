@@ -71,14 +71,8 @@ void AddHttp(runtime::ConfigSpec& spec) {
 
 runtime::ConfigSpec HostConfigSpec() {
   runtime::ConfigSpec spec("coffer-host", kSummary, kExample);
-  spec.Add({.name = "enclave",
-            .default_text = "tcp://127.0.0.1:5000",
-            .help = "The enclave's endpoint: vsock://CID:PORT, tcp://HOST:PORT or unix:///PATH."})
-      .Add({.name = "enclave-timeout",
-            .type = OptionType::kDuration,
-            .default_text = "60s",
-            .help = "How long an answer of the enclave is waited for."})
-      .Add({.name = "data-dir",
+  AddSignerOptions(spec);
+  spec.Add({.name = "data-dir",
             .help = "The directory of the sealed state, the journal's cursor and the dead letters.",
             .required = true})
       .Add({.name = "store.segment-bytes",
@@ -105,7 +99,8 @@ runtime::ConfigSpec HostConfigSpec() {
   return spec;
 }
 
-absl::StatusOr<HostOptions> ParseHostOptions(const runtime::Config& config) {
+absl::StatusOr<HostOptions> ParseHostOptions(const runtime::Config& config,
+                                             const SignerEnvironment& environment) {
   HostOptions options;
   if (absl::Status s = runtime::ParseLogLevel(config.String("log.level"), &options.log.level);
       !s.ok()) {
@@ -114,10 +109,10 @@ absl::StatusOr<HostOptions> ParseHostOptions(const runtime::Config& config) {
   options.log.json = config.String("log.format") == "json";
   options.data_dir = config.String("data-dir");
   options.segment_bytes = config.Bytes("store.segment-bytes");
-  const absl::StatusOr<runtime::Endpoint> enclave =
-      runtime::Endpoint::Parse(config.String("enclave"));
-  if (!enclave.ok()) return Wrong("enclave", enclave.status().message());
-  options.enclave.endpoint = *enclave;
+  absl::StatusOr<SignerOptions> signer = ParseSignerOptions(config, environment, options.data_dir);
+  if (!signer.ok()) return signer.status();
+  options.signer = *std::move(signer);
+  options.enclave.endpoint = options.signer.endpoint;
   options.enclave.request_timeout = config.Duration("enclave-timeout");
   if (options.enclave.request_timeout < absl::Seconds(1)) {
     return Wrong("enclave-timeout", "must be at least 1s");
@@ -153,7 +148,15 @@ absl::StatusOr<HostOptions> ParseHostOptions(const runtime::Config& config) {
   if (!payouts.ok()) return payouts.status();
   options.payouts = *std::move(payouts);
   options.shutdown_timeout = config.Duration("shutdown-timeout");
+  if (options.signer.mode == SignerMode::kNone && !LedgerOption(options).empty()) {
+    return Wrong(LedgerOption(options).substr(2), "needs an enclave, and --enclave is none");
+  }
   return options;
+}
+
+std::string LedgerOption(const HostOptions& options) {
+  if (!options.journal.path.empty()) return "--journal.path";
+  return options.payouts.has_value() ? "--chain.urls" : "";
 }
 
 std::vector<std::string> InsecureParts(const HostOptions& options) {
@@ -168,7 +171,12 @@ std::vector<std::string> InsecureParts(const HostOptions& options) {
     parts.push_back(
         "the HTTP API is served to other machines without TLS: put it behind a proxy that has it");
   }
-  if (!options.enclave.endpoint.IsLocal()) {
+  if (options.signer.mode == SignerMode::kLocal) {
+    parts.push_back(
+        "the signing key comes from this machine (PAYMENT_*): whoever controls it has the key, and "
+        "no TEE protects anything; for development only");
+  }
+  if (options.signer.mode == SignerMode::kRemote && !options.enclave.endpoint.IsLocal()) {
     parts.push_back("the enclave is reached over a network without encryption: for tests only");
   }
   if (options.payouts.has_value() && options.payouts->driver.void_expired) {

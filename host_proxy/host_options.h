@@ -13,6 +13,7 @@
 #include "actors/host/journal_tailer.h"
 #include "host_proxy/http_connection.h"
 #include "host_proxy/payout_flags.h"
+#include "host_proxy/signer_options.h"
 #include "runtime/config.h"
 #include "runtime/endpoint.h"
 #include "runtime/log.h"
@@ -23,6 +24,7 @@ struct HostOptions {
   runtime::LogOptions log;
   std::string data_dir;
   uint64_t segment_bytes = 0;
+  SignerOptions signer;
   host::EnclaveLink::Options enclave;
   host::JournalOptions journal;  // path empty: no journal
   std::string registry_path;     // empty: no registry
@@ -38,7 +40,11 @@ runtime::ConfigSpec HostConfigSpec();
 
 // InvalidArgument says which option is wrong, or which ones do not go together. Refuses to serve
 // other machines unless both tokens are set.
-absl::StatusOr<HostOptions> ParseHostOptions(const runtime::Config& config);
+absl::StatusOr<HostOptions> ParseHostOptions(const runtime::Config& config,
+                                             const SignerEnvironment& environment = {});
+
+// The option given that needs an enclave that keeps balances; empty when none does.
+std::string LedgerOption(const HostOptions& options);
 
 // Sentences for the start-up banner on what is open or unsafe in this configuration; none when
 // nothing is.

@@ -68,6 +68,21 @@ absl::Status RemoveStaleSocket(const Endpoint& endpoint, const SocketAddress& ad
   return absl::OkStatus();
 }
 
+// Containers may usually not open AF_VSOCK, and some kernels do not have it: the way round is said
+// where the refusal is met.
+absl::Status VsockRefused(int error, const std::string& why) {
+  if (error != EPERM && error != EACCES && error != EAFNOSUPPORT) {
+    return absl::UnavailableError(why);
+  }
+  return absl::PermissionDeniedError(
+      absl::StrCat(why,
+                   error == EAFNOSUPPORT ? " (this kernel or container has no vsock)"
+                                         : " (a container may usually not open vsock)",
+                   "; run `coffer bridge --listen tcp://127.0.0.1:5001 --to vsock://16:5000` where "
+                   "vsock may be opened, with the enclave's CID and port, and use its tcp endpoint "
+                   "here"));
+}
+
 absl::StatusOr<SocketAddress> ListenAddress(const Endpoint& endpoint) {
   absl::StatusOr<SocketAddress> literal = LiteralAddress(endpoint, /*listening=*/true);
   if (literal.ok() || !absl::IsNotFound(literal.status())) return literal;
@@ -159,10 +174,11 @@ absl::StatusOr<std::vector<SocketAddress>> ResolveBlocking(const Endpoint& endpo
 
 absl::StatusOr<Fd> NewStreamSocket(int family) {
   Fd fd(socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  if (!fd.valid()) {
-    return absl::UnavailableError(absl::StrCat("no socket could be made: ", ErrnoText(errno)));
-  }
-  return fd;
+  if (fd.valid()) return fd;
+  const int error = errno;
+  const std::string why = absl::StrCat("no socket could be made: ", ErrnoText(error));
+  if (family != AF_VSOCK) return absl::UnavailableError(why);
+  return VsockRefused(error, why);
 }
 
 absl::StatusOr<Fd> ListenOn(const Endpoint& endpoint) {
@@ -170,7 +186,8 @@ absl::StatusOr<Fd> ListenOn(const Endpoint& endpoint) {
   if (!address.ok()) return address.status();
   absl::StatusOr<Fd> fd = NewStreamSocket(address->family());
   if (!fd.ok()) {
-    return absl::UnavailableError(absl::StrCat(endpoint.ToString(), ": ", fd.status().message()));
+    return absl::Status(fd.status().code(),
+                        absl::StrCat(endpoint.ToString(), ": ", fd.status().message()));
   }
   const bool is_unix = endpoint.kind == Endpoint::Kind::kUnix;
   if (is_unix) {

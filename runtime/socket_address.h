@@ -50,7 +50,8 @@ absl::StatusOr<SocketAddress> LiteralAddress(const Endpoint& endpoint, bool list
 // Every address of a tcp name, by getaddrinfo: blocks, so only at start-up.
 absl::StatusOr<std::vector<SocketAddress>> ResolveBlocking(const Endpoint& endpoint);
 
-// A non-blocking, close-on-exec stream socket.
+// A non-blocking, close-on-exec stream socket. The one place that opens AF_VSOCK: where that is not
+// permitted or not known, PermissionDenied names the command that helps (`coffer bridge`).
 absl::StatusOr<Fd> NewStreamSocket(int family);
 
 // Bound and listening. A stale unix socket file (nobody answers on it) is replaced, a live one is

@@ -6,6 +6,8 @@
 
 #include "runtime/os_env.h"
 #include "runtime/process.h"
+#include "tools/bridge_command.h"
+#include "tools/call_command.h"
 #include "tools/host_commands.h"
 
 namespace coffer::tools {
@@ -63,10 +65,63 @@ void AddHostOptions(CLI::App* command, Arguments& arguments) {
       ->capture_default_str();
 }
 
+CLI::App* AddBridge(CLI::App& app, BridgeArguments& arguments) {
+  CLI::App* bridge = app.add_subcommand(
+      "bridge", "Pass bytes between tcp, unix and vsock sockets, for what may not open vsock");
+  const std::string forms = ": tcp://HOST:PORT, unix:///PATH or vsock://CID:PORT";
+  bridge->add_option("--listen", arguments.listen, "Where to listen" + forms)->required();
+  bridge->add_option("--to", arguments.to, "What each connection is passed on to" + forms)
+      ->required();
+  bridge
+      ->add_option("--connections", arguments.connections,
+                   "Connections at a time; one more is closed at once")
+      ->check(CLI::Range(1, 100000))
+      ->capture_default_str();
+  bridge
+      ->add_option("--connect-timeout", arguments.connect_timeout,
+                   "Seconds in which the other side must be reached")
+      ->check(CLI::Range(0.1, 3600.0))
+      ->capture_default_str();
+  bridge->add_flag("--json-log", arguments.json_log, "Log lines as JSON");
+  bridge->footer(
+      "Runs until SIGTERM. The log has the bytes of each connection, and the totals at the end.\n"
+      "Example: coffer bridge --listen tcp://127.0.0.1:5001 --to vsock://16:5000\n"
+      "         coffer bridge --listen vsock://2:5000 --to unix:///run/coffer/enclave.sock");
+  return bridge;
+}
+
+CLI::App* AddCall(CLI::App& app, CallArguments& arguments) {
+  CLI::App* call =
+      app.add_subcommand("call", "One request of the JSON protocol to an enclave, by hand");
+  call->add_option("method", arguments.method, "The method, as in address or status")->required();
+  CLI::Option* param = call->add_option(
+      "--param", arguments.params,
+      "NAME=VALUE, again for more; a VALUE that is JSON is sent as JSON, else as a string");
+  param->allow_extra_args(false);
+  call->add_option("--json", arguments.json,
+                   "All parameters as a JSON object; - reads it from standard input, which keeps "
+                   "secrets out of ps")
+      ->excludes(param);
+  call->add_option("--endpoint", arguments.endpoint,
+                   "The enclave: tcp://HOST:PORT, unix:///PATH or vsock://CID:PORT")
+      ->envname("PAYMENTS_SIGNER_ENDPOINT")
+      ->required();
+  call->add_option("--timeout", arguments.timeout, "How long to wait, as in 10s or 500ms")
+      ->capture_default_str();
+  call->footer(
+      "Prints the answer, indented. Ends with 1 when the answer is an error, with 2 when there is "
+      "none.\n"
+      "Example: coffer call address --endpoint tcp://127.0.0.1:5000\n"
+      "         coffer call balance --param orchestrator_id=orch-1 --endpoint vsock://16:5000");
+  return call;
+}
+
 int Main(int argc, char** argv) {
   runtime::IgnoreSigpipe();
   Arguments arguments;
-  CLI::App app("coffer: looks at a running Coffer and steers it.");
+  BridgeArguments bridge_arguments;
+  CallArguments call_arguments;
+  CLI::App app("coffer: looks at a running Coffer, steers it, and bridges its sockets.");
   app.set_version_flag("--version", runtime::BuildVersion());
   app.require_subcommand(1);
   CLI::App* status =
@@ -99,7 +154,15 @@ int Main(int argc, char** argv) {
   for (CLI::App* command : {status, accounts, payouts}) {
     command->add_flag("--json", arguments.json, "JSON, one document a line, instead of a table");
   }
-  CLI11_PARSE(app, argc, argv);
+  const CLI::App* bridge = AddBridge(app, bridge_arguments);
+  const CLI::App* call = AddCall(app, call_arguments);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  if (bridge->parsed()) return RunBridge(bridge_arguments);
+  if (call->parsed()) return RunCall(call_arguments);
 
   absl::StatusOr<HostClient> host = Host(arguments);
   absl::Status result = host.status();

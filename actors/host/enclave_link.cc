@@ -118,6 +118,14 @@ void EnclaveLink::OnStatus(const ServerFrame& frame) {
     return Drop(absl::StrCat("the enclave does not say its status: ", frame.error().message()),
                 options_.refused_retry);
   }
+  if (check_) {
+    if (absl::Status s = check_(frame.status()); !s.ok()) {
+      return Drop(std::string(s.message()), options_.refused_retry);
+    }
+  }
+  if (frame.status().without_storage() && frame.status().phase() == boundary::v1::PHASE_READY) {
+    return BecomeReady();
+  }
   switch (frame.status().phase()) {
     case boundary::v1::PHASE_EMPTY: {
       SetState(State::kLoading, "loading the stored state into the enclave");

@@ -1,13 +1,14 @@
 // EnclaveLink: the host's one connection to the enclave. It gives a fresh enclave its state back,
 // is the storage of a living one, and carries everybody's requests.
 //
-// On a connection: status, then by the enclave's phase
+// On a connection: status, then by the enclave's phase (proto/boundary.proto, "state")
 //   EMPTY    load_begin, the snapshot's chunks and the records after it, load_end
-//   (proto/boundary.proto, "state") READY    attach_storage with the last record stored and its
-//   hash LOADING  another connection is at it: again in a moment
-// then requests flow. Store messages go to the StateStore; what it has made durable goes back as
-// Stored. When the enclave sends more than the disk takes, reading pauses, and the socket pushes
-// back.
+//   READY    attach_storage with the last record stored and its hash
+//   LOADING  another connection is at it: again in a moment
+// then requests flow. An enclave that keeps no storage (Status.without_storage) is left alone:
+// nothing is loaded or attached. Store messages go to the StateStore; what it has made durable goes
+// back as Stored. When the enclave sends more than the disk takes, reading pauses, and the socket
+// pushes back.
 //
 // A connection that is lost is made again, with a jittered back-off; requests in flight are
 // answered Unavailable. When the enclave refuses the state, or contradicts what is stored, nothing
@@ -69,6 +70,9 @@ class EnclaveLink final : public EnclaveClient,
   ~EnclaveLink() override;
 
   void Start();
+  // Instead of Start: no connection is made, and every call is answered Unavailable with this
+  // sentence.
+  void StayDown(const std::string& reason) { reason_ = reason; }
   // Takes no more requests, waits for those in flight and for what the store has been sent, then
   // closes and calls `done`.
   void Stop(runtime::Task done);
@@ -81,6 +85,10 @@ class EnclaveLink final : public EnclaveClient,
   const std::string& not_ready_reason() const { return reason_; }
   const Counters& counters() const { return counters_; }
   size_t in_flight() const { return pending_.size(); }
+  // Asked about the status that begins each connection, before anything is sent that matters; a
+  // status that is not OK ends the connection, and its sentence is the reason. Set before Start.
+  using Check = absl::AnyInvocable<absl::Status(const boundary::v1::Status&)>;
+  void CheckStatus(Check check) { check_ = std::move(check); }
   // Each problem, once when it appears, for the log. Set before Start.
   void OnProblem(absl::AnyInvocable<void(const std::string&)> log) { log_ = std::move(log); }
 
@@ -140,6 +148,7 @@ class EnclaveLink final : public EnclaveClient,
   runtime::Mailbox<StoreMessage>* const store_;
   runtime::Backoff backoff_;
   absl::AnyInvocable<void(const std::string&)> log_;
+  Check check_;
   std::vector<absl::AnyInvocable<void(bool)>> observers_;
 
   State state_ = State::kIdle;

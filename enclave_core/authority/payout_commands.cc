@@ -77,6 +77,7 @@ absl::Status Authority::CheckItems(const boundary::v1::PreparePayout& request,
   if (request.strategy() == boundary::v1::STRATEGY_ETH_TRANSFER && request.items_size() != 1) {
     return Refuse(boundary::v1::ERROR_MALFORMED, "an eth_transfer pays exactly one account");
   }
+  const bool tickets = request.strategy() == boundary::v1::STRATEGY_LIVEPEER_TICKET;
   absl::flat_hash_set<uint64_t> seen;
   Wei total = 0;
   uint64_t sender_nonce = payouts_.next_sender_nonce();
@@ -96,7 +97,8 @@ absl::Status Authority::CheckItems(const boundary::v1::PreparePayout& request,
     if (absl::Status s = policy_.CheckRecipient(account.recipient); !s.ok()) return s;
     const Wei available = account.balances.available;
     const Wei wanted = FromProto(asked.amount());
-    const Wei amount = wanted != 0 ? wanted : std::min(available, policy_.max_face_value);
+    const Wei limit = tickets ? policy_.max_face_value : policy_.max_transfer;
+    const Wei amount = wanted != 0 ? wanted : std::min(available, limit);
     if (amount == 0) {
       return Refuse(boundary::v1::ERROR_NOTHING_TO_PAY,
                     absl::StrCat("account \"", asked.account(), "\" has nothing available"));
@@ -111,15 +113,13 @@ absl::Status Authority::CheckItems(const boundary::v1::PreparePayout& request,
     sealed::v1::ReservedItem* item = reserved->add_items();
     item->set_account(*index);
     ledger::ToProto(amount, item->mutable_amount());
-    if (request.strategy() == boundary::v1::STRATEGY_LIVEPEER_TICKET) {
-      item->set_sender_nonce(sender_nonce++);
-    }
+    if (tickets) item->set_sender_nonce(sender_nonce++);
   }
+  if (!tickets) return absl::OkStatus();
   if (absl::Status s = policy_.CheckBatch(static_cast<uint64_t>(request.items_size()), total);
       !s.ok()) {
     return s;
   }
-  if (request.strategy() != boundary::v1::STRATEGY_LIVEPEER_TICKET) return absl::OkStatus();
   if (request.reading().deposit_unknown()) return absl::OkStatus();
   // A ticket above the deposit is paid in part and burnt (TicketBroker.winningTicketTransfer).
   const Wei deposit = FromProto(request.reading().deposit());

@@ -130,10 +130,7 @@ absl::Status Authority::Fold(const sealed::v1::PolicyChanged& event) {
   }
   // What the new window keeps is decided now and not at the next signature, so that a state that
   // comes from a snapshot is the same.
-  policy::Velocity kept;
-  velocity_.ForEach(
-      [&](const policy::Velocity::Entry& entry) { kept.Add(policy_, entry.time, entry.spends); });
-  velocity_ = std::move(kept);
+  velocity_.Trim(policy_, last_time_);
   return absl::OkStatus();
 }
 

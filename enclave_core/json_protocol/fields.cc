@@ -83,7 +83,9 @@ std::string_view Fields::Either(std::string_view name, std::string_view other) c
 
 const Value* Fields::Needed(std::string_view name, Need need) const {
   const Value* const value = Find(name);
-  if (value == nullptr && need == kRequired) problems_->Missing(Path{&path_, name, -1}.ToString());
+  if (value == nullptr && need == kRequired && object_->kind == Value::Kind::kObject) {
+    problems_->Missing(Path{&path_, name, -1}.ToString());
+  }
   return value;
 }
 

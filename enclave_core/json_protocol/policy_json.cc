@@ -48,7 +48,7 @@ std::vector<std::string> AddressSet(const Fields& params, std::string_view name,
         params.Bad(name, "has too many entries");
         break;
       }
-      out.push_back(params.AddressOf(entry, at));
+      out.push_back(params.AddressOf(entry, {&at, {}, static_cast<int>(out.size())}));
       if (!params.ok()) break;
     }
   } else {

@@ -2,6 +2,7 @@
 #ifndef COFFER_TESTS_SUPPORT_BANK_H_
 #define COFFER_TESTS_SUPPORT_BANK_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <initializer_list>
 #include <string>
@@ -106,6 +107,17 @@ inline v1::PreparePayout MakePayout(const std::vector<Ask>& items,
   return request;
 }
 
+inline v1::PrepareRedeem MakeRedeem(std::string_view account, uint64_t nonce, Wei max_amount = 0) {
+  v1::PrepareRedeem request;
+  request.set_account(std::string(account));
+  if (max_amount != 0) ledger::ToProto(max_amount, request.mutable_max_amount());
+  request.set_broker(std::string(WidePolicy().broker.view()));
+  request.set_chain_id(WidePolicy().chain_id);
+  *request.mutable_reading() = Reading(nonce);
+  *request.mutable_fees() = MakeFees(100);
+  return request;
+}
+
 // What a redemption looks like in a receipt.
 struct Redeemed {
   ethereum::Address sender;
@@ -159,8 +171,10 @@ class Bank {
  public:
   using Batch = authority::Authority::Batch;
 
-  explicit Bank(const policy::Policy& policy = WidePolicy(), uint8_t key = 0x11) : key_(Key(key)) {
-    state.Found(key_.address(), policy, Bytes32(0x55), Next());
+  explicit Bank(const policy::Policy& policy = WidePolicy(), uint8_t key = 0x11,
+                v1::Profile profile = v1::PROFILE_AUTHORITY)
+      : key_(Key(key)) {
+    state.Found(key_.address(), policy, Bytes32(0x55), Next(), profile);
   }
 
   // The answer is fresh for each call, and what was emitted is kept in `batches`.
@@ -221,6 +235,30 @@ class Bank {
     if (!status.ok()) return status;
     return answer;
   }
+  // The payout that is the answer, signed where it had to be.
+  absl::StatusOr<v1::Payout> Redeem(const v1::PrepareRedeem& request) {
+    absl::StatusOr<authority::Authority::Redemption> redemption =
+        state.PrepareRedeem(request, Next());
+    if (!redemption.ok()) return redemption.status();
+    if (!redemption->job.has_value()) return View(redemption->payout_id);
+    return Signed(*std::move(redemption->job));
+  }
+  absl::StatusOr<v1::Payout> Redeem(std::string_view account, uint64_t nonce, Wei max_amount = 0) {
+    return Redeem(MakeRedeem(account, nonce, max_amount));
+  }
+  absl::StatusOr<v1::PayoutConfirmed> Confirm(const v1::ConfirmPayout& request) {
+    v1::PayoutConfirmed answer;
+    const absl::Status status = state.ConfirmPayout(request, &answer, Next());
+    if (!status.ok()) return status;
+    return answer;
+  }
+  // By its status alone.
+  absl::StatusOr<v1::PayoutConfirmed> Confirm(std::string_view tx_hash, bool succeeded) {
+    v1::ConfirmPayout request;
+    request.set_tx_hash(std::string(tx_hash));
+    request.set_succeeded(succeeded);
+    return Confirm(request);
+  }
   absl::Status Void(uint64_t id, uint64_t round, const std::vector<uint32_t>& items = {}) {
     v1::VoidTickets request;
     request.set_payout_id(id);
@@ -277,6 +315,48 @@ class Bank {
   ethereum::PrivateKey key_;
   int credits_ = 0;
 };
+
+// A snapshot as bytes that do not depend on the order of a hash table.
+inline std::vector<std::string> SnapshotBytes(const authority::Authority& state) {
+  std::vector<std::string> parts;
+  std::vector<std::string> ids;
+  state.WriteSnapshot([&](const sealed::v1::SnapshotPart& part) {
+    sealed::v1::SnapshotPart rest = part;
+    for (size_t i = 0; i < part.event_ids().size(); i += ledger::EventIds::kBytesPerId) {
+      ids.push_back(part.event_ids().substr(i, ledger::EventIds::kBytesPerId));
+    }
+    rest.clear_event_ids();
+    parts.push_back(rest.SerializeAsString());
+  });
+  std::sort(ids.begin(), ids.end());
+  parts.insert(parts.end(), ids.begin(), ids.end());
+  return parts;
+}
+
+// The state that these batches fold to.
+inline authority::Authority Replayed(const std::vector<Bank::Batch>& batches) {
+  authority::Authority state;
+  for (const Bank::Batch& batch : batches) {
+    Bank::Batch copy;
+    COFFER_CHECK(copy.ParseFromString(batch.SerializeAsString()), "a batch is its bytes");
+    for (const auto& event : copy.events()) {
+      COFFER_CHECK(state.Apply(event).ok(), "what was emitted replays");
+    }
+  }
+  return state;
+}
+
+// The state that its snapshot brings back.
+inline authority::Authority Restored(const authority::Authority& from) {
+  authority::Authority state;
+  from.WriteSnapshot([&](const sealed::v1::SnapshotPart& part) {
+    sealed::v1::SnapshotPart copy;
+    COFFER_CHECK(copy.ParseFromString(part.SerializeAsString()), "a part is its bytes");
+    COFFER_CHECK(state.RestorePart(copy).ok(), "a part that was written can be read");
+  });
+  COFFER_CHECK(state.FinishRestore().ok(), "all of its parts are a snapshot");
+  return state;
+}
 
 // A line of a table: available, reserved, paid.
 inline std::string Line(const ledger::Balances& b) {

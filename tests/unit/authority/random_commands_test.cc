@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "enclave_core/policy/typed_data.h"
 #include "runtime/random.h"
 #include "tests/support/bank.h"
 #include "tests/unit/authority/reference_model.h"
@@ -16,23 +17,6 @@ using Int = ReferenceModel::Int;
 using authority::Authority;
 
 Int ToInt(Wei wei) { return (Int(absl::Uint128High64(wei)) << 64) + absl::Uint128Low64(wei); }
-
-// The snapshot as bytes that do not depend on the order of a hash table.
-std::vector<std::string> Snapshot(const Authority& state) {
-  std::vector<std::string> parts;
-  std::vector<std::string> ids;
-  state.WriteSnapshot([&](const sealed::v1::SnapshotPart& part) {
-    sealed::v1::SnapshotPart rest = part;
-    for (size_t i = 0; i < part.event_ids().size(); i += ledger::EventIds::kBytesPerId) {
-      ids.push_back(part.event_ids().substr(i, ledger::EventIds::kBytesPerId));
-    }
-    rest.clear_event_ids();
-    parts.push_back(rest.SerializeAsString());
-  });
-  std::sort(ids.begin(), ids.end());
-  parts.insert(parts.end(), ids.begin(), ids.end());
-  return parts;
-}
 
 std::string Views(const Authority& state) {
   v1::Status status;
@@ -57,12 +41,30 @@ void Replay(const std::vector<Bank::Batch>& batches, size_t from, Authority* sta
   }
 }
 
+// A window in which much is remembered, and limits that nothing reaches: the model knows none.
+policy::Policy CountingPolicy() {
+  policy::Policy policy = WidePolicy();
+  policy.velocity_window = 50;
+  policy.admins = {Key(0x44).address()};
+  policy.admin_threshold = 1;
+  return policy;
+}
+
 class Trial {
  public:
-  explicit Trial(uint64_t seed) : random_(seed) {}
+  explicit Trial(uint64_t seed) : bank(CountingPolicy()), random_(seed) {}
 
   void Step() {
-    switch (random_.Below(10)) {
+    time_ += random_.Below(10);
+    bank.state.SetTime(time_ - random_.Below(3));
+    switch (random_.Below(14)) {
+      case 10:
+      case 11:
+        return Redeem();
+      case 12:
+        return Confirm();
+      case 13:
+        return ChangeWindow();
       case 0:
       case 1:
       case 2:
@@ -198,6 +200,64 @@ class Trial {
     }
   }
 
+  void Redeem() {
+    const std::string account = AnyAccount();
+    const uint64_t next = bank.state.payouts().next_nonce().value_or(0);
+    const uint64_t nonce = random_.Below(2) == 0 ? next : random_.Below(next + 2);
+    const uint64_t before = bank.state.payouts().size();
+    const auto payout = bank.Redeem(account, nonce, random_.Below(2) * random_.Below(100));
+    if (!payout.ok()) return;
+    ASSERT_EQ(payout->items_size(), 1);
+    ASSERT_EQ(payout->items(0).account(), account);
+    const auto signed_for = std::find_if(payout->attempts().begin(), payout->attempts().end(),
+                                         [&](const auto& a) { return a.nonce() == nonce; });
+    ASSERT_NE(signed_for, payout->attempts().end());
+    if (bank.state.payouts().size() == before) return;
+    const std::vector<std::pair<std::string, Int>> wanted = {
+        {account, ToInt(ledger::FromProto(payout->items(0).amount()))}};
+    ASSERT_TRUE(model.CanReserve(wanted));
+    model.Reserve(payout->id(), wanted);
+  }
+
+  // A transaction's status and nothing else.
+  void Confirm() {
+    const payouts::Payout* payout = bank.state.payouts().Find(AnyPayout());
+    if (payout == nullptr) return;
+    const payouts::Attempt& attempt = payout->attempts[random_.Below(payout->attempts.size())];
+    const std::string tx(attempt.tx_hash.view());
+    const bool succeeded = random_.Below(3) != 0;
+    std::vector<std::pair<ReferenceModel::Ref, Int>> paid;
+    for (size_t i = 0; i < payout->items.size() && succeeded; ++i) {
+      const payouts::Item& item = payout->items[i];
+      // A ticket is in a transaction when its signature is.
+      const bool in = !payout->IsTickets() ||
+                      attempt.raw_tx.find(item.ticket->signature.r.view()) != std::string::npos;
+      if (in && item.state == payouts::Item::State::kOpen) {
+        paid.push_back({{payout->id, i}, ToInt(item.amount)});
+      }
+    }
+    const auto result = bank.Confirm(tx, succeeded);
+    if (!result.ok() || !result->known()) return;
+    ASSERT_TRUE(model.CanPay(paid, tx));
+    model.Pay(paid, tx);
+  }
+
+  void ChangeWindow() {
+    policy::Policy policy = bank.state.policy();
+    policy.velocity_window = random_.Below(4) * 25;
+    v1::PolicyState state;
+    bank.state.FillPolicy(&state);
+    v1::ChangePolicy change;
+    policy::ToProto(policy, change.mutable_policy());
+    change.set_sequence(state.sequence() + random_.Below(2));
+    change.add_signatures(
+        Key(0x44)
+            .Sign(policy::PolicyChangeDigest(bank.key().address(), state.sequence() + 1, policy))
+            .ToBytes65());
+    ASSERT_EQ(bank.state.ChangePolicy(change, bank.Next()).ok(),
+              change.sequence() == state.sequence() + 1);
+  }
+
   void Reorg() {
     const payouts::Payout* payout = bank.state.payouts().Find(AnyPayout());
     std::string tx = Bytes32(static_cast<uint8_t>(1 + random_.Below(6)));
@@ -219,6 +279,7 @@ class Trial {
 
   runtime::SeededRandom random_;
   uint64_t events_ = 0;
+  uint64_t time_ = 1000;
   std::map<ReferenceModel::Ref, ethereum::Hash> tickets_;
 };
 
@@ -251,10 +312,12 @@ TEST(RandomCommandsTest, TheBooksAgreeWithTheModelAndTheFoldWithTheState) {
     }
     ASSERT_TRUE(restored.FinishRestore().ok());
     ASSERT_NO_FATAL_FAILURE(Replay(run.bank.batches, cut, &restored));
-    EXPECT_EQ(Snapshot(replayed), Snapshot(run.bank.state));
-    EXPECT_EQ(Snapshot(restored), Snapshot(run.bank.state));
+    EXPECT_EQ(SnapshotBytes(replayed), SnapshotBytes(run.bank.state));
+    EXPECT_EQ(SnapshotBytes(restored), SnapshotBytes(run.bank.state));
     EXPECT_EQ(Views(replayed), Views(run.bank.state));
     EXPECT_EQ(Views(restored), Views(run.bank.state));
+    EXPECT_EQ(restored.LedgerRoot(), run.bank.state.LedgerRoot());
+    EXPECT_EQ(replayed.LedgerRoot(), run.bank.state.LedgerRoot());
   }
 }
 
