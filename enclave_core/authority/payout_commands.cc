@@ -136,6 +136,7 @@ absl::Status Authority::CheckItems(const boundary::v1::PreparePayout& request,
 absl::StatusOr<SigningJob> Authority::PreparePayout(const boundary::v1::PreparePayout& request,
                                                     Batch* out) {
   if (absl::Status s = CheckMethod(ClientFrame::kPreparePayout); !s.ok()) return s;
+  if (absl::Status s = CheckTarget(policy_, {}, request.chain_id()); !s.ok()) return s;
   if (absl::Status s = policy_.CheckStrategy(request.strategy()); !s.ok()) return s;
   const Fees fees = policy::FromProto(request.fees());
   if (absl::Status s = policy_.CheckFees(fees); !s.ok()) return s;
@@ -179,6 +180,8 @@ absl::StatusOr<SigningJob> Authority::PrepareFunding(const boundary::v1::Prepare
   }
   const Wei amount = FromProto(request.amount());
   if (amount == 0) return Refuse(boundary::v1::ERROR_OUT_OF_RANGE, "a funding of 0 wei");
+  if (absl::Status s = CheckTarget(policy_, request.broker(), request.chain_id()); !s.ok())
+    return s;
   if (absl::Status s = policy_.CheckFunding(request.strategy(), amount); !s.ok()) return s;
   const Fees fees = policy::FromProto(request.fees());
   if (absl::Status s = policy_.CheckFees(fees); !s.ok()) return s;
