@@ -32,25 +32,6 @@ bool Uses(const Payout& payout, uint64_t nonce) {
                      [&](const Attempt& a) { return a.nonce == nonce; });
 }
 
-absl::Status CheckBrokerAndChain(const boundary::v1::PrepareRedeem& request,
-                                 const policy::Policy& policy) {
-  const absl::StatusOr<ethereum::Address> broker = ethereum::Address::FromBytes(request.broker());
-  if (!broker.ok()) {
-    return Refuse(ERROR_MALFORMED,
-                  absl::StrCat("broker must be 20 bytes, not ", request.broker().size()));
-  }
-  if (*broker != policy.broker) {
-    return RefuseByRule("broker",
-                        absl::StrCat("the policy's broker is ", ethereum::ToChecksum(policy.broker),
-                                     ", asked for was ", ethereum::ToChecksum(*broker)));
-  }
-  if (request.chain_id() != 0 && request.chain_id() != policy.chain_id) {
-    return RefuseByRule("chain_id", absl::StrCat("the policy's chain_id is ", policy.chain_id,
-                                                 ", asked for was ", request.chain_id()));
-  }
-  return absl::OkStatus();
-}
-
 }  // namespace
 
 // A client that lost an answer asks with the same nonce, so the payout that has it comes first, and
@@ -89,7 +70,7 @@ absl::Status Authority::CheckRedeemNonce(uint64_t nonce) const {
 absl::StatusOr<Authority::Redemption> Authority::PrepareRedeem(
     const boundary::v1::PrepareRedeem& request, Batch* out) {
   if (absl::Status s = CheckMethod(ClientFrame::kPrepareRedeem); !s.ok()) return s;
-  if (absl::Status s = CheckBrokerAndChain(request, policy_); !s.ok()) return s;
+  if (absl::Status s = policy_.CheckTarget(request.chain_id(), request.broker()); !s.ok()) return s;
   const std::optional<uint64_t> account = ledger_.Find(request.account());
   if (!account.has_value()) return UnknownAccount(request.account());
   const uint64_t nonce = request.reading().account_nonce();
