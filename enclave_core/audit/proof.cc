@@ -45,7 +45,7 @@ absl::StatusOr<Proof> Collect(std::vector<std::pair<uint64_t, uint64_t>> ranges,
 }
 
 absl::Status TooLarge(uint64_t size) {
-  return absl::InvalidArgumentError(absl::StrCat("a tree of size ", size, " is above 2^63 - 1"));
+  return absl::InvalidArgumentError(absl::StrCat("a tree of size ", size, " is above 2^62 - 1"));
 }
 
 absl::Status LengthError(uint64_t size, size_t length) {

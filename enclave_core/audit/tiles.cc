@@ -181,7 +181,7 @@ absl::StatusOr<std::vector<std::string_view>> ParseBundle(std::string_view bundl
 }
 
 absl::StatusOr<TileWriter> TileWriter::Resume(uint64_t size, TileFetch fetch) {
-  if (size > kMaxTreeSize) return absl::InvalidArgumentError("a log has at most 2^63 - 1 leaves");
+  if (size > kMaxTreeSize) return absl::InvalidArgumentError("a log has at most 2^62 - 1 leaves");
   TileWriter writer;
   writer.size_ = writer.taken_ = size;
   writer.levels_.clear();
@@ -275,7 +275,7 @@ Hash TileWriter::Root() const {
   return root;
 }
 
-absl::StatusOr<const std::string*> TileHashReader::Load(uint8_t level, uint64_t index) {
+absl::StatusOr<const std::string*> TileHashReader::Load(uint8_t level, uint64_t index) const {
   const auto found = tiles_.find({level, index});
   if (found != tiles_.end()) return &found->second;
   const TileRef tile{.level = level, .index = index, .width = TileWidthAt(level, index, size_)};
@@ -286,7 +286,7 @@ absl::StatusOr<const std::string*> TileHashReader::Load(uint8_t level, uint64_t 
   return &(tiles_[{level, index}] = *std::move(content));
 }
 
-absl::StatusOr<Hash> TileHashReader::operator()(uint32_t level, uint64_t index) {
+absl::StatusOr<Hash> TileHashReader::operator()(uint32_t level, uint64_t index) const {
   if (level >= 64 || index >= size_ >> level) {
     return absl::NotFoundError(absl::StrCat("a tree of size ", size_, " has no complete subtree ",
                                             index, " at level ", level));

@@ -91,21 +91,22 @@ class TileWriter {
   std::vector<TileFile> done_;
 };
 
-// Gives a proof's hashes out of tiles, each tile fetched once. Trusts nothing: what is built from
-// it is only as good as the check against a signed root that follows.
+// Gives a proof's hashes out of tiles, each tile fetched once; is a HashReader. `fetch` must
+// outlive it. Trusts nothing: what is built from it is only as good as the check against a signed
+// root that follows.
 class TileHashReader {
  public:
   TileHashReader(uint64_t size, TileFetch fetch) : size_(size), fetch_(fetch) {}
   // NotFound when the tree of this size has no such complete subtree; DataLoss for a tile of the
   // wrong length; else the fetch's own error.
-  absl::StatusOr<Hash> operator()(uint32_t level, uint64_t index);
+  absl::StatusOr<Hash> operator()(uint32_t level, uint64_t index) const;
 
  private:
-  absl::StatusOr<const std::string*> Load(uint8_t level, uint64_t index);
+  absl::StatusOr<const std::string*> Load(uint8_t level, uint64_t index) const;
 
   uint64_t size_;
   TileFetch fetch_;
-  std::map<std::pair<uint8_t, uint64_t>, std::string> tiles_;
+  mutable std::map<std::pair<uint8_t, uint64_t>, std::string> tiles_;  // fetched
 };
 
 }  // namespace coffer::audit

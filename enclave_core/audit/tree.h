@@ -1,7 +1,7 @@
 // The Merkle tree of the log: SHA-256 as RFC 6962, 2.1 (the same in RFC 9162, 2.1.1) has it, kept
 // as a compact range: the roots of the complete subtrees that the leaves so far make up, one for
 // each set bit of the size. Appending costs a hash or two however large the log is; the state is at
-// most 63 hashes and travels in the sealed state.
+// most 62 hashes and travels in the sealed state.
 #ifndef COFFER_ENCLAVE_CORE_AUDIT_TREE_H_
 #define COFFER_ENCLAVE_CORE_AUDIT_TREE_H_
 
@@ -17,8 +17,9 @@ namespace coffer::audit {
 
 using ethereum::Hash;
 
-// Sizes are at most this, so that every implementation's signed 64-bit integers hold them.
-inline constexpr uint64_t kMaxTreeSize = (uint64_t{1} << 63) - 1;
+// Sizes are at most this, so that no proof has more than the 63 hashes that tlog-witness allows and
+// every implementation's signed 64-bit integers hold them.
+inline constexpr uint64_t kMaxTreeSize = (uint64_t{1} << 62) - 1;
 
 Hash Sha256(std::string_view bytes);
 Hash LeafHash(std::string_view entry);               // SHA-256(0x00 || entry)
