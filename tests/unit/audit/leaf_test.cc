@@ -155,6 +155,30 @@ TEST(Leaf, GoldenPaidItemOnTheHostsWord) {
                 Repeat("aa", 20) + Repeat("00", 64) + Repeat("00", 15) + "0a" + Repeat("bb", 32));
 }
 
+// The worked example of docs/transparency.md, which is followed there with sha256sum.
+TEST(Leaf, WorkedExample) {
+  Leaf genesis;
+  genesis.claimed_time = 1'700'000'000'000;
+  genesis.recipient = Filled<Address>(0x11);
+  genesis.content_hash = Filled<Hash>(0x22);
+  Leaf opened;
+  opened.sequence = 1;
+  opened.claimed_time = 1'700'000'000'001;
+  opened.kind = LeafKind::kAccountOpened;
+  opened.account = "alice";
+  opened.recipient = Filled<Address>(0xAA);
+  Leaf credit = opened;
+  credit.sequence = 2;
+  credit.claimed_time = 1'700'000'000'002;
+  credit.kind = LeafKind::kCredit;
+  credit.event_id = "ev-1";
+  credit.balances = Balances{.delta = 5, .available = 5};
+  Tree tree;
+  for (const Leaf& leaf : {genesis, opened, credit}) tree.Append(LeafHash(Encoded(leaf)));
+  EXPECT_EQ(tree.Root().ToHex(),
+            "0xbd6475e1b297d6f0301c2f8bebb59a38d1037e19ce4ec0c74e381d9034d1dade");
+}
+
 TEST(Leaf, NegativeDeltasAreTwosComplement) {
   const std::string bytes = Encoded(Example(LeafKind::kAdjustDown, false));
   const size_t at = 20 + 2 + 129 + 20;
