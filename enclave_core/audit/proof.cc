@@ -16,9 +16,9 @@ uint64_t SplitOf(uint64_t size) { return std::bit_floor(size - 1); }
 absl::StatusOr<Hash> RangeHash(uint64_t begin, uint64_t end, HashReader read) {
   std::vector<std::pair<uint32_t, uint64_t>> subtrees;
   while (begin < end) {
-    const auto level = static_cast<uint32_t>(std::bit_width(end - begin) - 1);
-    subtrees.emplace_back(level, begin >> level);
-    begin += uint64_t{1} << level;
+    const uint64_t width = std::bit_floor(end - begin);
+    subtrees.emplace_back(static_cast<uint32_t>(std::countr_zero(width)), begin / width);
+    begin += width;
   }
   absl::StatusOr<Hash> hash = read(subtrees.back().first, subtrees.back().second);
   subtrees.pop_back();

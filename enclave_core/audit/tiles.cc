@@ -89,7 +89,7 @@ absl::Status CheckLength(const TileRef& tile, std::string& content) {
 std::string TilePath(const TileRef& tile) {
   std::string index = absl::StrFormat("%03d", tile.index % 1000);
   for (uint64_t rest = tile.index / 1000; rest > 0; rest /= 1000) {
-    index = absl::StrFormat("x%03d/", rest % 1000) + index;
+    index.insert(0, absl::StrFormat("x%03d/", rest % 1000));
   }
   std::string path(kPrefix);
   absl::StrAppend(&path, tile.entries ? std::string(kEntries) : absl::StrCat(tile.level), "/",
@@ -244,7 +244,8 @@ absl::Status TileWriter::Append(std::string_view entry) {
 std::vector<TileFile> TileWriter::Take() {
   std::vector<TileFile> out = std::move(done_);
   done_.clear();
-  for (uint8_t level = 0; level < levels_.size(); ++level) {
+  for (size_t i = 0; i < levels_.size(); ++i) {
+    const auto level = static_cast<uint8_t>(i);
     const uint64_t count = CountAt(level, size_);
     const auto width = static_cast<uint32_t>(count % kTileWidth);
     if (width == 0 || count == CountAt(level, taken_)) continue;
