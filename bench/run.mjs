@@ -7,6 +7,7 @@ import { boundary, hasHost, http, journalReplay } from './lib/cases.mjs';
 import { Figures, compare, render } from './lib/figures.mjs';
 import { addMicroFigures, runMicro } from './lib/micro.mjs';
 import { ROOT, isBuilt, run } from './lib/programs.mjs';
+import { signing } from './lib/signing.mjs';
 
 const USAGE = `Measures Coffer on this machine, with real processes, each figure beside its limit in the same run.
 
@@ -15,7 +16,7 @@ const USAGE = `Measures Coffer on this machine, with real processes, each figure
     --lines N            journal lines, and credits of the boundary cases (default 1,000,000)
     --repeats N          default 3; the table shows median, least and most
     --seconds N          length of each latency case (default 5)
-    --only a,b           of micro, boundary, journal, http (the rest is left out, and limits with it)
+    --only a,b           of micro, boundary, signing, journal, http (the rest is left out, and limits with it)
     --large              the micro-benchmarks with 10,000,000 ids too (2 GB of memory)
     --compare OLD.json   ratios to an earlier run
     --out FILE           where the JSON goes (default build/bench/DATE-COMMIT.json)
@@ -27,7 +28,7 @@ Examples
   ./dev bench --quick
   ./dev bench --only micro,journal --compare build/bench/latest.json`;
 
-const GROUPS = ['micro', 'boundary', 'journal', 'http'];
+const GROUPS = ['micro', 'boundary', 'signing', 'journal', 'http'];
 
 function parse(args) {
   const flags = new Set(args.filter((arg) => arg === '--quick' || arg === '--large'));
@@ -90,7 +91,7 @@ function header(machine) {
 async function main(args) {
   const options = parse(args);
   const old = options.compare === undefined ? undefined : JSON.parse(fs.readFileSync(options.compare, 'utf8'));
-  for (const program of ['coffer-enclave', 'coffer-bench']) {
+  for (const program of ['coffer-enclave', 'coffer-bench', 'coffer-sign-bench']) {
     if (!isBuilt(program)) throw new UsageError(`${program} is not built; run ./dev build release`);
   }
   const base = path.join(ROOT, 'build/bench');
@@ -104,6 +105,7 @@ async function main(args) {
   const of = wants('micro') ? runMicro({ ...all, folder: base }) : () => [];
   if (wants('micro')) addMicroFigures(figures, of);
   if (wants('boundary')) await boundary(figures, of, all);
+  if (wants('signing')) await signing(figures, all);
   if (!hasHost() && (wants('journal') || wants('http'))) {
     say('coffer-host is not built: no journal and no HTTP figures');
   } else {

@@ -218,7 +218,7 @@ int Run(const runtime::Config& config) {
   log.json = config.String("log.format") == "json";
   runtime::InitLog(log);
   if (absl::Status s = runtime::ForbidCoreDumps(); !s.ok()) return Fail(s);
-  runtime::RaiseFileLimit();
+  const uint64_t files = runtime::RaiseFileLimit();
   if (absl::Status s = runtime::LockMemory(); !s.ok()) {
     Log(Level::kWarn, "enclave", "memory may be swapped, the pages of keys excepted", {{"why", s}});
   }
@@ -242,10 +242,20 @@ int Run(const runtime::Config& config) {
   options.allow_reprovision = config.Bool("allow-reprovision");
   options.min_snapshot_interval_bytes = config.Bytes("snapshot-interval");
 
+  // Some descriptors are for other things. The gateway decides whose connection makes room, so that
+  // the network has to let one more in.
+  constexpr uint64_t kOtherFiles = 64;
+  if (files > 2 * kOtherFiles && files - kOtherFiles < options.max_sessions) {
+    options.max_sessions = files - kOtherFiles;
+  }
+  runtime::NetworkOptions network_options;
+  network_options.max_connections = options.max_sessions + 1;
+
   runtime::OsRandom random;
   runtime::EventLoop loop;
   runtime::EventLoopThread signing("signer");
-  const std::unique_ptr<runtime::Network> network = runtime::NewEventNetwork(&loop);
+  const std::unique_ptr<runtime::Network> network =
+      runtime::NewEventNetwork(&loop, network_options);
   enclave::Enclave enclave(options, *std::move(key), &random, &loop, signing.loop());
   if (absl::Status s = enclave.Listen(network.get(), *endpoint); !s.ok()) return Fail(s);
   Banner(config, options, enclave);

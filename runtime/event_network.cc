@@ -17,7 +17,7 @@ class EventListener final : public Listener {
       : loop_(loop),
         options_(options),
         on_accept_(std::make_shared<Network::OnAccept>(std::move(on_accept))),
-        leases_(std::make_shared<char>()) {}
+        leases_(std::make_shared<PartialFrames>(options.max_partial_bytes)) {}
 
   absl::Status Listen(const Endpoint& endpoint) {
     auto listener = SocketListener::Listen(
@@ -43,7 +43,7 @@ class EventListener final : public Listener {
   EventLoop* const loop_;
   const NetworkOptions options_;
   std::shared_ptr<Network::OnAccept> on_accept_;
-  std::shared_ptr<void> leases_;
+  std::shared_ptr<PartialFrames> leases_;
   std::unique_ptr<SocketListener> listener_;
 };
 

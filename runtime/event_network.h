@@ -21,6 +21,10 @@ struct NetworkOptions {
   absl::Duration flush_timeout = absl::Seconds(10);
   // Per listener, accepted and not yet closed. One more is closed at once.
   size_t max_connections = 1024;
+  // Per listener: bytes that have arrived of frames that are not whole, over all its connections.
+  // Beyond it those are closed whose frame has been arriving for the longest; connections that hold
+  // 64 KiB or less are left alone.
+  size_t max_partial_bytes = 256u << 20;
   // FramedStream::OutputLimit(), bytes.
   size_t output_limit = 4u << 20;
   // An owner should stop at output_limit. One that does not, for a peer that reads too slowly,

@@ -24,11 +24,39 @@ constexpr size_t kReadChunk = 256u << 10;
 // arriving.
 constexpr size_t kInputLimit = kHeaderBytes + kMaxFrameBytes + kReadChunk;
 
+// What any connection may hold of a frame without being counted.
+constexpr size_t kUncountedBytes = 64u << 10;
+
 }  // namespace
 
+EventStream* PartialFrames::Hold(EventStream* stream, size_t bytes, bool fresh) {
+  const auto found = by_stream_.find(stream);
+  if (fresh || bytes <= kUncountedBytes) Forget(stream);
+  if (bytes <= kUncountedBytes) return nullptr;
+  if (fresh || found == by_stream_.end()) {
+    by_stream_[stream] = held_.insert(held_.end(), {stream, bytes});
+    total_ += bytes;
+  } else {
+    total_ += bytes - found->second->bytes;  // modulo 2^64, and the sum is right
+    found->second->bytes = bytes;
+  }
+  if (total_ <= max_bytes_) return nullptr;
+  EventStream* const oldest = held_.front().stream;
+  Forget(oldest);
+  return oldest;
+}
+
+void PartialFrames::Forget(EventStream* stream) {
+  const auto found = by_stream_.find(stream);
+  if (found == by_stream_.end()) return;
+  total_ -= found->second->bytes;
+  held_.erase(found->second);
+  by_stream_.erase(found);
+}
+
 EventStream::EventStream(EventLoop* loop, Fd fd, std::string peer, const NetworkOptions& options,
-                         std::shared_ptr<void> lease)
-    : loop_(loop), options_(options), peer_(std::move(peer)), lease_(std::move(lease)) {
+                         std::shared_ptr<PartialFrames> partial)
+    : loop_(loop), options_(options), peer_(std::move(peer)), partial_(std::move(partial)) {
   const int on = 1;
   setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on,
              sizeof(on));  // fails on unix and vsock: no matter
@@ -44,6 +72,7 @@ EventStream::EventStream(EventLoop* loop, Fd fd, std::string peer, const Network
 
 EventStream::~EventStream() {
   if (gone_ != nullptr) *gone_ = true;
+  if (partial_ != nullptr) partial_->Forget(this);
   if (bev_ != nullptr) bufferevent_free(bev_);
 }
 
@@ -182,6 +211,7 @@ void EventStream::Deliver() {
   bool gone = false;
   gone_ = &gone;
   delivering_ = true;
+  bool delivered = false;
   absl::Status broken;
   while (bev_ != nullptr && !paused_ && closing_ == nullptr && !flushing_) {
     std::string payload;
@@ -191,6 +221,7 @@ void EventStream::Deliver() {
       break;
     }
     if (!*whole) break;
+    delivered = true;
     handler_->OnFrame(*this, std::move(payload));
     if (gone) return;
   }
@@ -201,10 +232,21 @@ void EventStream::Deliver() {
     return;
   }
   if (bev_ == nullptr) return;
+  CountPartial(delivered);
   const bool waiting = !paused_ && !flushing_ && closing_ == nullptr;
   const bool within = evbuffer_get_length(bufferevent_get_input(bev_)) > 0;
   if (input_ended_ && waiting) return EndInput(within);
   WatchMidFrame(waiting && within);
+}
+
+void EventStream::CountPartial(bool fresh) {
+  if (partial_ == nullptr || closing_ != nullptr) return;
+  const size_t bytes = evbuffer_get_length(bufferevent_get_input(bev_));
+  EventStream* const victim = partial_->Hold(this, bytes, fresh);
+  if (victim == nullptr) return;
+  victim->CloseLater(
+      absl::ResourceExhaustedError("its frame has been arriving for the longest, and there is no "
+                                   "more room for parts of frames"));
 }
 
 // All that the peer will ever send has been delivered.
@@ -233,7 +275,8 @@ void EventStream::CloseLater(absl::Status why) {
 void EventStream::Close(absl::Status why) {
   if (bev_ == nullptr) return;
   bufferevent_free(std::exchange(bev_, nullptr));
-  lease_.reset();
+  if (partial_ != nullptr) partial_->Forget(this);
+  partial_.reset();
   // Last: the owner may destroy this object in there.
   if (handler_ != nullptr) handler_->OnClosed(*this, why);
 }

@@ -2,9 +2,12 @@
 #ifndef COFFER_RUNTIME_EVENT_STREAM_H_
 #define COFFER_RUNTIME_EVENT_STREAM_H_
 
+#include <cstddef>
+#include <list>
 #include <memory>
 #include <string>
 
+#include "absl/container/flat_hash_map.h"
 #include "runtime/dispatcher.h"
 #include "runtime/event_network.h"
 #include "runtime/socket_address.h"
@@ -14,11 +17,34 @@ struct bufferevent;
 
 namespace coffer::runtime {
 
+class EventStream;
+
+// What the connections of one listener hold of frames that are not whole yet.
+class PartialFrames {
+ public:
+  explicit PartialFrames(size_t max_bytes) : max_bytes_(max_bytes) {}
+  // `stream` holds so many bytes now; `fresh`: of another frame than before. Returns a stream that
+  // has to be closed because all of them hold too much, already forgotten here; null for none.
+  EventStream* Hold(EventStream* stream, size_t bytes, bool fresh);
+  void Forget(EventStream* stream);
+
+ private:
+  struct Held {
+    EventStream* stream = nullptr;
+    size_t bytes = 0;
+  };
+  const size_t max_bytes_;
+  size_t total_ = 0;
+  std::list<Held> held_;  // the frame that began first is at the front
+  absl::flat_hash_map<EventStream*, std::list<Held>::iterator> by_stream_;
+};
+
 class EventStream final : public FramedStream {
  public:
-  // `lease` is held until the socket is closed: the listener counts connections with it.
+  // `partial` is held until the socket is closed: the listener counts connections with it. Null for
+  // a connection that was made to somebody else.
   EventStream(EventLoop* loop, Fd fd, std::string peer, const NetworkOptions& options,
-              std::shared_ptr<void> lease);
+              std::shared_ptr<PartialFrames> partial);
   ~EventStream() override;
 
   void SetHandler(StreamHandler* handler) override;
@@ -40,6 +66,7 @@ class EventStream final : public FramedStream {
   // The next whole frame, nothing if it has not all arrived, or why there will never be one.
   absl::StatusOr<bool> NextFrame(std::string* payload);
   void WatchMidFrame(bool on);
+  void CountPartial(bool fresh);
   void Close(absl::Status why);
   void CloseLater(absl::Status why);
   void ApplyReading();
@@ -49,7 +76,7 @@ class EventStream final : public FramedStream {
   EventLoop* const loop_;
   const NetworkOptions options_;
   const std::string peer_;
-  std::shared_ptr<void> lease_;
+  std::shared_ptr<PartialFrames> partial_;
   bufferevent* bev_ = nullptr;
   StreamHandler* handler_ = nullptr;
   bool paused_ = false;

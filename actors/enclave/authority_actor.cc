@@ -185,6 +185,12 @@ absl::Status AuthorityActor::HandleReady(const Request& request, ServerFrame* an
     signer_->Send(SignRequest{request.reply, *std::move(job)});
     return absl::OkStatus();
   };
+  // The same, unless it was signed before: then the payout as it is is the answer.
+  const auto sign_once = [&](absl::StatusOr<authority::Authority::Redemption> redemption) {
+    if (!redemption.ok()) return redemption.status();
+    if (redemption->job.has_value()) return sign(*std::move(redemption->job));
+    return authority_->GetPayout(redemption->payout_id, true, answer->mutable_payout());
+  };
   switch (frame.body_case()) {
     case ClientFrame::kApplyEvents:
       authority_->ApplyEvents(frame.apply_events(), answer->mutable_events_applied(), batch);
@@ -196,7 +202,11 @@ absl::Status AuthorityActor::HandleReady(const Request& request, ServerFrame* an
     case ClientFrame::kPreparePayout:
       return sign(authority_->PreparePayout(frame.prepare_payout(), batch));
     case ClientFrame::kPrepareFunding:
-      return sign(authority_->PrepareFunding(frame.prepare_funding(), batch));
+      // A host that speaks protobuf reports the chain's nonce, a JSON client names its own.
+      if (!request.reply.json) {
+        return sign(authority_->PrepareFunding(frame.prepare_funding(), batch));
+      }
+      return sign_once(authority_->PrepareFundingOnce(frame.prepare_funding(), batch));
     case ClientFrame::kRetryPayout:
       return sign(authority_->RetryPayout(frame.retry_payout(), batch));
     case ClientFrame::kBumpTransaction: {
@@ -207,13 +217,8 @@ absl::Status AuthorityActor::HandleReady(const Request& request, ServerFrame* an
       return authority_->GetPayout(frame.bump_transaction().payout_id(), true,
                                    answer->mutable_payout());
     }
-    case ClientFrame::kPrepareRedeem: {
-      absl::StatusOr<authority::Authority::Redemption> redemption =
-          authority_->PrepareRedeem(frame.prepare_redeem(), batch);
-      if (!redemption.ok()) return redemption.status();
-      if (redemption->job.has_value()) return sign(*std::move(redemption->job));
-      return authority_->GetPayout(redemption->payout_id, true, answer->mutable_payout());
-    }
+    case ClientFrame::kPrepareRedeem:
+      return sign_once(authority_->PrepareRedeem(frame.prepare_redeem(), batch));
     case ClientFrame::kConfirmPayout:
       return authority_->ConfirmPayout(frame.confirm_payout(), answer->mutable_payout_confirmed(),
                                        batch);

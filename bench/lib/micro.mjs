@@ -7,7 +7,7 @@ import { isBuilt, programPath } from './programs.mjs';
 const NANOSECONDS = { ns: 1, us: 1e3, ms: 1e6, s: 1e9 };
 
 /** Runs one program: Map of benchmark name -> its repetitions, times in ns. */
-function runProgram(name, { repeats, seconds, filter, folder }) {
+export function runProgram(name, { repeats, seconds, filter, folder }) {
   const out = path.join(folder, `${name}.json`);
   const args = [
     `--benchmark_repetitions=${repeats}`,

@@ -88,12 +88,19 @@ export function freePort() {
   });
 }
 
-/** A fresh enclave that listens on a unix socket in `folder`. */
-export async function startEnclave(folder, extra = []) {
+/** A fresh enclave that listens on a unix socket in `folder`, with a policy. */
+export function startEnclave(folder, extra = []) {
+  return startBare(folder, ['--chain-id', '42161', '--ticket-broker', BROKER, ...extra]);
+}
+
+/** A signer without a policy: whatever is asked is signed. */
+export const startSigner = (folder) => startBare(folder, ['--profile', 'signer']);
+
+async function startBare(folder, extra) {
   const socket = path.join(folder, 'enclave.sock');
   fs.rmSync(socket, { force: true });
-  const args = ['--insecure-dev-key', '--listen', `unix://${socket}`, '--chain-id', '42161'];
-  const enclave = new Process('coffer-enclave', [...args, '--ticket-broker', BROKER, ...extra], {
+  const args = ['--insecure-dev-key', '--listen', `unix://${socket}`];
+  const enclave = new Process('coffer-enclave', [...args, ...extra], {
     log: path.join(folder, 'enclave.log'),
     env: { SIGNER_PRIVATE_KEY: KEY },
   });
@@ -104,19 +111,24 @@ export async function startEnclave(folder, extra = []) {
 
 /** Runs coffer-bench against an enclave to its end: {case: {figures, stored_bytes, syncs}}. */
 export async function runLoad(folder, enclave, options) {
-  const args = ['--enclave', enclave.endpoint, '--store', path.join(folder, 'store')];
+  return runBench('coffer-bench', enclave, { store: path.join(folder, 'store'), ...options });
+}
+
+/** The same of any program that prints its cases. */
+export async function runBench(name, enclave, options) {
+  const args = ['--enclave', enclave.endpoint];
   for (const [name, value] of Object.entries(options)) {
     args.push(value === true ? `--${name}` : value === false ? `--no-${name}` : `--${name}=${value}`);
   }
-  const child = spawn(programPath('coffer-bench'), args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(programPath(name), args, { stdio: ['ignore', 'pipe', 'inherit'] });
   running.add(child);
   let text = '';
   child.stdout.on('data', (piece) => (text += piece));
   const code = await new Promise((resolve) => child.once('close', resolve));
   running.delete(child);
-  if (code !== 0) throw new Error(`coffer-bench ${args.join(' ')} failed`);
+  if (code !== 0) throw new Error(`${name} ${args.join(' ')} failed`);
   const lines = text.trim().split('\n').map((line) => JSON.parse(line));
-  return Object.fromEntries(lines.map(({ case: name, ...rest }) => [name, rest]));
+  return Object.fromEntries(lines.map(({ case: one, ...rest }) => [one, rest]));
 }
 
 export function run(command, args) {

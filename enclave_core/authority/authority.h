@@ -98,6 +98,9 @@ class Authority {
     std::optional<payouts::SigningJob> job;
   };
   absl::StatusOr<Redemption> PrepareRedeem(const boundary::v1::PrepareRedeem& request, Batch* out);
+  // PrepareFunding for a client that may ask again with the nonce of its last question.
+  absl::StatusOr<Redemption> PrepareFundingOnce(const boundary::v1::PrepareFunding& request,
+                                                Batch* out);
   absl::Status ConfirmPayout(const boundary::v1::ConfirmPayout& request,
                              boundary::v1::PayoutConfirmed* answer, Batch* out);
   absl::Status ChangePolicy(const boundary::v1::ChangePolicy& request, Batch* out);

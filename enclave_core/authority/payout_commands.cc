@@ -136,8 +136,8 @@ absl::Status Authority::CheckItems(const boundary::v1::PreparePayout& request,
 absl::StatusOr<SigningJob> Authority::PreparePayout(const boundary::v1::PreparePayout& request,
                                                     Batch* out) {
   if (absl::Status s = CheckMethod(ClientFrame::kPreparePayout); !s.ok()) return s;
+  if (absl::Status s = CheckTarget(policy_, {}, request.chain_id()); !s.ok()) return s;
   if (absl::Status s = policy_.CheckStrategy(request.strategy()); !s.ok()) return s;
-  if (absl::Status s = policy_.CheckTarget(request.chain_id(), ""); !s.ok()) return s;
   const Fees fees = policy::FromProto(request.fees());
   if (absl::Status s = policy_.CheckFees(fees); !s.ok()) return s;
   const absl::StatusOr<uint64_t> nonce = NextNonce(request.reading());
@@ -178,9 +178,10 @@ absl::StatusOr<SigningJob> Authority::PrepareFunding(const boundary::v1::Prepare
     return Refuse(boundary::v1::ERROR_MALFORMED,
                   "strategy of a funding must be FUND_DEPOSIT or FUND_RESERVE");
   }
-  if (absl::Status s = policy_.CheckTarget(request.chain_id(), request.broker()); !s.ok()) return s;
   const Wei amount = FromProto(request.amount());
   if (amount == 0) return Refuse(boundary::v1::ERROR_OUT_OF_RANGE, "a funding of 0 wei");
+  if (absl::Status s = CheckTarget(policy_, request.broker(), request.chain_id()); !s.ok())
+    return s;
   if (absl::Status s = policy_.CheckFunding(request.strategy(), amount); !s.ok()) return s;
   const Fees fees = policy::FromProto(request.fees());
   if (absl::Status s = policy_.CheckFees(fees); !s.ok()) return s;

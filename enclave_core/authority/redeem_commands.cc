@@ -70,7 +70,9 @@ absl::Status Authority::CheckRedeemNonce(uint64_t nonce) const {
 absl::StatusOr<Authority::Redemption> Authority::PrepareRedeem(
     const boundary::v1::PrepareRedeem& request, Batch* out) {
   if (absl::Status s = CheckMethod(ClientFrame::kPrepareRedeem); !s.ok()) return s;
-  if (absl::Status s = policy_.CheckTarget(request.chain_id(), request.broker()); !s.ok()) return s;
+  if (request.broker().empty()) return Refuse(ERROR_MALFORMED, "broker must be 20 bytes, not 0");
+  if (absl::Status s = CheckTarget(policy_, request.broker(), request.chain_id()); !s.ok())
+    return s;
   const std::optional<uint64_t> account = ledger_.Find(request.account());
   if (!account.has_value()) return UnknownAccount(request.account());
   const uint64_t nonce = request.reading().account_nonce();
@@ -119,6 +121,29 @@ absl::StatusOr<Authority::Redemption> Authority::RedeemAnew(
   *prepare.mutable_reading() = request.reading();
   *prepare.mutable_fees() = request.fees();
   absl::StatusOr<payouts::SigningJob> job = PreparePayout(prepare, out);
+  if (!job.ok()) return job.status();
+  return Redemption{job->payout_id, *std::move(job)};
+}
+
+absl::StatusOr<Authority::Redemption> Authority::PrepareFundingOnce(
+    const boundary::v1::PrepareFunding& request, Batch* out) {
+  if (absl::Status s = CheckMethod(ClientFrame::kPrepareFunding); !s.ok()) return s;
+  if (absl::Status s = CheckTarget(policy_, request.broker(), request.chain_id()); !s.ok())
+    return s;
+  const uint64_t nonce = request.reading().account_nonce();
+  for (const uint64_t id : payouts_.open()) {
+    const Payout& open = *payouts_.Find(id);
+    if (!Uses(open, nonce) || open.strategy != request.strategy() ||
+        open.funding != ledger::FromProto(request.amount())) {
+      continue;
+    }
+    if (!open.pending.has_value()) return Redemption{id, std::nullopt};
+    return Refuse(ERROR_WRONG_STATE,
+                  absl::StrCat("the funding ", id, " is being signed with nonce ", nonce,
+                               " at this moment; ask again for its transaction"));
+  }
+  if (absl::Status s = CheckRedeemNonce(nonce); !s.ok()) return s;
+  absl::StatusOr<payouts::SigningJob> job = PrepareFunding(request, out);
   if (!job.ok()) return job.status();
   return Redemption{job->payout_id, *std::move(job)};
 }

@@ -53,4 +53,24 @@ absl::StatusOr<ethereum::Hash> RequestHash(std::string_view bytes, absl::string_
                 absl::StrCat(field, " must be 32 bytes, not ", bytes.size()));
 }
 
+absl::Status CheckTarget(const policy::Policy& policy, std::string_view broker, uint64_t chain_id) {
+  if (!broker.empty()) {
+    const absl::StatusOr<ethereum::Address> address = ethereum::Address::FromBytes(broker);
+    if (!address.ok()) {
+      return Refuse(boundary::v1::ERROR_MALFORMED,
+                    absl::StrCat("broker must be 20 bytes, not ", broker.size()));
+    }
+    if (*address != policy.broker) {
+      return RefuseByRule(
+          "broker", absl::StrCat("the policy's broker is ", ethereum::ToChecksum(policy.broker),
+                                 ", asked for was ", ethereum::ToChecksum(*address)));
+    }
+  }
+  if (chain_id != 0 && chain_id != policy.chain_id) {
+    return RefuseByRule("chain_id", absl::StrCat("the policy's chain_id is ", policy.chain_id,
+                                                 ", asked for was ", chain_id));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace coffer::authority

@@ -9,6 +9,7 @@
 
 #include "enclave_core/ethereum/types.h"
 #include "enclave_core/payouts/payout.h"
+#include "enclave_core/policy/policy.h"
 #include "enclave_core/policy/velocity.h"
 #include "proto/sealed.pb.h"
 
@@ -23,6 +24,10 @@ void ToProto(const policy::Spend& spend, sealed::v1::Spend* out);
 
 // 32 bytes of a request; refused with ERROR_MALFORMED that names the field.
 absl::StatusOr<ethereum::Hash> RequestHash(std::string_view bytes, absl::string_view field);
+
+// What a request names as broker (20 bytes, or empty) and as chain (or 0) must be the policy's:
+// whatever is built goes there, and a client that means another place has to hear of it.
+absl::Status CheckTarget(const policy::Policy& policy, std::string_view broker, uint64_t chain_id);
 
 }  // namespace coffer::authority
 

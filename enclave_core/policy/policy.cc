@@ -60,22 +60,6 @@ absl::Status Policy::CheckFees(const Fees& fees) const {
   return AtMost("max_transaction_cost", fee * fees.gas_limit, max_transaction_cost, "wei");
 }
 
-absl::Status Policy::CheckTarget(uint64_t named_chain_id, std::string_view named_broker) const {
-  if (named_chain_id != 0 && named_chain_id != chain_id) {
-    return RefuseByRule("chain_id", absl::StrCat("the policy's chain_id is ", chain_id,
-                                                 ", asked for was ", named_chain_id));
-  }
-  if (named_broker.empty() || named_broker == broker.view()) return absl::OkStatus();
-  const absl::StatusOr<ethereum::Address> named = ethereum::Address::FromBytes(named_broker);
-  if (!named.ok()) {
-    return Refuse(boundary::v1::ERROR_MALFORMED,
-                  absl::StrCat("broker must be 20 bytes, not ", named_broker.size()));
-  }
-  return RefuseByRule("broker",
-                      absl::StrCat("the policy's broker is ", ethereum::ToChecksum(broker),
-                                   ", asked for was ", ethereum::ToChecksum(*named)));
-}
-
 absl::Status Policy::CheckRecipient(const ethereum::Address& recipient) const {
   if (recipient.IsZero()) {
     return RefuseByRule("allowed_recipients",

@@ -76,9 +76,6 @@ struct Policy {
   // Refused with ERROR_POLICY, Error.rule, and a sentence that names the rule and both values.
   // Limits on gas and its price, and on their product, which is never computed modulo anything.
   absl::Status CheckFees(const Fees& fees) const;
-  // The chain and the broker that a request names: the policy's, or none (0; no bytes). They are
-  // never taken from there.
-  absl::Status CheckTarget(uint64_t named_chain_id, std::string_view named_broker) const;
   // Whom tickets and transfers may pay: never the null address, and only those on the allowlist
   // when there is one.
   absl::Status CheckRecipient(const ethereum::Address& recipient) const;

@@ -143,8 +143,11 @@ absl::StatusOr<Ticket> ParseTicket(const boundary::v1::SignTicket& request, cons
   ticket.sender =
       request.sender().empty() ? signer : reader.Exactly<Address>("sender", request.sender());
   ticket.face_value = reader.Integer("face_value", request.face_value());
-  ticket.win_prob =
-      request.win_prob().empty() ? win_prob : reader.Integer("win_prob", request.win_prob());
+  // An empty one stands for the policy's, so that here alone zero is written as one zero byte.
+  const bool zero = request.win_prob() == std::string_view("\0", 1);
+  ticket.win_prob = request.win_prob().empty() ? win_prob
+                    : zero                     ? U256(0)
+                                               : reader.Integer("win_prob", request.win_prob());
   ticket.sender_nonce = reader.Integer("sender_nonce", request.sender_nonce());
   ticket.recipient_rand_hash =
       reader.Exactly<Hash>("recipient_rand_hash", request.recipient_rand_hash());

@@ -18,7 +18,7 @@ import { BROKER, withEnclave } from '../js/lib/enclave.mjs';
 import { encodeCall } from '../js/lib/json_client.mjs';
 import { runProgram, until } from '../js/lib/program.mjs';
 import { Random, testSeed } from '../js/lib/random.mjs';
-import { ticketHash } from '../js/lib/ticket.mjs';
+import { auxData, ticketHash } from '../js/lib/ticket.mjs';
 
 const seed = testSeed('json_signer');
 const random = new Random(seed);
@@ -216,7 +216,7 @@ test('sign_ticket signs the hash that TicketBroker computes', () =>
         winProb: random.chance(0.5) ? MAX_UINT256 : BigInt(hex(1 + random.below(32))),
         senderNonce: BigInt(hex(1 + random.below(32))),
         recipientRandHash: hex(32),
-        auxData: hex(64),
+        auxData: auxData(BigInt(hex(8)), hex(32)), // a round is below 2^64
       };
       const { sender, winProb, ...rest } = ticket;
       const given = { ...(random.chance(0.5) ? { sender } : {}), ...rest };
@@ -348,7 +348,7 @@ test('an enclave with half a policy does not start', async () => {
   const key = { env: { SIGNER_PRIVATE_KEY: `0x${'11'.repeat(32)}` } };
   for (const [args, sentence] of [
     [['--max-face-value-wei', '5'], /--chain-id and --ticket-broker are needed/],
-    [['--chain-id', '1', '--ticket-broker', BROKER, '--admins', BROKER, '--storage', 'none'], /none/],
+    [['--chain-id', '1', '--ticket-broker', BROKER, '--admins', BROKER, '--admin-threshold', '1', '--storage', 'none'], /--storage none forgets/],
     [['--chain-id', '1', '--ticket-broker', BROKER, '--admins', BROKER, '--admin-threshold', '2'], /admin_threshold/],
     [['--chain-id', '1', '--ticket-broker', BROKER, '--allowed-recipients', '0x12'], /allowed-recipients/],
   ]) {

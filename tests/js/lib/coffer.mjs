@@ -107,11 +107,14 @@ function withBigInts(account) {
   return copy;
 }
 
-/** Flags from {name: value}: true is --name, undefined is left out, a list is repeated. */
+/** Flags from {name: value}: true is --name, false --no-name, undefined is left out. */
 export function flags(options) {
   return Object.entries(options)
     .filter(([, value]) => value !== undefined)
-    .flatMap(([name, value]) => (value === true ? [`--${name}`] : [`--${name}`, String(value)]));
+    .flatMap(([name, value]) => {
+      if (typeof value === 'boolean') return [value ? `--${name}` : `--no-${name}`];
+      return [`--${name}`, String(value)];
+    });
 }
 
 /**

@@ -43,6 +43,34 @@ TEST_F(EventNetworkLimitsTest, ManyConnectionsAndTheBoundOnThem) {
   ASSERT_TRUE(Turn([&] { return server->recorders.size() == 201; }));
 }
 
+TEST_F(EventNetworkLimitsTest, PartsOfFramesBeyondTheBoundCostTheSlowestItsConnection) {
+  constexpr size_t kPart = 300'000;
+  NetworkOptions options;
+  options.max_partial_bytes = 4 * kPart;
+  Start(options);
+  const std::string whole = Frame(std::string(2 * kPart, 'x'));
+  std::vector<Fd> raws;
+  // The first holds little of its frame, and is nobody's victim.
+  for (size_t i = 0; i < 6; ++i) {
+    raws.push_back(Raw());
+    WriteAll(raws.back().get(), whole.substr(0, i == 0 ? 60'000 : kPart));
+    ASSERT_TRUE(Turn([&] { return server->recorders.size() == i + 1; }));
+    Turn([] { return false; }, absl::Milliseconds(20));
+  }
+  ASSERT_TRUE(Turn([&] { return server->recorders[1]->closed == 1; }));
+  EXPECT_THAT(server->recorders[1]->close_why.message(), HasSubstr("longest"));
+  // Everybody else is served once their frame is whole, and a small one at any time.
+  for (const size_t i : {0, 2, 3, 4, 5}) {
+    EXPECT_EQ(server->recorders[i]->closed, 0) << i;
+  }
+  raws.push_back(Raw());
+  WriteAll(raws.back().get(), Frame("small"));
+  ASSERT_TRUE(
+      Turn([&] { return server->recorders.size() == 7 && server->recorders[6]->count == 1; }));
+  WriteAll(raws[5].get(), whole.substr(kPart));
+  ASSERT_TRUE(Turn([&] { return server->recorders[5]->count == 1; }));
+}
+
 TEST_F(EventNetworkLimitsTest, OutOfDescriptorsTheListenerRestsAndRecovers) {
   Start();
   Fd waiting = Raw();

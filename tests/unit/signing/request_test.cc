@@ -308,6 +308,8 @@ TEST(ParseTicketTest, EveryRefusalNamesItsField) {
   request.set_win_prob("\x05");
   EXPECT_EQ(Parse(request)->sender.view(), std::string(20, 's'));
   EXPECT_EQ(Parse(request)->win_prob, 5);
+  request.set_win_prob(std::string(1, '\0'));
+  EXPECT_EQ(Parse(request)->win_prob, 0);
 }
 
 TEST(ParseMessageTest, AMessageIsBounded) {
