@@ -24,6 +24,9 @@ constexpr size_t kReadChunk = 256u << 10;
 // arriving.
 constexpr size_t kInputLimit = kHeaderBytes + kMaxFrameBytes + kReadChunk;
 
+// Frames of one connection in a turn of the loop: a client that floods waits for the others after
+// each of its turns.
+constexpr int kFramesATurn = 16;
 // What any connection may hold of a frame without being counted.
 constexpr size_t kUncountedBytes = 64u << 10;
 
@@ -83,7 +86,7 @@ void EventStream::SetHandler(StreamHandler* handler) {
 
 void EventStream::ApplyReading() {
   if (bev_ == nullptr || handler_ == nullptr) return;
-  if ((paused_ && !flushing_) || closing_ != nullptr || input_ended_) {
+  if (((paused_ || backlog_) && !flushing_) || closing_ != nullptr || input_ended_) {
     bufferevent_disable(bev_, EV_READ);
   } else {
     bufferevent_enable(bev_, EV_READ);
@@ -211,9 +214,14 @@ void EventStream::Deliver() {
   bool gone = false;
   gone_ = &gone;
   delivering_ = true;
-  bool delivered = false;
+  int delivered = 0;
+  bool rest = false;
   absl::Status broken;
   while (bev_ != nullptr && !paused_ && closing_ == nullptr && !flushing_) {
+    if (delivered == kFramesATurn) {
+      rest = true;
+      break;
+    }
     std::string payload;
     const absl::StatusOr<bool> whole = NextFrame(&payload);
     if (!whole.ok()) {
@@ -221,7 +229,7 @@ void EventStream::Deliver() {
       break;
     }
     if (!*whole) break;
-    delivered = true;
+    ++delivered;
     handler_->OnFrame(*this, std::move(payload));
     if (gone) return;
   }
@@ -232,11 +240,24 @@ void EventStream::Deliver() {
     return;
   }
   if (bev_ == nullptr) return;
-  CountPartial(delivered);
+  CountPartial(delivered > 0);
+  SetBacklog(rest);
+  if (rest) return;
   const bool waiting = !paused_ && !flushing_ && closing_ == nullptr;
   const bool within = evbuffer_get_length(bufferevent_get_input(bev_)) > 0;
   if (input_ended_ && waiting) return EndInput(within);
   WatchMidFrame(waiting && within);
+}
+
+// While frames that have arrived wait for the next turn, no more are read.
+void EventStream::SetBacklog(bool backlog) {
+  if (backlog) {
+    WatchMidFrame(false);
+    later_ = loop_->After(absl::ZeroDuration(), [this] { Deliver(); });
+  }
+  if (backlog == backlog_) return;
+  backlog_ = backlog;
+  ApplyReading();
 }
 
 void EventStream::CountPartial(bool fresh) {

@@ -67,6 +67,7 @@ class EventStream final : public FramedStream {
   absl::StatusOr<bool> NextFrame(std::string* payload);
   void WatchMidFrame(bool on);
   void CountPartial(bool fresh);
+  void SetBacklog(bool backlog);
   void Close(absl::Status why);
   void CloseLater(absl::Status why);
   void ApplyReading();
@@ -81,6 +82,7 @@ class EventStream final : public FramedStream {
   StreamHandler* handler_ = nullptr;
   bool paused_ = false;
   bool delivering_ = false;
+  bool backlog_ = false;      // Deliver() has left frames for its next turn
   bool watching_ = false;     // the mid-frame time-out is set
   bool above_limit_ = false;  // OnWritable is owed
   bool flushing_ = false;     // CloseAfterFlush was called

@@ -81,6 +81,9 @@ absl::Status Authority::ChangePolicy(const boundary::v1::ChangePolicy& request, 
     return Refuse(boundary::v1::ERROR_MALFORMED,
                   absl::StrCat("the new policy is refused: ", next.status().message()));
   }
+  if (policy_.admins.empty()) {
+    return RefuseByRule("admins", "the policy has no admins, so nobody can change it");
+  }
   if (next->chain_id != policy_.chain_id) {
     return RefuseByRule("chain_id", absl::StrCat("the policy's chain_id stays ", policy_.chain_id,
                                                  ", the change names ", next->chain_id));
@@ -89,9 +92,6 @@ absl::Status Authority::ChangePolicy(const boundary::v1::ChangePolicy& request, 
     return RefuseByRule(
         "broker", absl::StrCat("the policy's broker stays ", ethereum::ToChecksum(policy_.broker),
                                ", the change names ", ethereum::ToChecksum(next->broker)));
-  }
-  if (policy_.admins.empty()) {
-    return RefuseByRule("admins", "the policy has no admins, so nobody can change it");
   }
   if (request.sequence() != policy_sequence_ + 1) {
     return Refuse(boundary::v1::ERROR_WRONG_STATE,
