@@ -201,6 +201,7 @@ void ReadPrepareFundDeposit(const Fields& params, ClientFrame* frame, Call* /*ca
   ToProto(amount, out->mutable_amount());
   out->set_chain_id(ReadTemplate(params, out->mutable_reading(), out->mutable_fees()));
   out->mutable_reading()->set_deposit_unknown(true);
+  out->set_once(true);
 }
 
 void ReadPreparePayouts(const Fields& params, ClientFrame* frame, Call* /*call*/) {
