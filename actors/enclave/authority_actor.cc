@@ -202,11 +202,9 @@ absl::Status AuthorityActor::HandleReady(const Request& request, ServerFrame* an
     case ClientFrame::kPreparePayout:
       return sign(authority_->PreparePayout(frame.prepare_payout(), batch));
     case ClientFrame::kPrepareFunding:
-      // A host that speaks protobuf reports the chain's nonce, a JSON client names its own.
-      if (!request.reply.json) {
-        return sign(authority_->PrepareFunding(frame.prepare_funding(), batch));
-      }
-      return sign_once(authority_->PrepareFundingOnce(frame.prepare_funding(), batch));
+      return frame.prepare_funding().once()
+                 ? sign_once(authority_->PrepareFundingOnce(frame.prepare_funding(), batch))
+                 : sign(authority_->PrepareFunding(frame.prepare_funding(), batch));
     case ClientFrame::kRetryPayout:
       return sign(authority_->RetryPayout(frame.retry_payout(), batch));
     case ClientFrame::kBumpTransaction: {

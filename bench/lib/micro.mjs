@@ -35,7 +35,7 @@ export function runProgram(name, { repeats, seconds, filter, folder }) {
 /** All programs that are built: a function (benchmark, field) -> samples. */
 export function runMicro({ repeats, quick, large, folder, say }) {
   const all = new Map();
-  for (const program of ['machine', 'sealing', 'signing', 'ledger', 'journal']) {
+  for (const program of ['machine', 'sealing', 'signing', 'ledger', 'journal', 'audit']) {
     if (!isBuilt(`bench_${program}`)) continue;
     say(`micro-benchmarks: ${program}`);
     const options = { repeats, seconds: quick ? 0.05 : 0.3, filter: large ? '.' : '-.*ids:10000000.*', folder };
@@ -69,6 +69,13 @@ export function addMicroFigures(figures, of) {
     figures.add('sealing', `open ${size}`, 'MB/s', megabytes(`BM_Open/${bytes}`), { limit });
   }
   figures.add('sealing', 'keccak-256 of 400 bytes', 'ns', of('BM_Keccak256/400', 'ns'), { higherIsBetter: false });
+
+  for (const [size, name] of [[1000, '1,000'], [100_000_000, '100 million']]) {
+    const lower = { higherIsBetter: false };
+    figures.add('audit', `a leaf more, at ${name}`, 'ns', of(`BM_AppendLeaf/${size}`, 'ns'), lower);
+    figures.add('audit', `inclusion proof from tiles, of ${name}`, 'us', us(`BM_InclusionFromTiles/${size}`), lower);
+    figures.add('audit', `consistency proof from tiles, of ${name}`, 'us', us(`BM_ConsistencyFromTiles/${size}`), lower);
+  }
 
   const parts = ['BM_LimitParse', 'BM_LimitSha256TwiceAnEvent', 'BM_LimitHashTableInsert/1000000'].map((name) =>
     nsAnItem(of(name, 'items_per_second')),

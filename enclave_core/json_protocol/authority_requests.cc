@@ -141,7 +141,7 @@ AuxData ReadAuxData(const Fields& fields, std::string_view name) {
   const std::string bytes = fields.HexExactly(name, kRequired, 64);
   if (bytes.size() != 64) return {};
   const std::string_view round = std::string_view(bytes).substr(0, 32);
-  if (round.substr(0, 24).find_first_not_of('\0') != round.npos) {
+  if (round.substr(0, 24).find_first_not_of('\0') != std::string_view::npos) {
     fields.Bad(name, "begins with a round of 2^64 or more");
     return {};
   }
@@ -201,6 +201,7 @@ void ReadPrepareFundDeposit(const Fields& params, ClientFrame* frame, Call* /*ca
   ToProto(amount, out->mutable_amount());
   out->set_chain_id(ReadTemplate(params, out->mutable_reading(), out->mutable_fees()));
   out->mutable_reading()->set_deposit_unknown(true);
+  out->set_once(true);
 }
 
 void ReadPreparePayouts(const Fields& params, ClientFrame* frame, Call* /*call*/) {

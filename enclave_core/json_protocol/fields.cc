@@ -294,7 +294,7 @@ const Value* Fields::Object(std::string_view name, Need need) const {
 std::string MinimalBytes(const ethereum::U256& value) {
   const std::string bytes = ethereum::ToBytes32(value);
   const size_t first = bytes.find_first_not_of('\0');
-  return first == bytes.npos ? std::string() : bytes.substr(first);
+  return first == std::string::npos ? std::string() : bytes.substr(first);
 }
 
 }  // namespace coffer::json_protocol

@@ -35,7 +35,7 @@ absl::Status JsonError(simdjson::error_code error) {
 
 std::string_view TrimJsonSpace(std::string_view text) {
   const size_t end = text.find_last_not_of(" \t\r\n");
-  return end == text.npos ? std::string_view() : text.substr(0, end + 1);
+  return end == std::string_view::npos ? std::string_view() : text.substr(0, end + 1);
 }
 
 // A number by RFC 8259, section 6; nullopt-like kNull when it is none.
@@ -196,7 +196,7 @@ absl::Status Document::State::ReadObject(od::object& object, int depth, Value* o
 }
 
 absl::Status Document::State::Read(od::value value, int depth, Value* out) {
-  od::json_type type;
+  od::json_type type{};
   if (const auto error = value.type().get(type)) return JsonError(error);
   if (type != od::json_type::array && type != od::json_type::object) {
     return ReadScalar(value, type, out);
@@ -224,7 +224,7 @@ absl::StatusOr<const Value*> Document::Parse(std::string_view text) {
   // What an earlier text left behind must not decide how this one ends.
   std::memset(state.padded.data() + text.size(), ' ', simdjson::SIMDJSON_PADDING);
   state.length = text.size();
-  state.escapes = text.find('\\') != text.npos;
+  state.escapes = text.find('\\') != std::string_view::npos;
   od::document document;
   if (const auto error =
           state.json.iterate(state.padded.data(), text.size(), state.padded.size()).get(document)) {

@@ -17,7 +17,7 @@ constexpr uint32_t kPolicyFormat = 1;
 
 // 20 zero bytes are written where the boundary's message has none.
 std::string NullAsNone(std::string address) {
-  return address.find_first_not_of('\0') == address.npos ? std::string() : address;
+  return address.find_first_not_of('\0') == std::string::npos ? std::string() : address;
 }
 
 std::vector<std::string> AddressList(const Fields& fields, std::string_view name, Need need,

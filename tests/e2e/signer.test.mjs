@@ -165,6 +165,18 @@ test('/api/tee/attestation: bad nonces are 400, no document is 503 with a reason
     assert.equal(nobody.status, 401);
   }));
 
+test('a signer that keeps no balances serves calls, and no journal', () =>
+  withStack({ recipients: RECIPIENTS, enclave: { profile: 'signer' } }, async (stack) => {
+    await stack.start();
+    assert.equal((await stack.api.status()).profile, 'signer');
+    assert.equal(await stack.host.stop(), 0);
+    const journal = path.join(stack.folder, 'journal.jsonl');
+    fs.writeFileSync(journal, '');
+    stack.host.start(['--journal.path', journal]);
+    assert.equal((await stack.host.ended()).code, 3);
+    assert.match(stack.host.lastRun(), /--profile signer and keeps no balances, so --journal.path/);
+  }));
+
 test('without a signer the host serves its API and says so', () =>
   withHost({ args: ['--enclave', 'none'] }, async ({ host, api }) => {
     host.start();

@@ -140,6 +140,22 @@ test('coffer call ends with 1 for an error and with 2 for no answer, and shows n
   }
 });
 
+test('coffer call asks a real enclave, through a bridge, too', () =>
+  withStack({ recipients: RECIPIENTS }, async (stack) => {
+    await stack.start();
+    const port = await freePort();
+    await withBridge(`tcp://127.0.0.1:${port}`, stack.endpoint, async () => {
+      for (const endpoint of [stack.endpoint, `tcp://127.0.0.1:${port}`]) {
+        const address = await call(['address', '--endpoint', endpoint]);
+        assert.equal(address.code, 0, address.stderr);
+        assert.equal(JSON.parse(address.stdout).result.address, stack.address);
+      }
+      const unknown = await call(['no_such_method', '--endpoint', stack.endpoint]);
+      assert.equal(unknown.code, 1);
+      assert.match(unknown.stderr, /no_such_method/);
+    });
+  }));
+
 test('bridge and call explain themselves', async () => {
   for (const name of ['bridge', 'call']) {
     const help = await runProgram('coffer', [name, '--help']);

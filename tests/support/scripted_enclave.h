@@ -64,6 +64,7 @@ class ScriptedEnclave final : public runtime::StreamHandler {
   std::string refuse_load;                                           // a sentence, or empty
   std::string refuse_attach;                                         // likewise
   bool fork_ = false;                                                // resends other bytes
+  bool without_storage = false;                                      // as --storage none
   bool mute = false;                                                 // answers no request
   std::function<bool(const ClientFrame&, ServerFrame&)> on_request;  // false: no answer yet
 
@@ -104,6 +105,7 @@ class ScriptedEnclave final : public runtime::StreamHandler {
       case ClientFrame::kStatus:
         ++statuses;
         answer.mutable_status()->set_phase(phase);
+        answer.mutable_status()->set_without_storage(without_storage);
         return !mute;
       case ClientFrame::kLoadBegin:
         ++loads;

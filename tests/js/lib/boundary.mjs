@@ -6,11 +6,10 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import protobuf from 'protobufjs';
 
-const PROTO = path.join(
-  path.dirname(fileURLToPath(import.meta.url)),
-  '../../../proto/boundary.proto',
-);
-const root = new protobuf.Root().loadSync(PROTO, { keepCase: true });
+const SOURCE = path.join(path.dirname(fileURLToPath(import.meta.url)), '../../..');
+const root = new protobuf.Root();
+root.resolvePath = (_, target) => path.resolve(SOURCE, target);
+root.loadSync('proto/boundary.proto', { keepCase: true });
 const ClientFrame = root.lookupType('coffer.boundary.v1.ClientFrame');
 const ServerFrame = root.lookupType('coffer.boundary.v1.ServerFrame');
 export const ErrorCode = root.lookupEnum('coffer.boundary.v1.ErrorCode').values;

@@ -30,6 +30,7 @@ struct Host {
         link(std::move(options), main, network.get(), &random, &to_store) {
     to_store.Bind(&store);
     to_link.Bind(&link);
+    link.CheckStatus([this](const boundary::v1::Status&) { return fit; });
     link.Watch([this](bool ready) { readiness.push_back(ready); });
     link.OnProblem([this](const std::string& problem) { problems.push_back(problem); });
     main->Post([this] { link.Start(); });
@@ -47,6 +48,7 @@ struct Host {
   runtime::Mailbox<StoreEvent> to_link;
   StateStore store;
   EnclaveLink link;
+  absl::Status fit;
   std::vector<bool> readiness;
   std::vector<std::string> problems;
 };
@@ -105,6 +107,36 @@ TEST_F(EnclaveLinkTest, AnEmptyStoreMakesANewState) {
   EXPECT_EQ(enclave_->stored_, 1u) << "the genesis record is stored";
   EXPECT_EQ(host_->link.not_ready_reason(), "");
   EXPECT_EQ(host_->readiness, std::vector<bool>{true});
+}
+
+TEST_F(EnclaveLinkTest, AnEnclaveThatKeepsNoStorageIsLeftAlone) {
+  enclave_->phase = boundary::v1::PHASE_READY;
+  enclave_->without_storage = true;
+  StartHost();
+  ASSERT_TRUE(UntilReady());
+  scheduler_.Advance(absl::Minutes(1));
+  EXPECT_EQ(enclave_->loads, 0);
+  EXPECT_EQ(enclave_->attaches, 0);
+  EXPECT_EQ(host_->link.counters().connections, 1u);
+  bool answered = false;
+  host_->main->Post([&] {
+    ClientFrame request;
+    request.mutable_status();
+    host_->link.Call(std::move(request),
+                     [&](absl::StatusOr<ServerFrame> frame) { answered = frame.ok(); });
+  });
+  scheduler_.Advance(absl::Seconds(1));
+  EXPECT_TRUE(answered);
+}
+
+TEST_F(EnclaveLinkTest, AnUnfitEnclaveIsGivenNothing) {
+  StartHost();
+  host_->fit = absl::FailedPreconditionError("it has another address");
+  EXPECT_FALSE(UntilReady());
+  EXPECT_EQ(enclave_->loads, 0);
+  EXPECT_EQ(host_->link.not_ready_reason(), "it has another address");
+  host_->fit = absl::OkStatus();
+  EXPECT_TRUE(UntilReady());
 }
 
 TEST_F(EnclaveLinkTest, WhatWaitsIsStoredTogetherAndAcknowledgedOnce) {

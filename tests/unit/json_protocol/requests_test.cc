@@ -147,7 +147,7 @@ std::vector<Case> Cases() {
        Method::kPrepareFundDeposit,
        "prepare_funding {strategy:STRATEGY_FUND_DEPOSIT amount {low:10} broker:hex($BROKER) "
        "chain_id:42161 reading {account_nonce:7 deposit_unknown:true} fees {gas_limit:90000 "
-       "max_fee_per_gas {low:1} max_priority_fee_per_gas {low:1}}}"},
+       "max_fee_per_gas {low:1} max_priority_fee_per_gas {low:1}} once:true}"},
       {"prepare_payouts",
        R"({"method":"prepare_payouts","params":{"payouts":[{"orchestrator_id":"a"},)"
        R"({"orchestrator_id":"b","amount_wei":5}],"chain":{"chainId":42161,"nonce":7,"round":3,)"
