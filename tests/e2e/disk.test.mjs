@@ -214,7 +214,7 @@ test('other limits than the sealed ones are refused until they are accepted', ()
     });
     await stack.enclave.kill();
     await stack.host.kill();
-    stack.enclave.start([...changed, '--accept-policy-change']);
+    stack.enclave.start([...changed, '--insecure-accept-policy-change']);
     stack.host.start();
     await stack.ready();
     const status = await stack.api.status();
