@@ -103,15 +103,31 @@ absl::StatusOr<Call> ReadRequest(const Value& root, ClientFrame* frame) {
   return call;
 }
 
+absl::Status TooLong(size_t bytes) {
+  return Refuse(ERROR_MALFORMED, absl::StrCat("a request of ", bytes, " bytes; at most ",
+                                              kMaxRequestBytes, " are read, but for load_state"));
+}
+
+// Clients write the method before or behind the parameters; what lies between is not searched.
+bool NamesLoadState(std::string_view payload) {
+  constexpr size_t kEnds = 256;
+  constexpr std::string_view kName = "\"load_state\"";
+  return payload.substr(0, kEnds).find(kName) != payload.npos ||
+         payload.substr(payload.size() - kEnds).find(kName) != payload.npos;
+}
+
 }  // namespace
 
 absl::StatusOr<Call> ParseRequest(std::string_view payload, ClientFrame* frame) {
   thread_local Document document;
+  frame->Clear();
+  const bool large = payload.size() > kMaxRequestBytes;
+  if (large && !NamesLoadState(payload)) return TooLong(payload.size());
   const absl::Cleanup wipe = [] { document.Clear(); };
   const absl::StatusOr<const Value*> root = document.Parse(payload);
   if (!root.ok()) return Refuse(ERROR_MALFORMED, root.status().message());
-  frame->Clear();
   absl::StatusOr<Call> call = ReadRequest(**root, frame);
+  if (call.ok() && large && call->method != Method::kLoadState) call = TooLong(payload.size());
   if (!call.ok()) frame->Clear();
   return call;
 }

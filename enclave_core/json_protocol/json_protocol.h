@@ -7,6 +7,7 @@
 #ifndef COFFER_ENCLAVE_CORE_JSON_PROTOCOL_JSON_PROTOCOL_H_
 #define COFFER_ENCLAVE_CORE_JSON_PROTOCOL_JSON_PROTOCOL_H_
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 
@@ -17,6 +18,10 @@
 namespace coffer::json_protocol {
 
 inline constexpr int kMaxDepth = 16;
+// Of any request but load_state, which may fill a frame: what parsing one can cost everybody else
+// is a few milliseconds. The largest useful ones (128 KiB of data in hex, lists of 10,000
+// addresses) are half of it.
+inline constexpr size_t kMaxRequestBytes = 1u << 20;
 
 enum class Method {
   kStatus,

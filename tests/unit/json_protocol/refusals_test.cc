@@ -330,5 +330,25 @@ TEST(Refusals, LeaveTheFrameEmpty) {
   EXPECT_EQ(frame.ByteSizeLong(), 0u);
 }
 
+TEST(Refusals, OnlyAStateMayBeLong) {
+  const std::string blob(4 * (kMaxRequestBytes / 4), 'A');
+  const auto request = [&](const char* method, const char* name) {
+    return absl::StrCat(R"({"method":")", method, R"(","params":{")", name, R"(":")", blob, "\"}}");
+  };
+  boundary::v1::ClientFrame frame;
+  EXPECT_TRUE(ParseRequest(request("load_state", "blob_b64"), &frame).ok());
+  const std::string behind =
+      absl::StrCat(R"({"params":{"blob_b64":")", blob, R"("},"method":"load_state"})");
+  EXPECT_TRUE(ParseRequest(behind, &frame).ok());
+  for (const std::string& text : {request("status", "x"), request("status", "load_state"),
+                                  request("sign_ticket", "ticket")}) {
+    const auto refused = ParseRequest(text, &frame);
+    ASSERT_FALSE(refused.ok());
+    EXPECT_EQ(CodeOf(refused.status()), boundary::v1::ERROR_MALFORMED);
+    EXPECT_NE(refused.status().message().find("load_state"), absl::string_view::npos);
+    EXPECT_EQ(frame.body_case(), boundary::v1::ClientFrame::BODY_NOT_SET);
+  }
+}
+
 }  // namespace
 }  // namespace coffer::json_protocol
