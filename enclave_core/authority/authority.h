@@ -164,7 +164,7 @@ class Authority {
                         Batch* out, bool* duplicate);
   void Emit(sealed::v1::StateEvent* event);  // event is already in the caller's batch
   absl::Status ApplyGenesis(const sealed::v1::Genesis& genesis);
-  absl::Status SetPolicy(const boundary::v1::Policy& policy);
+  absl::Status SetPolicy(const boundary::v1::Policy& proto);
   void Fold(const sealed::v1::AccountOpened& event);
   void Fold(const sealed::v1::BalanceChanged& event);
   absl::Status Fold(const sealed::v1::PolicyChanged& event);

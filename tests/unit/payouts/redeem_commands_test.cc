@@ -30,6 +30,7 @@ TEST(PrepareRedeemTest, EveryRefusalChangesNothing) {
     const char* rule = "";
   };
   const Row rows[] = {
+      {"no broker", [](auto& r) { r.clear_broker(); }, v1::ERROR_MALFORMED},
       {"broker of 19 bytes", [](auto& r) { r.set_broker(std::string(19, 'x')); },
        v1::ERROR_MALFORMED},
       {"another broker", [](auto& r) { r.set_broker(std::string(20, 'x')); }, v1::ERROR_POLICY,
@@ -67,11 +68,10 @@ TEST(PrepareRedeemTest, EveryRefusalChangesNothing) {
   EXPECT_TRUE(bank.Redeem("alice", 0).ok()) << "the table changes a request that is good";
 }
 
-TEST(PrepareRedeemTest, TheFirstNonceIsTheChainsAndChainAndBrokerMayBeUnnamed) {
+TEST(PrepareRedeemTest, TheFirstNonceIsTheChainsAndChainZeroNamesNone) {
   Bank bank = Credited();
   v1::PrepareRedeem request = MakeRedeem("alice", 41);
   request.set_chain_id(0);
-  request.clear_broker();
   const v1::Payout payout = bank.Redeem(request).value();
   EXPECT_EQ(Last(payout).nonce(), 41u);
   EXPECT_EQ(ledger::FromProto(payout.items(0).amount()), 100u);
