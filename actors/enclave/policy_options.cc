@@ -210,6 +210,9 @@ absl::StatusOr<Policy> PolicyFromOptions(const runtime::Config& config,
     if (!value.ok()) return Wrong("win-prob", value.status().message());
     policy.win_prob = *value;
   }
+  if (!signer && policy.win_prob != ~ethereum::U256(0)) {
+    return Wrong("win-prob", "an authority's tickets always win (2^256-1): what is owed is paid");
+  }
   if (absl::Status s = ReadAmounts(config, &policy); !s.ok()) return s;
   if (absl::Status s = ReadIdentities(config, &policy); !s.ok()) return s;
   boundary::v1::Policy proto;

@@ -93,6 +93,12 @@ absl::Status Authority::ChangePolicy(const boundary::v1::ChangePolicy& request, 
         "broker", absl::StrCat("the policy's broker stays ", ethereum::ToChecksum(policy_.broker),
                                ", the change names ", ethereum::ToChecksum(next->broker)));
   }
+  // What is owed is paid and not played for.
+  if (profile() == boundary::v1::PROFILE_AUTHORITY && next->win_prob != ~ethereum::U256(0)) {
+    return Refuse(boundary::v1::ERROR_MALFORMED,
+                  "the new policy is refused: win_prob of an authority is 2^256-1, its tickets "
+                  "always win");
+  }
   if (request.sequence() != policy_sequence_ + 1) {
     return Refuse(boundary::v1::ERROR_WRONG_STATE,
                   absl::StrCat("the next change of the policy has sequence ", policy_sequence_ + 1,

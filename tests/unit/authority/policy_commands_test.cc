@@ -95,6 +95,7 @@ TEST(ChangePolicyTest, EveryRefusalChangesNothing) {
       {"chain", with([](auto& p) { p.chain_id = 1; }), v1::ERROR_POLICY, "chain_id"},
       {"broker", with([](auto& p) { p.broker = AddressOf(1); }), v1::ERROR_POLICY, "broker"},
       {"unrestricted", Change(policy::Unrestricted(), 1), v1::ERROR_POLICY, "chain_id"},
+      {"a ticket that may lose", with([](auto& p) { p.win_prob = 1; }), v1::ERROR_MALFORMED},
       {"malformed", malformed, v1::ERROR_MALFORMED},
       {"nothing", v1::ChangePolicy(), v1::ERROR_MALFORMED},
   };
@@ -136,6 +137,7 @@ TEST(ChangePolicyTest, TheSignerProfileHasItToo) {
   Bank bank(Governed(), 0x11, v1::PROFILE_SIGNER);
   policy::Policy next = Governed();
   next.max_transfer = 7;
+  next.win_prob = 1;
   EXPECT_TRUE(bank.state.ChangePolicy(Change(next, 1), bank.Next()).ok());
 }
 
