@@ -26,7 +26,7 @@ constexpr size_t kInputLimit = kHeaderBytes + kMaxFrameBytes + kReadChunk;
 
 // Frames of one connection in a turn of the loop: a client that floods waits for the others after
 // each of its turns.
-constexpr int kFramesATurn = 16;
+constexpr int kFramesATurn = 4;
 // What any connection may hold of a frame without being counted.
 constexpr size_t kUncountedBytes = 64u << 10;
 
