@@ -329,7 +329,7 @@ absl::Status AuthorityActor::LoadBegin(const Request& request, ServerFrame* answ
 
 absl::Status AuthorityActor::LoadRecord(const Request& request, ServerFrame* answer) {
   const std::string& sealed_bytes = request.frame->load_record().sealed();
-  if (const absl::Status added = loader_->Add(sealed_bytes); !added.ok()) {
+  if (absl::Status added = loader_->Add(sealed_bytes); !added.ok()) {
     loader_.reset();
     Log(Level::kError, "authority", "the stored state is refused", {{"reason", added}});
     return added;
