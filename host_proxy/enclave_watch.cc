@@ -67,7 +67,7 @@ absl::Status EnclaveWatch::Fit(const boundary::v1::Status& status) const {
 
 absl::Status EnclaveWatch::Judge(const boundary::v1::Status& status) {
   Count(status);
-  const absl::Status fit = Fit(status);
+  absl::Status fit = Fit(status);
   if (absl::IsFailedPrecondition(fit) && unfit_) {
     // Later: the link that asks is in the middle of something.
     dispatcher_->Post([unfit = std::exchange(unfit_, nullptr),

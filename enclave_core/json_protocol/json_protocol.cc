@@ -112,8 +112,8 @@ absl::Status TooLong(size_t bytes) {
 bool NamesLoadState(std::string_view payload) {
   constexpr size_t kEnds = 256;
   constexpr std::string_view kName = "\"load_state\"";
-  return payload.substr(0, kEnds).find(kName) != payload.npos ||
-         payload.substr(payload.size() - kEnds).find(kName) != payload.npos;
+  return payload.substr(0, kEnds).find(kName) != std::string_view::npos ||
+         payload.substr(payload.size() - kEnds).find(kName) != std::string_view::npos;
 }
 
 }  // namespace

@@ -107,10 +107,11 @@ absl::Status ReadFirstFields(const ProtoPolicy& proto, bool may_be_absent, Polic
 absl::Status CheckFormat0(const ProtoPolicy& proto) {
   ProtoPolicy rest = proto;
   for (const int number : {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14}) {
-    rest.GetReflection()->ClearField(&rest, ProtoPolicy::descriptor()->FindFieldByNumber(number));
+    ProtoPolicy::GetReflection()->ClearField(&rest,
+                                             ProtoPolicy::descriptor()->FindFieldByNumber(number));
   }
   std::vector<const google::protobuf::FieldDescriptor*> later;
-  rest.GetReflection()->ListFields(rest, &later);
+  ProtoPolicy::GetReflection()->ListFields(rest, &later);
   if (later.empty()) return absl::OkStatus();
   return Bad("format is 0, which has no field ", later.front()->name(),
              "; set format to 1 and give every field");
@@ -183,7 +184,7 @@ absl::StatusOr<Policy> ReadUnrestricted(const ProtoPolicy& proto) {
   rest.clear_unrestricted();
   rest.clear_format();
   std::vector<const google::protobuf::FieldDescriptor*> fields;
-  rest.GetReflection()->ListFields(rest, &fields);
+  ProtoPolicy::GetReflection()->ListFields(rest, &fields);
   if (fields.empty()) return Unrestricted();
   return Bad("unrestricted is set, so that ", fields.front()->name(),
              " and every other limit must be left out");
@@ -276,7 +277,7 @@ void ToProto(const Policy& policy, ProtoPolicy* out) {
 }
 
 absl::StatusOr<Policy> FromProto(const ProtoPolicy& proto) {
-  if (!proto.GetReflection()->GetUnknownFields(proto).empty()) {
+  if (!ProtoPolicy::GetReflection()->GetUnknownFields(proto).empty()) {
     return Bad("it has a field that this version does not know, and so would not keep to");
   }
   if (proto.format() > 1) {
