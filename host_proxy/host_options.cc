@@ -5,7 +5,6 @@
 
 namespace coffer::host_proxy {
 
-using runtime::OptionSpec;
 using runtime::OptionType;
 
 namespace {

@@ -111,7 +111,7 @@ class SocketConnector::Attempt {
   void Resolved(absl::StatusOr<std::vector<SocketAddress>> found);
 
  private:
-  static void OnWritable(evutil_socket_t, short, void* self);
+  static void OnWritable(evutil_socket_t, short, void* context);
   void TryNext();
   // Answers and destroys this object.
   void Finish(absl::StatusOr<ConnectedSocket> result);

@@ -32,7 +32,7 @@ class ShutdownSignals {
   ShutdownSignals& operator=(const ShutdownSignals&) = delete;
 
  private:
-  static void OnSignal(int signal, short what, void* self);
+  static void OnSignal(int signal, short what, void* context);
 
   absl::AnyInvocable<void(int)> on_shutdown_;
   event* term_;
