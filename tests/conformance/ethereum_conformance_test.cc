@@ -2,15 +2,7 @@
 // ethereum_vectors.mjs. The seed is printed; COFFER_TEST_SEED repeats a run.
 #include <gtest/gtest.h>
 #include <json/json.h>
-#include <sys/wait.h>
 
-#include <cstdio>
-#include <cstdlib>
-#include <filesystem>
-#include <functional>
-#include <map>
-#include <memory>
-#include <random>
 #include <string>
 #include <vector>
 
@@ -20,6 +12,7 @@
 #include "enclave_core/ethereum/ticket_broker_reads.h"
 #include "enclave_core/ethereum/transaction.h"
 #include "enclave_core/ethereum/types.h"
+#include "tests/conformance/ethers_cases.h"
 
 namespace coffer::ethereum {
 namespace {
@@ -206,71 +199,17 @@ void CheckRecover(const Json& json) {
   EXPECT_EQ(KeyOf(json["key"]).address(), AddressOf(json["address"]));
 }
 
-const std::map<std::string, std::function<void(const Json&)>>& Checks() {
-  static const auto* const checks = new std::map<std::string, std::function<void(const Json&)>>{
-      {"transaction", CheckTransaction}, {"ticket", CheckTicket}, {"batch", CheckBatch},
-      {"receipt", CheckReceipt},         {"read", CheckRead},     {"checksum", CheckChecksum},
-      {"eip191", CheckEip191},           {"rlp", CheckRlp},       {"recover", CheckRecover},
-  };
-  return *checks;
-}
-
-// Digits only, so that it may stand in a command line.
-std::string Seed() {
-  const char* const given = std::getenv("COFFER_TEST_SEED");
-  std::string digits;
-  for (const char* c = given; c != nullptr && *c != '\0'; ++c) {
-    if (std::isalnum(static_cast<unsigned char>(*c)) != 0) digits.push_back(*c);
-  }
-  return digits.empty() ? std::to_string(std::random_device()()) : digits;
-}
-
-struct PipeCloser {
-  void operator()(std::FILE* pipe) const { pclose(pipe); }
-};
-
-bool ReadLine(std::FILE* pipe, std::string& line) {
-  line.clear();
-  for (int c = std::fgetc(pipe); c != EOF; c = std::fgetc(pipe)) {
-    if (c == '\n') return true;
-    line.push_back(static_cast<char>(c));
-  }
-  return false;
-}
-
 TEST(EthereumConformance, AgreesWithEthersOnRandomCases) {
-  const std::filesystem::path source = COFFER_SOURCE_DIR;
-  if (!std::filesystem::exists(source / "tests/js/node_modules/ethers")) {
-    GTEST_SKIP() << "tests/js/node_modules is absent: run `npm ci` in tests/js to compare with "
-                    "ethers";
-  }
-  const std::string seed = Seed();
-  std::printf("COFFER_TEST_SEED=%s\n", seed.c_str());
-  const std::string command =
-      "node '" + (source / "tests/conformance/ethereum_vectors.mjs").string() + "' " + seed;
-  // The command is ours: the path of the sources and a seed of letters and digits.
-  // NOLINTNEXTLINE(cert-env33-c)
-  std::unique_ptr<std::FILE, PipeCloser> pipe(popen(command.c_str(), "r"));
-  ASSERT_NE(pipe, nullptr);
-
-  std::map<std::string, int> seen;
-  std::string line;
-  const std::unique_ptr<::Json::CharReader> reader(::Json::CharReaderBuilder().newCharReader());
-  while (ReadLine(pipe.get(), line)) {
-    Json json;
-    std::string errors;
-    ASSERT_TRUE(reader->parse(line.data(), line.data() + line.size(), &json, &errors)) << errors;
-    const std::string kind = json["kind"].asString();
-    SCOPED_TRACE("seed " + seed + ": " + line.substr(0, 2000));
-    ASSERT_TRUE(Checks().contains(kind));
-    ASSERT_NO_FATAL_FAILURE(Checks().at(kind)(json));
-    ASSERT_FALSE(testing::Test::HasFailure());  // the first case that differs says enough
-    ++seen[kind];
-  }
-  const int status = pclose(pipe.release());
-  ASSERT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << "the script failed: " << command;
-  // Every kind was there; a script that prints nothing must not pass.
-  for (const auto& [kind, check] : Checks()) EXPECT_GE(seen[kind], 2) << kind;
+  if (!conformance::HasEthers()) GTEST_SKIP() << conformance::kNoEthers;
+  conformance::RunCases("ethereum_vectors.mjs", {{"transaction", {CheckTransaction}},
+                                                 {"ticket", {CheckTicket}},
+                                                 {"batch", {CheckBatch}},
+                                                 {"receipt", {CheckReceipt}},
+                                                 {"read", {CheckRead}},
+                                                 {"checksum", {CheckChecksum}},
+                                                 {"eip191", {CheckEip191}},
+                                                 {"rlp", {CheckRlp}},
+                                                 {"recover", {CheckRecover}}});
 }
 
 }  // namespace

@@ -2,15 +2,7 @@
 // policy_vectors.mjs. The seed is printed; COFFER_TEST_SEED repeats a run.
 #include <gtest/gtest.h>
 #include <json/json.h>
-#include <sys/wait.h>
 
-#include <cctype>
-#include <cstdio>
-#include <cstdlib>
-#include <filesystem>
-#include <map>
-#include <memory>
-#include <random>
 #include <string>
 #include <vector>
 
@@ -18,6 +10,7 @@
 #include "enclave_core/ethereum/ticket_broker_calls.h"
 #include "enclave_core/policy/policy.h"
 #include "enclave_core/policy/typed_data.h"
+#include "tests/conformance/ethers_cases.h"
 
 namespace coffer::policy {
 namespace {
@@ -157,65 +150,10 @@ void CheckCall(const Json& json) {
   EXPECT_EQ(ethereum::ToHex(ethereum::EncodeBrokerCall(*call)), json["calldata"].asString());
 }
 
-// Letters and digits only, so that it may stand in a command line.
-std::string Seed() {
-  const char* const given = std::getenv("COFFER_TEST_SEED");
-  std::string digits;
-  for (const char* c = given; c != nullptr && *c != '\0'; ++c) {
-    if (std::isalnum(static_cast<unsigned char>(*c)) != 0) digits.push_back(*c);
-  }
-  return digits.empty() ? std::to_string(std::random_device()()) : digits;
-}
-
-struct PipeCloser {
-  void operator()(std::FILE* pipe) const { pclose(pipe); }
-};
-
-bool ReadLine(std::FILE* pipe, std::string& line) {
-  line.clear();
-  for (int c = std::fgetc(pipe); c != EOF; c = std::fgetc(pipe)) {
-    if (c == '\n') return true;
-    line.push_back(static_cast<char>(c));
-  }
-  return false;
-}
-
 TEST(PolicyConformance, AgreesWithEthersOnRandomCases) {
-  const std::filesystem::path source = COFFER_SOURCE_DIR;
-  if (!std::filesystem::exists(source / "tests/js/node_modules/ethers")) {
-    GTEST_SKIP() << "tests/js/node_modules is absent: run `npm ci` in tests/js to compare with "
-                    "ethers";
-  }
-  const std::string seed = Seed();
-  std::printf("COFFER_TEST_SEED=%s\n", seed.c_str());
-  const std::string command =
-      "node '" + (source / "tests/conformance/policy_vectors.mjs").string() + "' " + seed;
-  // The command is ours: the path of the sources and a seed of letters and digits.
-  // NOLINTNEXTLINE(cert-env33-c)
-  std::unique_ptr<std::FILE, PipeCloser> pipe(popen(command.c_str(), "r"));
-  ASSERT_NE(pipe, nullptr);
-  std::map<std::string, int> seen;
-  std::string line;
-  const std::unique_ptr<::Json::CharReader> reader(::Json::CharReaderBuilder().newCharReader());
-  while (ReadLine(pipe.get(), line)) {
-    Json json;
-    std::string errors;
-    ASSERT_TRUE(reader->parse(line.data(), line.data() + line.size(), &json, &errors)) << errors;
-    SCOPED_TRACE("seed " + seed + ": " + line.substr(0, 2000));
-    const std::string kind = json["kind"].asString();
-    if (kind == "policy") {
-      ASSERT_NO_FATAL_FAILURE(CheckPolicy(json));
-    } else {
-      ASSERT_EQ(kind, "call");
-      ASSERT_NO_FATAL_FAILURE(CheckCall(json));
-    }
-    ASSERT_FALSE(testing::Test::HasFailure());  // the first case that differs says enough
-    ++seen[kind];
-  }
-  const int status = pclose(pipe.release());
-  ASSERT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << "the script failed: " << command;
-  EXPECT_GE(seen["policy"], 50);
-  EXPECT_GE(seen["call"], 200);
+  if (!conformance::HasEthers()) GTEST_SKIP() << conformance::kNoEthers;
+  conformance::RunCases("policy_vectors.mjs",
+                        {{"policy", {CheckPolicy, 50}}, {"call", {CheckCall, 200}}});
 }
 
 }  // namespace
