@@ -70,7 +70,8 @@ runtime::ConfigSpec Spec() {
             .choices = {"auto", "host", "none"}})
       .Add({.name = "allow-reprovision",
             .type = OptionType::kBool,
-            .help = "Accept provision when there is a key already.",
+            .help = "Accept provision when there is a key already; without a KMS it is refused all "
+                    "the same.",
             .env = {"SIGNER_ALLOW_REPROVISION"}})
       .Add({.name = "insecure-accept-policy-change",
             .type = OptionType::kBool,
@@ -184,7 +185,9 @@ void Warn(const runtime::Config& config, const enclave::EnclaveOptions& options,
        "INSECURE: a sealed policy gives way to the present flags "
        "(--insecure-accept-policy-change)"},
       {config.Bool("allow-reprovision"),
-       "INSECURE: the key can be replaced by whoever reaches this port (--allow-reprovision)"},
+       "INSECURE: whoever reaches this port may provision another key (--allow-reprovision); "
+       "without "
+       "a KMS, as in this version, that is refused all the same"},
       {!local,
        "INSECURE: the port can be reached from other machines, and its clients are not "
        "authenticated"}};

@@ -38,7 +38,7 @@ struct Fees {
 Fees FromProto(const boundary::v1::Fees& fees);
 void ToProto(const Fees& fees, boundary::v1::Fees* out);
 
-// Every field is described in proto/boundary.proto (message Policy). 0 = never, kNoLimit = no
+// Every field is described in proto/policy.proto (message Policy). 0 = never, kNoLimit = no
 // limit.
 struct Policy {
   uint64_t chain_id = 0;
