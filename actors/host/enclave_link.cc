@@ -250,9 +250,10 @@ void EnclaveLink::OnStore(boundary::v1::Store store) {
                 options_.refused_retry);
   }
   ++store_messages_;
-  store_bytes_ += store.sealed().size();
+  store_bytes_ += store.sealed().size() + store.leaves().size();
   if (record) {
-    store_->Send(StoreRecord{store.sequence(), std::move(*store.mutable_sealed())});
+    store_->Send(StoreRecord{store.sequence(), std::move(*store.mutable_sealed()),
+                             std::move(*store.mutable_leaves()), store.tree_size()});
   } else {
     store_->Send(StoreChunk{store.sequence(), store.chunk_index(), store.chunk_count(),
                             std::move(*store.mutable_sealed())});
@@ -353,6 +354,10 @@ void EnclaveLink::OnFrame(runtime::FramedStream& stream, std::string payload) {
     return Drop("the enclave sent a frame that is not a ServerFrame", options_.refused_retry);
   }
   if (frame.has_store()) return OnStore(std::move(*frame.mutable_store()));
+  if (frame.request_id() == 0 && frame.has_audit_checkpoint()) {
+    if (on_head_) on_head_(std::move(*frame.mutable_audit_checkpoint()));
+    return;
+  }
   const auto it = pending_.find(frame.request_id());
   if (it == pending_.end()) {
     // An answer that came after its time-out is dropped; an id never given out is no answer at all.

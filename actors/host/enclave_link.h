@@ -89,6 +89,9 @@ class EnclaveLink final : public EnclaveClient,
   // status that is not OK ends the connection, and its sentence is the reason. Set before Start.
   using Check = absl::AnyInvocable<absl::Status(const boundary::v1::Status&)>;
   void CheckStatus(Check check) { check_ = std::move(check); }
+  // The heads of the transparency log that the enclave signs unasked. Set before Start.
+  using OnHead = absl::AnyInvocable<void(boundary::v1::AuditCheckpoint)>;
+  void OnSignedHead(OnHead on_head) { on_head_ = std::move(on_head); }
   // Each problem, once when it appears, for the log. Set before Start.
   void OnProblem(absl::AnyInvocable<void(const std::string&)> log) { log_ = std::move(log); }
 
@@ -149,6 +152,7 @@ class EnclaveLink final : public EnclaveClient,
   runtime::Backoff backoff_;
   absl::AnyInvocable<void(const std::string&)> log_;
   Check check_;
+  OnHead on_head_;
   std::vector<absl::AnyInvocable<void(bool)>> observers_;
 
   State state_ = State::kIdle;

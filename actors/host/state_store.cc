@@ -76,7 +76,8 @@ bool StateStore::AnswerRepeated(const StoreRecord& record) {
     return true;
   }
   if (store_->Digest(record.sequence) == DigestOf(record.sealed)) {
-    events_->Send(StoredUpTo{store_->last_sequence(), 0, 0, 1, record.sealed.size()});
+    events_->Send(
+        StoredUpTo{store_->last_sequence(), 0, 0, 1, record.sealed.size() + record.leaves.size()});
   } else {
     Contradict(absl::DataLossError(
                    absl::StrCat("the enclave sent record ", record.sequence,

@@ -35,6 +35,8 @@ namespace coffer::host {
 struct StoreRecord {
   uint64_t sequence = 0;
   std::string sealed;
+  std::string leaves;      // the record's public part (Store in proto/boundary.proto)
+  uint64_t tree_size = 0;  // of the transparency log after them
 };
 struct StoreChunk {
   uint64_t sequence = 0;  // the record that the snapshot stands on
