@@ -25,9 +25,15 @@ constexpr size_t kMaxNonceBytes = 32;  // of an attestation
 
 }  // namespace
 
-AuthorityActor::AuthorityActor(AuthorityOptions options, sealing::Vault* opener,
+AuthorityActor::AuthorityActor(AuthorityOptions options, audit::LogKeys log_keys,
+                               sealing::Vault* opener, runtime::Dispatcher* dispatcher,
                                SignerMailbox* signer, SealerMailbox* sealer)
-    : options_(std::move(options)), opener_(opener), signer_(signer), sealer_(sealer) {
+    : options_(std::move(options)),
+      log_keys_(std::move(log_keys)),
+      opener_(opener),
+      dispatcher_(dispatcher),
+      signer_(signer),
+      sealer_(sealer) {
   if (!options_.without_storage) return;
   Batch not_sealed;
   authority_ = NewState(&not_sealed);
@@ -35,9 +41,15 @@ AuthorityActor::AuthorityActor(AuthorityOptions options, sealing::Vault* opener,
 
 std::unique_ptr<authority::Authority> AuthorityActor::NewState(Batch* batch) const {
   auto state = std::make_unique<authority::Authority>();
+  SetTime(state.get());
   state->Found(options_.address, options_.policy, options_.fingerprint_key, batch,
                options_.profile);
   return state;
+}
+
+void AuthorityActor::SetTime(authority::Authority* state) const {
+  const uint64_t now = options_.clock();
+  state->SetTime(now / 1000, now % 1000);
 }
 
 void AuthorityActor::Receive(AuthorityMessage message) {
@@ -83,12 +95,14 @@ void AuthorityActor::Handle(Request request) {
 void AuthorityActor::Pass(const Batch& batch, ReplyTo reply, std::unique_ptr<ServerFrame> answer) {
   Work work;
   batch.SerializeToString(&work.events);
+  if (authority_ != nullptr) work.leaves = authority_->TakeLeaves();
   bytes_since_snapshot_ += work.events.size();
   if (answer != nullptr && reply.request_id != 0) {
     answer->set_request_id(reply.request_id);
     work.answers.push_back({reply, std::move(answer)});
   }
-  if (!work.events.empty() || !work.answers.empty()) sealer_->Send(std::move(work));
+  if (!work.events.empty() || !work.leaves.empty() || !work.answers.empty())
+    sealer_->Send(std::move(work));
 }
 
 void AuthorityActor::AnswerNow(ReplyTo reply, std::unique_ptr<ServerFrame> answer) {
@@ -177,7 +191,7 @@ absl::Status AuthorityActor::ImportState(const boundary::v1::ImportState& reques
 absl::Status AuthorityActor::HandleReady(const Request& request, ServerFrame* answer, Batch* batch,
                                          bool* answered_later) {
   const ClientFrame& frame = *request.frame;
-  authority_->SetTime(options_.clock());
+  SetTime(authority_.get());
   // A job that was reserved goes to the signer; its answer comes with SignDone.
   const auto sign = [&](absl::StatusOr<payouts::SigningJob> job) {
     if (!job.ok()) return job.status();
@@ -194,6 +208,9 @@ absl::Status AuthorityActor::HandleReady(const Request& request, ServerFrame* an
   switch (frame.body_case()) {
     case ClientFrame::kApplyEvents:
       authority_->ApplyEvents(frame.apply_events(), answer->mutable_events_applied(), batch);
+      if (frame.apply_events().sign_audit_entries()) {
+        SignEntries(answer->mutable_events_applied()->mutable_audit_entries());
+      }
       return absl::OkStatus();
     case ClientFrame::kGetAccount:
       return authority_->GetAccount(frame.get_account(), answer->mutable_account());
@@ -217,9 +234,16 @@ absl::Status AuthorityActor::HandleReady(const Request& request, ServerFrame* an
     }
     case ClientFrame::kPrepareRedeem:
       return sign_once(authority_->PrepareRedeem(frame.prepare_redeem(), batch));
-    case ClientFrame::kConfirmPayout:
-      return authority_->ConfirmPayout(frame.confirm_payout(), answer->mutable_payout_confirmed(),
-                                       batch);
+    case ClientFrame::kConfirmPayout: {
+      auto* confirmed = answer->mutable_payout_confirmed();
+      const absl::Status done = authority_->ConfirmPayout(frame.confirm_payout(), confirmed, batch);
+      if (done.ok() && frame.confirm_payout().sign_audit_entries()) {
+        SignEntries(confirmed->mutable_audit_entries());
+      }
+      return done;
+    }
+    case ClientFrame::kGetCheckpoint:
+      return GetCheckpoint(frame.get_checkpoint(), answer->mutable_audit_checkpoint());
     case ClientFrame::kSignTransaction:
     case ClientFrame::kSignMessage:
     case ClientFrame::kSignTicket:
@@ -345,6 +369,7 @@ absl::Status AuthorityActor::LoadEnd(const Request& request) {
   if (!state.ok()) return state.status();
   Batch batch;
   const bool fresh = !(*state)->founded();
+  SetTime(state->get());
   if (fresh) {
     *state = NewState(&batch);
   } else if (absl::Status adopted =
@@ -360,13 +385,15 @@ absl::Status AuthorityActor::LoadEnd(const Request& request) {
        {"snapshot", loader->chain().snapshot_sequence()},
        {"accounts", authority_->ledger().size()},
        {"events", authority_->event_ids().size()},
-       {"payouts", authority_->payouts().size()}});
+       {"payouts", authority_->payouts().size()},
+       {"leaves", authority_->log().size()}});
   if (!fresh && !batch.events().empty()) {
     Log(Level::kWarn, "authority",
         "the policy in force was changed, as --insecure-accept-policy-change allows");
   }
   sealer_->Send(StateLoaded{request.reply.session, loader->chain().sequence(),
-                            loader->chain().head(), loader->chain().snapshot_sequence()});
+                            loader->chain().head(), loader->chain().snapshot_sequence(),
+                            authority_->log().size()});
   // The answer goes first: it says that the state is read, and waits for no storage.
   auto done = std::make_unique<ServerFrame>();
   FillStatus(done->mutable_load_done());
@@ -390,10 +417,14 @@ void AuthorityActor::FillStatus(boundary::v1::Status* status) const {
   status->set_chain_id(options_.policy.chain_id);
   status->set_broker(std::string(options_.policy.broker.view()));
   status->set_signatures(signatures_);
-  if (authority_ != nullptr) authority_->FillStatus(status);
+  if (authority_ == nullptr) return;
+  authority_->FillStatus(status);
+  status->mutable_audit()->set_log_key(log_keys_.log_key().ToString());
+  status->mutable_audit()->set_audit_address(std::string(log_keys_.audit_address().view()));
 }
 
 void AuthorityActor::EndOfBatch() {
+  SignHeadWhenDue();
   if (authority_ == nullptr || options_.without_storage ||
       bytes_since_snapshot_ <
           std::max(options_.min_snapshot_interval_bytes, last_snapshot_bytes_)) {

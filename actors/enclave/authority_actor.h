@@ -7,12 +7,16 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "actors/enclave/messages.h"
 #include "actors/enclave/state_loader.h"
+#include "enclave_core/audit/log_keys.h"
 #include "enclave_core/authority/authority.h"
 #include "enclave_core/sealing/vault.h"
+#include "runtime/dispatcher.h"
 
 namespace coffer::enclave {
 
@@ -23,7 +27,8 @@ struct AuthorityOptions {
   policy::Policy policy;
   // No storage: the state is founded at once, lives in memory, and is taken out and in as a blob.
   bool without_storage = false;
-  // The enclave's clock, in seconds since 1970. Only the velocity limits look at it.
+  // The enclave's clock, in milliseconds since 1970. Only the velocity limits look at it; leaves
+  // of the transparency log say it as a claim.
   std::function<uint64_t()> clock;
   bool accept_policy_change = false;
   bool allow_reprovision = false;
@@ -31,15 +36,17 @@ struct AuthorityOptions {
   // A snapshot is taken when the records since the last one outweigh both this and that snapshot,
   // so that its cost, spread over the changes, does not grow with the state.
   size_t min_snapshot_interval_bytes = 16u << 20;
+  // Heads of the transparency log that nobody asked for are signed no oftener than this.
+  absl::Duration head_interval = absl::Milliseconds(200);
 };
 
 // Accepts: Request and SessionClosed from the gateway, SignDone from the signer.
 // Sends: SignRequest to the signer; Work, SnapshotWork, StateLoaded, AttachRequest to the sealer.
 class AuthorityActor : public runtime::Actor<AuthorityMessage> {
  public:
-  // `opener` opens stored records; it must outlive the actor.
-  AuthorityActor(AuthorityOptions options, sealing::Vault* opener, SignerMailbox* signer,
-                 SealerMailbox* sealer);
+  // `opener` opens stored records; it and the dispatcher must outlive the actor.
+  AuthorityActor(AuthorityOptions options, audit::LogKeys log_keys, sealing::Vault* opener,
+                 runtime::Dispatcher* dispatcher, SignerMailbox* signer, SealerMailbox* sealer);
 
   void Receive(AuthorityMessage message) override;
   void EndOfBatch() override;
@@ -67,12 +74,22 @@ class AuthorityActor : public runtime::Actor<AuthorityMessage> {
   absl::Status LoadRecord(const Request& request, ServerFrame* answer);
   absl::Status LoadEnd(const Request& request);  // answers itself when it succeeds
   void FillStatus(boundary::v1::Status* status) const;
+  void SetTime(authority::Authority* state) const;
+  // ---- audit.cc: heads and entries of the transparency log, signed
+  void SignHeadWhenDue();
+  void SignHead(uint64_t chain_id, std::string_view registry,
+                boundary::v1::AuditCheckpoint* answer) const;
+  absl::Status GetCheckpoint(const boundary::v1::GetCheckpoint& request,
+                             boundary::v1::AuditCheckpoint* answer) const;
+  void SignEntries(google::protobuf::RepeatedPtrField<boundary::v1::AuditEntry>* entries) const;
   void Pass(const Batch& batch, ReplyTo reply, std::unique_ptr<ServerFrame> answer);
   void AnswerNow(ReplyTo reply, std::unique_ptr<ServerFrame> answer);
   std::unique_ptr<authority::Authority> NewState(Batch* batch) const;
 
   const AuthorityOptions options_;
+  const audit::LogKeys log_keys_;
   sealing::Vault* const opener_;
+  runtime::Dispatcher* const dispatcher_;
   SignerMailbox* const signer_;
   SealerMailbox* const sealer_;
 
@@ -82,6 +99,9 @@ class AuthorityActor : public runtime::Actor<AuthorityMessage> {
   uint64_t signatures_ = 0;
   size_t bytes_since_snapshot_ = 0;
   size_t last_snapshot_bytes_ = 0;
+  uint64_t head_size_ = 0;  // leaves under the last head that was signed unasked
+  absl::Time head_time_ = absl::InfinitePast();
+  std::unique_ptr<runtime::Timer> head_timer_;
 };
 
 }  // namespace coffer::enclave

@@ -18,6 +18,12 @@ std::unique_ptr<sealing::Vault> NewVault(const ethereum::PrivateKey& key, runtim
   return std::make_unique<sealing::Vault>(*std::move(state_key), kDevelopmentKeyEpoch, salt);
 }
 
+audit::LogKeys NewLogKeys(const ethereum::PrivateKey& key, uint64_t chain_id) {
+  absl::StatusOr<audit::LogKeys> keys = audit::LogKeys::Derive(key, chain_id);
+  COFFER_CHECK(keys.ok(), "no locked memory for the keys of the log");
+  return *std::move(keys);
+}
+
 AuthorityOptions OptionsFor(const EnclaveOptions& options, const ethereum::Address& address,
                             runtime::Random* random, const runtime::Dispatcher* main) {
   AuthorityOptions out;
@@ -28,7 +34,7 @@ AuthorityOptions OptionsFor(const EnclaveOptions& options, const ethereum::Addre
   out.without_storage = options.without_storage;
   out.allow_reprovision = options.allow_reprovision;
   out.clock = [main] {
-    return static_cast<uint64_t>(std::max<int64_t>(0, absl::ToUnixSeconds(main->WallNow())));
+    return static_cast<uint64_t>(std::max<int64_t>(0, absl::ToUnixMillis(main->WallNow())));
   };
   out.accept_policy_change = options.accept_policy_change;
   out.min_snapshot_interval_bytes = options.min_snapshot_interval_bytes;
@@ -51,9 +57,9 @@ Enclave::Enclave(const EnclaveOptions& options, ethereum::PrivateKey key, runtim
       gateway_(
           std::make_unique<Gateway>(&authority_mailbox_, &sealer_mailbox_,
                                     GatewayOptions{options.without_storage, options.max_sessions})),
-      authority_(std::make_unique<AuthorityActor>(OptionsFor(options, address_, random, main),
-                                                  opener_.get(), &signer_mailbox_,
-                                                  &sealer_mailbox_)),
+      authority_(std::make_unique<AuthorityActor>(
+          OptionsFor(options, address_, random, main), NewLogKeys(key, options.policy.chain_id),
+          opener_.get(), main, &signer_mailbox_, &sealer_mailbox_)),
       sealer_(std::make_unique<Sealer>(NewVault(key, random), &gateway_mailbox_,
                                        options.without_storage)) {
   signer_ = std::make_unique<Signer>(std::move(key), &authority_mailbox_);

@@ -15,6 +15,7 @@
 #include <variant>
 #include <vector>
 
+#include "enclave_core/authority/leaf_log.h"
 #include "enclave_core/payouts/signing.h"
 #include "enclave_core/sealing/record.h"
 #include "enclave_core/signing/request.h"
@@ -67,10 +68,12 @@ struct SignDone {
 
 // ---- authority -> sealer
 // -------------------------------------------------------------------------------------------
-// Events to make durable (a serialized sealed.v1.Batch, perhaps empty), and what may be said once
-// they and all before them are (I5). One Work is never split over two records.
+// Events to make durable (a serialized sealed.v1.Batch, perhaps empty) with the leaves that tell of
+// them, and what may be said once they and all before them are (I5). One Work is never split over
+// two records. An answer to session 0 is for the storage.
 struct Work {
   std::string events;
+  authority::NewLeaves leaves;
   std::vector<Answer> answers;
 };
 // A consistent cut: the state after all Work sent before this message.
@@ -83,6 +86,7 @@ struct StateLoaded {
   uint64_t sequence = 0;
   sealing::Hash head;
   uint64_t snapshot_sequence = 0;
+  uint64_t tree_size = 0;  // of the transparency log there
 };
 // attach_storage, once a state is loaded; the sealer judges whether this host has what it must
 // have.

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "enclave_core/error.h"
 #include "invariant/check.h"
+#include "proto/sealed.pb.h"
 
 namespace coffer::enclave {
 
@@ -17,17 +18,25 @@ void Sealer::Receive(SealerMessage message) {
 
 void Sealer::Handle(Work work) {
   // Nothing to make durable, and nothing before it that waits: free to go.
-  if (without_storage_ || (work.events.empty() && waiting_.empty() && unstored_.empty())) {
+  const bool nothing = work.events.empty() && work.leaves.empty();
+  if (without_storage_ || (nothing && waiting_.empty() && unstored_.empty())) {
     for (Answer& answer : work.answers) free_.push_back(std::move(answer));
     return;
   }
-  waiting_events_ += work.events.size();
   waiting_.push_back(std::move(work));
 }
 
 void Sealer::ReleaseFree() {
-  for (Answer& answer : free_) Complete(&answer);
-  if (!free_.empty()) gateway_->Send(Release{std::exchange(free_, {})});
+  Release release;
+  for (Answer& answer : std::exchange(free_, {})) {
+    Complete(&answer);
+    if (answer.to.session != 0) {
+      release.answers.push_back(std::move(answer));
+    } else if (storage_ != 0) {
+      gateway_->Send(StoreOut{storage_, std::move(answer.frame)});
+    }
+  }
+  if (!release.answers.empty()) gateway_->Send(std::move(release));
 }
 
 void Sealer::EndOfBatch() {
@@ -43,18 +52,28 @@ void Sealer::EndOfBatch() {
 }
 
 // One record of the work that waits, as much as fits. Concatenated batches are one batch
-// (protobuf's encoding of repeated fields), so nothing is parsed or copied twice.
+// (protobuf's encoding of repeated fields), so nothing is parsed or copied twice. The log's tree
+// comes last: the one after all of them.
 void Sealer::SealRecord() {
   SealedRecord record;
   std::string plaintext;
+  sealed::v1::Batch log;
   while (!waiting_.empty()) {
     Work& work = waiting_.front();
-    if (!plaintext.empty() && plaintext.size() + work.events.size() > kRecordBytes) break;
+    const size_t bytes = plaintext.size() + record.leaves.size();
+    if (bytes != 0 && bytes + work.events.size() + work.leaves.bundle.size() > kRecordBytes) break;
     plaintext.append(work.events);
-    waiting_events_ -= work.events.size();
+    if (!work.leaves.empty()) {
+      record.leaves.append(work.leaves.bundle);
+      log.set_audit_tree(std::move(work.leaves.tree));
+      log.set_audit_head(std::move(work.leaves.head));
+      tree_size_ = work.leaves.tree_size;
+    }
     for (Answer& answer : work.answers) record.answers.push_back(std::move(answer));
     waiting_.pop_front();
   }
+  record.tree_size = tree_size_;
+  log.AppendToString(&plaintext);
   if (plaintext.empty()) {  // answers only: they go with the last record that is on its way
     std::vector<Answer>& last = unstored_.empty() ? free_ : unstored_.back().answers;
     std::move(record.answers.begin(), record.answers.end(), std::back_inserter(last));
@@ -78,6 +97,8 @@ void Sealer::SendRecord(const SealedRecord& record) {
   store->set_kind(Store::KIND_RECORD);
   store->set_sequence(record.sequence);
   store->set_sealed(record.sealed);
+  store->set_leaves(record.leaves);
+  store->set_tree_size(record.tree_size);
   gateway_->Send(StoreOut{storage_, std::move(frame)});
 }
 
@@ -137,6 +158,7 @@ void Sealer::Handle(const StateLoaded& loaded) {
   sealed_sequence_ = stored_sequence_ = loaded.sequence;
   head_ = stored_hash_ = loaded.head;
   snapshot_sequence_ = loaded.snapshot_sequence;
+  tree_size_ = loaded.tree_size;
   SetStorage(loaded.storage);
 }
 

@@ -22,9 +22,9 @@ namespace coffer::enclave {
 // SessionClosed from the gateway. Sends to the gateway: Release, StoreOut, StorageIs.
 class Sealer : public runtime::Actor<SealerMessage> {
  public:
-  // More work than this makes a record of its own. A Work is at most one request's, well below a
-  // frame.
-  static constexpr size_t kRecordBytes = 2u << 20;
+  // More work than this, events and leaves, makes a record of its own. A Work is at most one
+  // request's: both together are well below a frame.
+  static constexpr size_t kRecordBytes = 4u << 20;
   // Records handed out and not acknowledged. More wait, and so grow into bigger records: commits
   // group under load.
   static constexpr size_t kMaxRecordsInFlight = 4;
@@ -42,6 +42,8 @@ class Sealer : public runtime::Actor<SealerMessage> {
     uint64_t sequence = 0;
     sealing::Hash hash;
     std::string sealed;
+    std::string leaves;
+    uint64_t tree_size = 0;
     std::vector<Answer> answers;
   };
 
@@ -66,11 +68,11 @@ class Sealer : public runtime::Actor<SealerMessage> {
   const bool without_storage_;
 
   std::deque<Work> waiting_;           // not sealed yet
-  size_t waiting_events_ = 0;          // bytes of events in it
   std::deque<SealedRecord> unstored_;  // sealed, not acknowledged
   std::vector<Answer> free_;           // may go at the end of this batch
 
   uint64_t sealed_sequence_ = 0;
+  uint64_t tree_size_ = 0;  // of the transparency log after what is sealed
   sealing::Hash head_;
   uint64_t stored_sequence_ = 0;
   sealing::Hash stored_hash_;

@@ -34,7 +34,9 @@ absl::Status StateLoader::Apply(const sealing::ChainReader::Item& item) {
   for (const sealed::v1::StateEvent& event : batch->events()) {
     if (absl::Status s = authority_->Apply(event); !s.ok()) return s;
   }
-  return absl::OkStatus();
+  return batch->audit_tree().empty()
+             ? absl::OkStatus()
+             : authority_->RestoreLog(batch->audit_tree(), batch->audit_head());
 }
 
 absl::Status StateLoader::Add(std::string_view sealed) {

@@ -35,7 +35,7 @@ constexpr uint16_t kChange = kAccount | kRecipient | kBalances;
 constexpr uint16_t kItemChange = kPayout | kItem | kChange;
 
 // By number; the first is no kind.
-constexpr std::array<KindRule, 15> kRules = {{
+constexpr std::array<KindRule, 16> kRules = {{
     {"unknown", 0, 0, Sign::kAny},
     {"genesis", kRecipient | kContentHash, 0, Sign::kAny},
     {"account_opened", kAccount | kRecipient, 0, Sign::kAny},
@@ -51,6 +51,7 @@ constexpr std::array<KindRule, 15> kRules = {{
     {"funding", kPayout | kAmount, kTxHash | kHostsWord, Sign::kAny},
     {"policy_changed", kContentHash, 0, Sign::kAny},
     {"signature", kDigest, kRecipient | kAmount | kTxHash | kTicketHash | kContentHash, Sign::kAny},
+    {"carried_over", kChange, 0, Sign::kNotNegative},
 }};
 
 const KindRule* RuleOf(uint8_t kind) {

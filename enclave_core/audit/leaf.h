@@ -52,6 +52,7 @@ enum class LeafKind : uint8_t {
   kFunding = 12,         // amount: for the broker's deposit and reserve
   kPolicyChanged = 13,   // content: the new policy's hash
   kSignature = 14,       // the signer profile: digest is what was signed
+  kCarriedOver = 15,     // what an account had when a state from before the log began one
 };
 
 // What moved in an account. I2 holds in each leaf; all of them in wei below 2^127.

@@ -29,9 +29,11 @@ ledger::Change ToChange(boundary::v1::Event::Kind kind) {
 
 }  // namespace
 
-void Authority::Emit(StateEvent* event) {
+void Authority::Emit(StateEvent* event, const Annotation& about) {
+  const Reverted reverted = RevertedBy(*event);
   const absl::Status applied = Apply(*event);
   COFFER_CHECK(applied.ok(), "an event that was just made cannot be applied");
+  WriteLeaves(*event, about, reverted);
 }
 
 void Authority::Found(const ethereum::Address& address, const policy::Policy& policy,

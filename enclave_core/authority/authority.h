@@ -15,12 +15,15 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "enclave_core/authority/leaf_log.h"
 #include "enclave_core/ledger/balance_tree.h"
 #include "enclave_core/ledger/event_ids.h"
 #include "enclave_core/ledger/ledger.h"
@@ -42,6 +45,9 @@ inline constexpr size_t kMaxPageBytes = 4u << 20;
 // All transactions that were signed for a payout, together. A payout has to fit an answer and a
 // snapshot's chunk, and the host's word alone is enough to ask for one attempt after the other.
 inline constexpr size_t kMaxAttemptBytes = 6u << 20;
+// Accounts that a state from before the transparency log may have: the leaves that begin its log go
+// into one record.
+inline constexpr uint64_t kMaxCarriedOver = 20'000;
 
 // The refusal of a name that no account has. It repeats only what can be an account's id, because
 // an answer has to fit a frame.
@@ -115,9 +121,19 @@ class Authority {
                                                Batch* out);
   absl::StatusOr<signing::Request> SignTicket(const boundary::v1::SignTicket& request, Batch* out);
 
-  // The enclave's clock, in seconds since 1970, for the commands that follow. One that goes back is
-  // held where it was.
-  void SetTime(uint64_t unix_seconds);
+  // The enclave's clock, since 1970, for the commands that follow. One that goes back is held where
+  // it was.
+  void SetTime(uint64_t unix_seconds, uint64_t milliseconds = 0);
+
+  // ---- the transparency log
+  // ----------------------------------------------------------------------------------------------
+  // What the commands since the last call added to it; seal and store it with their batch.
+  NewLeaves TakeLeaves() { return log_.Take(); }
+  const LeafLog& log() const { return log_; }
+  // The log as it was sealed with a batch, after the fold of its events.
+  absl::Status RestoreLog(std::string_view tree, std::string_view head) {
+    return log_.Restore(tree, head);
+  }
 
   // ---- views
   // --------------------------------------------------------------------------------------------------------
@@ -133,9 +149,8 @@ class Authority {
   void FillPolicy(boundary::v1::PolicyState* answer) const;
   // The root of the tree of all balances.
   ethereum::Hash LedgerRoot();
-  // Whether nothing but its founding has happened to this state. A signature of the signer profile
-  // leaves no trace where no velocity limit counts it.
-  bool pristine() const;
+  // Whether nothing but its founding has happened to this state.
+  bool pristine() const { return log_.size() <= 1; }
   boundary::v1::Profile profile() const;
   // Jobs whose signature was reserved and is not here yet; to be signed (again) after a recovery.
   std::vector<payouts::SigningJob> PendingJobs() const;
@@ -160,9 +175,33 @@ class Authority {
  private:
   using Spends = std::vector<policy::Spend>;
 
+  // What goes into a leaf and is no part of the state.
+  struct Annotation {
+    std::string_view event_id;
+    std::string_view content_hash;  // 32 bytes or empty
+  };
+  using Reverted = std::vector<std::pair<payouts::ItemRef, ledger::Wei>>;  // and what it had paid
+
   absl::Status ApplyOne(const boundary::v1::Event& event, const ledger::IdFingerprint& id,
                         Batch* out, bool* duplicate);
-  void Emit(sealed::v1::StateEvent* event);  // event is already in the caller's batch
+  // Applies an event that is in the caller's batch, and logs it.
+  void Emit(sealed::v1::StateEvent* event, const Annotation& about = {});
+
+  // ---- leaves.cc: what an event that has just been applied is in the log
+  void WriteLeaves(const sealed::v1::StateEvent& event, const Annotation& about,
+                   const Reverted& reverted);
+  void WriteLeaf(const sealed::v1::BalanceChanged& event, const Annotation& about);
+  void WriteLeaves(const sealed::v1::PayoutReserved& event);
+  void WriteLeaves(const sealed::v1::TransactionSigned& event);
+  void WriteLeaves(const sealed::v1::ReceiptApplied& event);
+  void WriteLeaves(const sealed::v1::ReceiptReverted& event, const Reverted& reverted);
+  void WriteLeaves(const sealed::v1::TicketsVoided& event);
+  // What the receipt that is about to be taken back has paid; empty for other events.
+  Reverted RevertedBy(const sealed::v1::StateEvent& event) const;
+  void LogSignature(const signing::Request& request);
+  // The log of a state from before there was one.
+  absl::Status BeginLog();
+
   absl::Status ApplyGenesis(const sealed::v1::Genesis& genesis);
   absl::Status SetPolicy(const boundary::v1::Policy& proto);
   void Fold(const sealed::v1::AccountOpened& event);
@@ -224,6 +263,7 @@ class Authority {
   uint64_t last_time_ = 0;  // of the last event that had one
   ledger::Ledger ledger_;
   ledger::BalanceTree tree_;
+  LeafLog log_;
   ledger::EventIds event_ids_;
   std::optional<ledger::Fingerprinter> fingerprints_;
   // Scratch of ApplyEvents and ApplyOne, kept for their capacity.

@@ -42,6 +42,10 @@ absl::Status CheckShape(const Event& event) {
     return Refuse(ERROR_MALFORMED,
                   absl::StrCat("a recipient must be 20 bytes, not ", event.recipient().size()));
   }
+  if (!event.content_hash().empty() && event.content_hash().size() != ethereum::Hash::kSize) {
+    return Refuse(ERROR_MALFORMED, absl::StrCat("a content hash must be 32 bytes or absent, not ",
+                                                event.content_hash().size()));
+  }
   return absl::OkStatus();
 }
 
@@ -131,7 +135,7 @@ absl::Status Authority::ApplyOne(const Event& event, const ledger::IdFingerprint
   changed->set_kind(event.kind());
   changed->set_amount_high(event.amount().high());
   changed->set_amount_low(event.amount().low());
-  Emit(sealed_event);
+  Emit(sealed_event, {event.id(), event.content_hash()});
   return absl::OkStatus();
 }
 
@@ -154,6 +158,11 @@ void Authority::ApplyEvents(const boundary::v1::ApplyEvents& request,
       answer->add_duplicates(static_cast<uint32_t>(i));
     } else {
       ++applied;
+      if (!request.want_audit_entries()) continue;
+      boundary::v1::AuditEntry* entry = answer->add_audit_entries();
+      entry->set_event(static_cast<uint32_t>(i));
+      entry->set_leaf_index(log_.size() - 1);
+      entry->set_leaf(std::string(log_.last()));
     }
   }
   answer->set_applied(applied);

@@ -38,6 +38,7 @@ absl::Status Authority::Adopt(const ethereum::Address& address, const policy::Po
                   absl::StrCat("the state is of the ", Name(this->profile()),
                                " profile, the enclave was started with --profile ", Name(profile)));
   }
+  if (absl::Status s = BeginLog(); !s.ok()) return Refuse(ERROR_STATE_REFUSED, s.message());
   const ethereum::Hash hash = policy::PolicyHash(policy);
   if (hash.view() == genesis_.provisioned_policy_hash() || hash == policy_hash_) {
     return absl::OkStatus();

@@ -198,7 +198,15 @@ absl::Status Authority::ConfirmPayout(const boundary::v1::ConfirmPayout& request
     }
   }
   boundary::v1::ReceiptResult result;
+  const uint64_t log_size = log_.size();
   if (absl::Status s = ApplyReceipt(receipt, !request.has_logs(), &result, out); !s.ok()) return s;
+  if (request.want_audit_entries()) {
+    log_.ForEachSince(log_size, [&](uint64_t index, std::string_view leaf) {
+      boundary::v1::AuditEntry* entry = answer->add_audit_entries();
+      entry->set_leaf_index(index);
+      entry->set_leaf(std::string(leaf));
+    });
+  }
   answer->set_known(result.known());
   // A stranger's transaction that paid a ticket of ours has no payout of its own.
   const uint64_t id = own.has_value()                     ? *own

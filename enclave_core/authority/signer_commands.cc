@@ -69,7 +69,9 @@ absl::StatusOr<signing::Request> Authority::SignTransaction(
       policy::CheckTransaction(policy_, address_, *transaction);
   if (!spends.ok()) return spends.status();
   if (absl::Status s = Count(*spends, out); !s.ok()) return s;
-  return signing::Request(*std::move(transaction));
+  signing::Request allowed(*std::move(transaction));
+  LogSignature(allowed);
+  return allowed;
 }
 
 absl::StatusOr<signing::Request> Authority::SignMessage(const boundary::v1::SignMessage& request,
@@ -80,7 +82,9 @@ absl::StatusOr<signing::Request> Authority::SignMessage(const boundary::v1::Sign
   if (absl::Status s = policy::CheckMessage(policy_); !s.ok()) return s;
   // What the message moves is not known; that it was signed counts.
   if (absl::Status s = Count({}, out); !s.ok()) return s;
-  return signing::Request(*std::move(message));
+  signing::Request allowed(*std::move(message));
+  LogSignature(allowed);
+  return allowed;
 }
 
 absl::StatusOr<signing::Request> Authority::SignTicket(const boundary::v1::SignTicket& request,
@@ -94,7 +98,9 @@ absl::StatusOr<signing::Request> Authority::SignTicket(const boundary::v1::SignT
   const absl::StatusOr<std::vector<Spend>> spends = policy::CheckTicket(policy_, address_, *ticket);
   if (!spends.ok()) return spends.status();
   if (absl::Status s = Count(*spends, out); !s.ok()) return s;
-  return signing::Request(*ticket);
+  signing::Request allowed(*ticket);
+  LogSignature(allowed);
+  return allowed;
 }
 
 }  // namespace coffer::authority

@@ -126,6 +126,10 @@ void Authority::WriteSnapshot(absl::FunctionRef<void(const SnapshotPart&)> emit)
   head->set_policy_sequence(policy_sequence_);
   head->set_time(last_time_);
   head->set_velocity(velocity_.entries());
+  if (log_.size() != 0) {
+    head->set_audit_tree(log_.SerializedTree());
+    head->set_audit_head(std::string(log_.head().view()));
+  }
   size_t bytes = 0;
   const auto flush_at = [&](size_t limit) {
     if (bytes < limit) return;
@@ -170,6 +174,10 @@ absl::Status Authority::RestorePart(const SnapshotPart& part) {
     policy_sequence_ = part.head().policy_sequence();
     last_time_ = part.head().time();
     event_ids_.Reserve(part.head().events());
+    if (!part.head().audit_tree().empty()) {
+      absl::Status log = RestoreLog(part.head().audit_tree(), part.head().audit_head());
+      if (!log.ok()) return log;
+    }
   }
   for (const sealed::v1::AccountState& account : part.accounts()) {
     ledger_.Restore(ParseAccount(account));

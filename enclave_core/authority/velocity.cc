@@ -24,7 +24,10 @@ ethereum::Hash ItemKey(uint64_t payout_id, uint64_t item) {
 
 }  // namespace
 
-void Authority::SetTime(uint64_t unix_seconds) { clock_ = std::max(clock_, unix_seconds); }
+void Authority::SetTime(uint64_t unix_seconds, uint64_t milliseconds) {
+  clock_ = std::max(clock_, unix_seconds);
+  log_.SetClaimedTime(clock_ * 1000 + (clock_ == unix_seconds ? milliseconds : 0));
+}
 
 uint64_t Authority::Now() const { return std::max({clock_, last_time_, uint64_t{1}}); }
 

@@ -179,13 +179,12 @@ void Authority::FillStatus(boundary::v1::Status* answer) const {
   policy::ToProto(policy_, answer->mutable_policy());
   answer->set_policy_hash(std::string(policy_hash_.view()));
   answer->set_policy_sequence(policy_sequence_);
+  boundary::v1::AuditState* audit = answer->mutable_audit();
+  audit->set_size(log_.size());
+  audit->set_root(std::string(log_.Root().view()));
+  if (log_.size() != 0) audit->set_head(std::string(log_.head().view()));
 }
 
 ethereum::Hash Authority::LedgerRoot() { return tree_.Root(ledger_); }
-
-bool Authority::pristine() const {
-  return ledger_.size() == 0 && event_ids_.size() == 0 && payouts_.size() == 0 &&
-         policy_sequence_ == 0 && last_time_ == 0;
-}
 
 }  // namespace coffer::authority

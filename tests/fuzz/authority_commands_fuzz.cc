@@ -106,7 +106,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     Run(bank, signer, command, bytes);
   }
   for (Bank* each : {&bank, &signer}) {
-    coffer::authority::Authority replayed = coffer::test::Replayed(each->batches);
+    coffer::authority::Authority replayed = coffer::test::Replayed(each->Batches());
     const auto bytes = coffer::test::SnapshotBytes(each->state);
     COFFER_CHECK(coffer::test::SnapshotBytes(replayed) == bytes, "the same state");
     coffer::authority::Authority restored = coffer::test::Restored(each->state);

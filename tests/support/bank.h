@@ -16,6 +16,7 @@
 #include "enclave_core/error.h"
 #include "enclave_core/ethereum/signature.h"
 #include "invariant/check.h"
+#include "tests/support/leaf_auditor.h"
 
 namespace coffer::test {
 
@@ -298,7 +299,15 @@ class Bank {
     return receipt;
   }
 
-  Batch* Next() { return &batches.emplace_back(); }
+  Batch* Next() {
+    Settle();
+    return &batches.emplace_back();
+  }
+  // With the log's tree in them, as the sealer puts it.
+  const std::vector<Batch>& Batches() {
+    Settle();
+    return batches;
+  }
   const ethereum::PrivateKey& key() const { return key_; }
 
   absl::StatusOr<v1::Payout> Signed(const absl::StatusOr<payouts::SigningJob>& job) {
@@ -310,8 +319,20 @@ class Bank {
 
   authority::Authority state;
   std::vector<Batch> batches;
+  LeafAuditor log;  // everything that was logged, read as an outsider does
 
  private:
+  // What the last command logged.
+  void Settle() {
+    if (batches.empty()) return;
+    const authority::NewLeaves leaves = state.TakeLeaves();
+    if (leaves.empty()) return;
+    batches.back().set_audit_tree(leaves.tree);
+    batches.back().set_audit_head(leaves.head);
+    const std::string wrong = log.AddBundle(leaves.bundle);
+    COFFER_CHECK(wrong.empty(), wrong.c_str());
+  }
+
   ethereum::PrivateKey key_;
   int credits_ = 0;
 };
@@ -342,6 +363,8 @@ inline authority::Authority Replayed(const std::vector<Bank::Batch>& batches) {
     for (const auto& event : copy.events()) {
       COFFER_CHECK(state.Apply(event).ok(), "what was emitted replays");
     }
+    if (copy.audit_tree().empty()) continue;
+    COFFER_CHECK(state.RestoreLog(copy.audit_tree(), copy.audit_head()).ok(), "a tree is a tree");
   }
   return state;
 }

@@ -99,6 +99,9 @@ Leaf Example(LeafKind kind, bool full) {
         leaf.tx_hash = leaf.ticket_hash = leaf.content_hash = hash;
       }
       break;
+    case LeafKind::kCarriedOver:
+      change(1);
+      break;
   }
   return leaf;
 }
@@ -187,7 +190,7 @@ TEST(Leaf, NegativeDeltasAreTwosComplement) {
 
 TEST(Leaf, EveryKindComesBackAndNoKindIsNamedTwice) {
   std::vector<std::string_view> names;
-  for (uint8_t kind = 1; kind <= 14; ++kind) {
+  for (uint8_t kind = 1; kind <= 15; ++kind) {
     for (const bool full : {false, true}) {
       const Leaf leaf = Example(static_cast<LeafKind>(kind), full);
       const std::string bytes = Encoded(leaf);
@@ -200,7 +203,7 @@ TEST(Leaf, EveryKindComesBackAndNoKindIsNamedTwice) {
     EXPECT_THAT(names, testing::Not(testing::Contains(name)));
     names.push_back(name);
   }
-  EXPECT_EQ(KindName(static_cast<LeafKind>(15)), "unknown");
+  EXPECT_EQ(KindName(static_cast<LeafKind>(16)), "unknown");
 }
 
 TEST(Leaf, AppendsBehindWhatIsThere) {
@@ -210,7 +213,7 @@ TEST(Leaf, AppendsBehindWhatIsThere) {
 }
 
 TEST(Leaf, EveryPrefixAndEveryLongerOneIsRefused) {
-  for (uint8_t kind = 1; kind <= 14; ++kind) {
+  for (uint8_t kind = 1; kind <= 15; ++kind) {
     const std::string bytes = Encoded(Example(static_cast<LeafKind>(kind), true));
     for (size_t size = 0; size < bytes.size(); ++size) {
       EXPECT_FALSE(ParseLeaf(bytes.substr(0, size)).ok()) << size;
@@ -253,12 +256,12 @@ TEST(Leaf, RefusedBytes) {
              "0000") +
            std::string(16, '\0'),
        "kind 0"},
-      {"kind 15",
+      {"kind 16",
        Bytes("01"
-             "0f"
+             "10"
              "0000") +
            std::string(16, '\0'),
-       "kind 15"},
+       "kind 16"},
       {"an unknown bit",
        Bytes("01"
              "0e"

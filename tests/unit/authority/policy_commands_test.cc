@@ -146,7 +146,7 @@ TEST(ChangePolicyTest, AReplayAndASnapshotHaveTheSamePolicy) {
   policy::Policy next = Governed();
   next.max_face_value = 7;
   ASSERT_TRUE(bank.state.ChangePolicy(Change(next, 1), bank.Next()).ok());
-  authority::Authority replayed = Replayed(bank.batches);
+  authority::Authority replayed = Replayed(bank.Batches());
   authority::Authority restored = Restored(bank.state);
   for (authority::Authority* state : {&replayed, &restored}) {
     EXPECT_EQ(SnapshotBytes(*state), SnapshotBytes(bank.state));
@@ -171,7 +171,7 @@ TEST(ChangePolicyTest, TheVelocityWindowChangesWithIt) {
   policy.velocity_window = 20;
   ASSERT_TRUE(bank.state.ChangePolicy(Change(policy, 1), bank.Next()).ok());
   EXPECT_EQ(SnapshotBytes(Restored(bank.state)), SnapshotBytes(bank.state));
-  EXPECT_EQ(SnapshotBytes(Replayed(bank.batches)), SnapshotBytes(bank.state));
+  EXPECT_EQ(SnapshotBytes(Replayed(bank.Batches())), SnapshotBytes(bank.state));
   EXPECT_EQ(RuleOf(bank.Pay({{"a", 61}}).status()), "velocity_total");
   EXPECT_TRUE(bank.Pay({{"a", 60}}).ok()) << "what was signed at 1000 is out of 20 seconds";
   policy.velocity_window = 0;
@@ -211,7 +211,7 @@ TEST(AdoptTest, TheProvisionedPolicyStaysTheKeyOfAStart) {
     SCOPED_TRACE(row.name);
     Bank bank(Governed());
     ASSERT_TRUE(bank.state.ChangePolicy(Change(face(7)(Governed()), 1), bank.Next()).ok());
-    authority::Authority replayed = Replayed(bank.batches);
+    authority::Authority replayed = Replayed(bank.Batches());
     authority::Authority restored = Restored(bank.state);
     for (authority::Authority* state : {&replayed, &restored}) {
       Bank::Batch batch;
@@ -232,7 +232,7 @@ TEST(AdoptTest, AnAcceptedChangeMovesWhatAStartMustSay) {
   ASSERT_TRUE(bank.state.Adopt(Key().address(), next, true, bank.Next()).ok());
   ASSERT_EQ(bank.batches.back().events_size(), 1);
   EXPECT_EQ(StateOf(bank.state).sequence(), 0u);
-  authority::Authority replayed = Replayed(bank.batches);
+  authority::Authority replayed = Replayed(bank.Batches());
   authority::Authority restored = Restored(bank.state);
   for (authority::Authority* state : {&replayed, &restored}) {
     Bank::Batch batch;

@@ -228,7 +228,7 @@ TEST(SignerVelocityTest, TheyHoldAcrossAReplayAndASnapshotByteForByte) {
   bank.state.SetTime(1050);
   ASSERT_TRUE(bank.state.SignTransaction(Transfer(1, 100, 2), bank.Next()).ok());
   bank.state.SetTime(1090);  // seen, and not sealed: no event says it
-  authority::Authority replayed = Replayed(bank.batches);
+  authority::Authority replayed = Replayed(bank.Batches());
   authority::Authority restored = Restored(bank.state);
   EXPECT_EQ(SnapshotBytes(replayed), SnapshotBytes(bank.state));
   EXPECT_EQ(SnapshotBytes(restored), SnapshotBytes(bank.state));
@@ -308,7 +308,7 @@ TEST(PayoutVelocityTest, TheyHoldAcrossAReplayAndASnapshotByteForByte) {
   ASSERT_TRUE(bank.Pay({{"a", 100}, {"b", 100}}).ok());
   bank.state.SetTime(1040);
   ASSERT_TRUE(bank.Bump(1, 300).ok());
-  authority::Authority replayed = Replayed(bank.batches);
+  authority::Authority replayed = Replayed(bank.Batches());
   authority::Authority restored = Restored(bank.state);
   EXPECT_EQ(SnapshotBytes(replayed), SnapshotBytes(bank.state));
   EXPECT_EQ(SnapshotBytes(restored), SnapshotBytes(bank.state));

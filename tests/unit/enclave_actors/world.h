@@ -23,7 +23,8 @@ using v1::ServerFrame;
 // What a host has durably.
 struct Disk {
   std::map<uint64_t, std::string> records;
-  uint64_t base = 0;  // of the last whole snapshot
+  std::map<uint64_t, std::string> leaves;  // of each record, for ever
+  uint64_t base = 0;                       // of the last whole snapshot
   std::vector<std::string> snapshot;
   uint64_t part_base = 0;  // of the one that is being written
   std::vector<std::string> part;
@@ -31,6 +32,7 @@ struct Disk {
   void Write(const v1::Store& store) {
     if (store.kind() == v1::Store::KIND_RECORD) {
       records[store.sequence()] = store.sealed();
+      leaves[store.sequence()] = store.leaves();
       return;
     }
     if (store.chunk_index() == 0) {
@@ -60,6 +62,10 @@ class Host : public runtime::StreamHandler {
     ServerFrame frame;
     if (!frame.ParseFromString(payload)) {
       unreadable.push_back(payload);
+      return;
+    }
+    if (frame.has_audit_checkpoint() && frame.request_id() == 0) {
+      heads.push_back(frame.audit_checkpoint());
       return;
     }
     if (!frame.has_store()) {
@@ -133,6 +139,7 @@ class Host : public runtime::StreamHandler {
   std::map<uint64_t, ServerFrame> answers;
   std::vector<uint64_t> order;
   std::vector<v1::Store> stores;
+  std::vector<v1::AuditCheckpoint> heads;  // signed unasked
   std::vector<std::string> unreadable;
   uint64_t last_id = 0;
 };

@@ -223,7 +223,7 @@ TEST(PrepareRedeemTest, AReplayAndASnapshotAnswerTheSame) {
   const v1::Payout first = bank.Redeem("alice", 0).value();
   ASSERT_TRUE(bank.Confirm(first.attempts(0).tx_hash(), false).ok());
   const v1::Payout second = bank.Redeem("alice", 1).value();
-  authority::Authority replayed = Replayed(bank.batches);
+  authority::Authority replayed = Replayed(bank.Batches());
   authority::Authority restored = Restored(bank.state);
   for (authority::Authority* state : {&replayed, &restored}) {
     Bank::Batch batch;
