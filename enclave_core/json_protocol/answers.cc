@@ -3,6 +3,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "enclave_core/json_protocol/audit_answers.h"
 #include "enclave_core/json_protocol/json_protocol.h"
 #include "enclave_core/json_protocol/json_writer.h"
 #include "enclave_core/json_protocol/policy_json.h"
@@ -61,11 +62,35 @@ std::string WriteStatus(const boundary::v1::Status& status) {
   out.HexMember("ledger_root", status.ledger_root());
   out.HexMember("policy_hash", status.policy_hash());
   out.Member("policy_sequence", status.policy_sequence());
-  for (const std::string_view of_the_log :
-       {"audit_address", "audit_seq", "audit_head_hash", "audit_merkle_root"}) {
-    out.NullMember(of_the_log);
-  }
+  WriteAuditMembers(status, &out);
   return End(&out);
+}
+
+std::string WriteAuditStatus(const boundary::v1::Status& status) {
+  if (!status.has_audit()) {
+    return Fail(boundary::v1::ERROR_NOT_READY, "no state is loaded yet, so there is no log");
+  }
+  JsonWriter out = Begin();
+  WriteAuditMembers(status, &out);
+  WriteLogMembers(status.audit(), &out);
+  return End(&out);
+}
+
+std::string WriteCheckpoint(const boundary::v1::AuditCheckpoint& checkpoint) {
+  JsonWriter out = Begin(2048);
+  WriteCheckpointMembers(checkpoint, &out);
+  return End(&out);
+}
+
+// The leaf that the request made: null where it made none, an array where it made several.
+template <typename Entries>
+void WriteAuditEntries(const Entries& entries, JsonWriter* out) {
+  out->Key("audit_entry");
+  if (entries.empty()) return out->Null();
+  if (entries.size() == 1) return WriteAuditEntry(entries.Get(0), out);
+  out->BeginArray();
+  for (const boundary::v1::AuditEntry& entry : entries) WriteAuditEntry(entry, out);
+  out->EndArray();
 }
 
 std::string WriteAddress(const boundary::v1::Status& status) {
@@ -97,6 +122,7 @@ std::string WriteEvent(const Call& call, const boundary::v1::EventsApplied& appl
   out.Key("balance_wei");
   out.Wei(Owed(applied.account()));
   out.Member("idempotent", applied.duplicates_size() != 0);
+  WriteAuditEntries(applied.audit_entries(), &out);
   return End(&out);
 }
 
@@ -170,6 +196,7 @@ std::string WriteConfirmed(const Call& call, const boundary::v1::PayoutConfirmed
   }
   out.Member("payout_id", confirmed.payout().id());
   out.HexMember("ledger_root", confirmed.ledger_root());
+  WriteAuditEntries(confirmed.audit_entries(), &out);
   return End(&out);
 }
 
@@ -251,8 +278,11 @@ std::string WriteAnswer(const Call& call, const ServerFrame& answer) {
     case ServerFrame::kSignedTicket:
       return WriteTicket(answer.signed_ticket());
     case ServerFrame::kStatus:
-      return call.method == Method::kAddress ? WriteAddress(answer.status())
-                                             : WriteStatus(answer.status());
+      return call.method == Method::kAddress       ? WriteAddress(answer.status())
+             : call.method == Method::kAuditStatus ? WriteAuditStatus(answer.status())
+                                                   : WriteStatus(answer.status());
+    case ServerFrame::kAuditCheckpoint:
+      return WriteCheckpoint(answer.audit_checkpoint());
     case ServerFrame::kEventsApplied:
       return WriteEvent(call, answer.events_applied());
     case ServerFrame::kAccount:

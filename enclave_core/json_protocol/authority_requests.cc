@@ -3,6 +3,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "enclave_core/audit/tree.h"
+#include "enclave_core/json_protocol/json_writer.h"
 #include "enclave_core/json_protocol/requests.h"
 
 namespace coffer::json_protocol {
@@ -18,6 +20,48 @@ constexpr uint32_t kMaxLogs = 10'000;
 constexpr uint32_t kMaxTopics = 4;
 constexpr size_t kMaxLogBytes = 1u << 20;
 
+// As compact JSON, members in the order they came in.
+void WriteValue(const Value& value, JsonWriter* out) {
+  switch (value.kind) {
+    case Value::Kind::kNull:
+      return out->Null();
+    case Value::Kind::kBool:
+      return out->Bool(value.boolean);
+    case Value::Kind::kInteger:
+    case Value::Kind::kOtherNumber:
+      return out->Number(value.text);
+    case Value::Kind::kString:
+      return out->String(value.text);
+    case Value::Kind::kArray:
+      out->BeginArray();
+      for (const Value* one = value.first; one != nullptr; one = one->next) WriteValue(*one, out);
+      return out->EndArray();
+    case Value::Kind::kObject:
+      out->BeginObject();
+      for (const Value* one = value.first; one != nullptr; one = one->next) {
+        out->StringKey(one->key);
+        WriteValue(*one, out);
+      }
+      return out->EndObject();
+  }
+}
+
+// SHA-256 of {"metadata":...,"reason":...}, which stays with who sent it. Empty without either.
+std::string ContentHash(const Fields& params) {
+  const std::string_view reason = params.Text("reason", kOptional, 64 * 1024);
+  const Value* const metadata = params.Object("metadata", kOptional);
+  if (reason.empty() && metadata == nullptr) return {};
+  JsonWriter text(256);
+  text.BeginObject();
+  if (metadata != nullptr) {
+    text.Key("metadata");
+    WriteValue(*metadata, &text);
+  }
+  if (!reason.empty()) text.TextMember("reason", reason);
+  text.EndObject();
+  return std::string(audit::Sha256(text.Take()).view());
+}
+
 // What all events have but their amount.
 Event* ReadEvent(const Fields& params, bool want_root, ClientFrame* frame, Call* call) {
   boundary::v1::ApplyEvents* const out = frame->mutable_apply_events();
@@ -32,8 +76,9 @@ Event* ReadEvent(const Fields& params, bool want_root, ClientFrame* frame, Call*
   if (!event->signature().empty() && event->signature().size() != 65) {
     params.Bad("signature", "must be 65 bytes: r, s, v");
   }
-  params.Text("reason", kOptional, 64 * 1024);
-  params.Object("metadata", kOptional);
+  event->set_content_hash(ContentHash(params));
+  out->set_want_audit_entries(!want_root);  // apply_event answers with the root alone
+  out->set_sign_audit_entries(params.Flag("sign_audit_entry", false));
   return event;
 }
 
@@ -260,6 +305,8 @@ void ReadConfirmPayout(const Fields& params, ClientFrame* frame, Call* call) {
     params.Bad("status", "differs from the receipt's");
   }
   out->set_succeeded(status);
+  out->set_want_audit_entries(true);
+  out->set_sign_audit_entries(params.Flag("sign_audit_entry", false));
 }
 
 }  // namespace coffer::json_protocol

@@ -59,7 +59,7 @@ struct Call {
 
 // Parses one payload (without its length) into the body of `frame`; its request_id is left 0.
 // Refused with ERROR_MALFORMED, ERROR_UNKNOWN_METHOD, ERROR_OUT_OF_RANGE (an amount) or
-// ERROR_UNAVAILABLE (audit_*: there is no log yet) and a sentence that names the member; secrets
+// ERROR_POLICY (audit_event: I9) and a sentence that names the member; secrets
 // (aws_*) are never repeated in it. `frame` is empty then.
 absl::StatusOr<Call> ParseRequest(std::string_view payload, boundary::v1::ClientFrame* frame);
 

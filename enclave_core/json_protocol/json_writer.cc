@@ -53,6 +53,12 @@ void JsonWriter::Key(std::string_view key) {
   comma_ = false;
 }
 
+void JsonWriter::StringKey(std::string_view key) {
+  String(key);
+  out_.push_back(':');
+  comma_ = false;
+}
+
 void JsonWriter::Uint(uint64_t value) {
   char digits[20];
   const auto [end, error] = std::to_chars(std::begin(digits), std::end(digits), value);
@@ -62,6 +68,9 @@ void JsonWriter::Uint(uint64_t value) {
 void JsonWriter::Wei(ledger::Wei value) { Raw(ledger::ToDecimal(value)); }
 
 void JsonWriter::String(std::string_view text) {
+  // RFC 8259's short escapes, as every other writer uses them: a text is hashed (content_hash).
+  constexpr std::string_view kShort = "\b\f\n\r\t";
+  constexpr std::string_view kShortNames = "bfnrt";
   Separate();
   out_.push_back('"');
   const bool valid = simdjson::validate_utf8(text.data(), text.size());
@@ -71,6 +80,9 @@ void JsonWriter::String(std::string_view text) {
     if (c == '"' || c == '\\') {
       out_.push_back('\\');
       out_.push_back(c);
+    } else if (const size_t at = kShort.find(c); at != std::string_view::npos) {
+      out_.push_back('\\');
+      out_.push_back(kShortNames[at]);
     } else if (byte < 0x20 || byte == 0x7f) {
       out_.append("\\u00");
       out_.push_back(kHexDigits[byte >> 4]);

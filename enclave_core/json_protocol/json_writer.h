@@ -21,11 +21,13 @@ class JsonWriter {
   void EndObject() { Close('}'); }
   void BeginArray() { Open('['); }
   void EndArray() { Close(']'); }
-  void Key(std::string_view key);  // of letters, digits and underscores
+  void Key(std::string_view key);        // of letters, digits and underscores
+  void StringKey(std::string_view key);  // of anything
 
   void Null() { Raw("null"); }
   void Bool(bool value) { Raw(value ? "true" : "false"); }
   void Uint(uint64_t value);
+  void Number(std::string_view token) { Raw(token); }  // as a request had it
   void Wei(ledger::Wei value);
   // Escaped as RFC 8259 wants it; bytes that are no UTF-8 become U+FFFD.
   void String(std::string_view text);

@@ -29,15 +29,6 @@ void ReadCredentials(const Fields& params, boundary::v1::AwsCredentials* out) {
   out->set_proxy_port(port);
 }
 
-// There is nothing to answer from; the parameters have been checked all the same.
-void NoLog(const Fields& params) {
-  if (!params.ok()) return;
-  params.problems()->Add(
-      boundary::v1::ERROR_UNAVAILABLE,
-      "this enclave keeps no transparency log yet; the sealed records hold every "
-      "event, and status gives the ledger's root");
-}
-
 }  // namespace
 
 void ReadAttestation(const Fields& params, ClientFrame* frame, Call* /*call*/) {
@@ -92,17 +83,24 @@ void ReadAuditEvent(const Fields& params, ClientFrame* /*frame*/, Call* /*call*/
   params.Text("orchestrator_id", kOptional);
   params.Address("recipient", kOptional);
   params.Object("metadata", kOptional);
-  NoLog(params);
+  // I9. The parameters have been checked all the same.
+  if (!params.ok()) return;
+  params.problems()->Add(
+      boundary::v1::ERROR_POLICY,
+      "the enclave alone writes its transparency log, a leaf for each change of a balance and each "
+      "signature: nobody can put an entry of their own among them. Say what an event is about in "
+      "its reason and metadata, whose hash goes into its leaf");
 }
 
-void ReadAuditStatus(const Fields& params, ClientFrame* /*frame*/, Call* /*call*/) {
-  NoLog(params);
+void ReadAuditStatus(const Fields& /*params*/, ClientFrame* frame, Call* /*call*/) {
+  frame->mutable_status();
 }
 
-void ReadAuditCheckpoint(const Fields& params, ClientFrame* /*frame*/, Call* /*call*/) {
-  if (params.Uint64("chain_id", kRequired) == 0) params.Bad("chain_id", "must not be 0");
-  params.Address("contract_address", kOptional);
-  NoLog(params);
+void ReadAuditCheckpoint(const Fields& params, ClientFrame* frame, Call* /*call*/) {
+  boundary::v1::GetCheckpoint* const out = frame->mutable_get_checkpoint();
+  out->set_chain_id(params.Uint64("chain_id", kRequired));
+  if (out->chain_id() == 0) params.Bad("chain_id", "must not be 0");
+  out->set_registry(params.Address("contract_address", kOptional));
 }
 
 }  // namespace coffer::json_protocol

@@ -81,7 +81,9 @@ test('credit, balance, prepare (twice: same bytes), confirm, balance', () =>
       balance_wei: 0n,
     });
     const given = event('orch-1', ALICE, { amount_wei: 3n * MILLI, metadata: { jobs: [1, { a: null }] } });
-    assert.deepEqual(await enclave.call('credit', given), {
+    const { audit_entry: entry, ...credited } = await enclave.call('credit', given);
+    assert.equal(entry.event_id, given.event_id);
+    assert.deepEqual(credited, {
       orchestrator_id: 'orch-1',
       recipient: ALICE.toLowerCase(),
       balance_wei: 3n * MILLI,
@@ -203,7 +205,9 @@ test('events: once only, one recipient, exact to the wei', () =>
     // Refused is not remembered: the same id with the right recipient is applied.
     const id = event('orch-1', BOB, { amount_wei: 5 });
     await assert.rejects(enclave.call('credit', id), refused('recipient_mismatch'));
-    assert.deepEqual(await enclave.call('credit', { ...id, recipient: ALICE }), {
+    const { audit_entry: entry, ...credited } = await enclave.call('credit', { ...id, recipient: ALICE });
+    assert.equal(entry.event_id, id.event_id);
+    assert.deepEqual(credited, {
       orchestrator_id: 'orch-1',
       recipient: ALICE.toLowerCase(),
       balance_wei: 10n,

@@ -333,17 +333,6 @@ test('there is a key, so a second one is refused', () =>
     }
   }));
 
-test('audit_ methods say that there is no log yet', () =>
-  withEnclave(SIGNER, async (enclave) => {
-    for (const [method, params] of [
-      ['audit_status', {}],
-      ['audit_event', { kind: 'note', event_id: 'e' }],
-      ['audit_checkpoint', { chain_id: 42161 }],
-    ]) {
-      await assert.rejects(enclave.call(method, params), refused('unavailable', /log/));
-    }
-  }));
-
 test('an enclave with half a policy does not start', async () => {
   const key = { env: { SIGNER_PRIVATE_KEY: `0x${'11'.repeat(32)}` } };
   for (const [args, sentence] of [

@@ -72,11 +72,11 @@ std::vector<Case> Cases() {
        "events_applied {applied:1 account {id:'or\"ch' recipient:hex($ADDRESS) available {high:1} "
        "reserved {low:5}}}",
        R"({"result":{"orchestrator_id":"or\"ch","recipient":"0x$ADDRESS",)"
-       R"("balance_wei":18446744073709551621,"idempotent":false}})"},
+       R"("balance_wei":18446744073709551621,"idempotent":false,"audit_entry":null}})"},
       {Method::kApplyDelta,
        "events_applied {duplicates:0 account {id:'x' recipient:hex($ADDRESS)}}",
        R"({"result":{"orchestrator_id":"or\"ch","recipient":"0x$ADDRESS","balance_wei":0,)"
-       R"("idempotent":true}})"},
+       R"("idempotent":true,"audit_entry":null}})"},
       {Method::kCredit,
        "events_applied {refusals {error {code:ERROR_RECIPIENT_MISMATCH message:'no'}}}",
        R"({"error":{"message":"no","code":"recipient_mismatch"}})"},
@@ -105,12 +105,12 @@ std::vector<Case> Cases() {
        "payout_confirmed {payout {id:4 state:PAYOUT_STATE_SETTLED items {state:STATE_PAID paid "
        "{low:1} paid_by:hex($HASH)}} account {id:'a' available {low:3}} ledger_root:hex($HASH)}",
        R"({"result":{"tx_hash":"0x$HASH","cleared":true,"debited":true,"orchestrator_id":"a",)"
-       R"("balance_wei":3,"payout_id":4,"ledger_root":"0x$HASH"}})"},
+       R"("balance_wei":3,"payout_id":4,"ledger_root":"0x$HASH","audit_entry":null}})"},
       {Method::kConfirmPayout,
        "payout_confirmed {payout {id:4 state:PAYOUT_STATE_RESERVED items {state:STATE_OPEN}} "
        "ledger_root:hex($HASH)}",
        R"({"result":{"tx_hash":"0x$HASH","cleared":false,"debited":false,"orchestrator_id":null,)"
-       R"("balance_wei":null,"payout_id":4,"ledger_root":"0x$HASH"}})"},
+       R"("balance_wei":null,"payout_id":4,"ledger_root":"0x$HASH","audit_entry":null}})"},
       {Method::kAttestation, "attestation {document:hex(000102)}",
        R"({"result":{"document_b64":"AAEC"}})"},
       {Method::kAttestation, "attestation {}", R"({"result":{}})"},
@@ -126,6 +126,42 @@ std::vector<Case> Cases() {
       {Method::kSignTransaction,
        "error {code:ERROR_POLICY rule:'max_face_value' message:'2 above 1'}",
        R"({"error":{"message":"2 above 1","code":"policy","rule":"max_face_value"}})"},
+      {Method::kAuditStatus, "status {}",
+       R"({"error":{"message":"no state is loaded yet, so there is no log","code":"not_ready"}})"},
+      {Method::kAuditStatus,
+       "status {audit {log_key:'k' audit_address:hex($ADDRESS) size:3 root:hex($HASH) "
+       "head:hex($HASH)}}",
+       R"({"result":{"audit_address":"0x1a642f0E3c3aF545E7AcBD38b07251B3990914F1","audit_seq":3,)"
+       R"("audit_head_hash":"0x$HASH","audit_merkle_root":"0x$HASH",)"
+       R"("audit_checkpoint_head_hash":"0x$HASH","log_key":"k"}})"},
+      {Method::kAuditCheckpoint,
+       "audit_checkpoint {note:'n\\n' size:3 root:hex($HASH) head:hex($HASH) claimed_time:1500 "
+       "audit_address:hex($ADDRESS) chain_id:5 registry:hex($ADDRESS) digest:hex($HASH) "
+       "signature:hex(00)}",
+       R"({"result":{"schema":"coffer-audit:checkpoint:v1",)"
+       R"("audit_address":"0x1a642f0E3c3aF545E7AcBD38b07251B3990914F1","chain_id":5,)"
+       R"("contract_address":"0x1a642f0E3c3aF545E7AcBD38b07251B3990914F1","seq":3,)"
+       R"("head_hash":"0x$HASH","chain_head_hash":"0x$HASH","merkle_root":"0x$HASH",)"
+       R"("message_hash":"0x$HASH","signature":"0x00","timestamp":"1970-01-01T00:00:01.500Z",)"
+       R"("checkpoint":"n\n"}})"},
+      // The worked example of docs/transparency.md: leaf 2.
+      {Method::kCredit,
+       "events_applied {applied:1 account {id:'alice'} audit_entries {leaf_index:2 signature:"
+       "hex(ff) leaf:hex(0103003900000000000000020000018bcfe568020465762d3105616c696365"
+       "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+       "0000000000000000000000000000000500000000000000000000000000000005000000000000000000000000000"
+       "0"
+       "000000000000000000000000000000000000)}}",
+       R"({"result":{"orchestrator_id":"or\"ch","recipient":null,"balance_wei":0,)"
+       R"("idempotent":false,"audit_entry":{"schema":"coffer-audit:leaf:v1","seq":3,"leaf_index":2,)"
+       R"("timestamp":"2023-11-14T22:13:20.002Z","kind":"credit","event_id":"ev-1",)"
+       R"("orchestrator_id":"alice","recipient":"0xaAaAaAaaAaAaAaaAaAAAAAAAAaaaAaAaAaaAaaAa",)"
+       R"("delta_wei":"5","balance_wei":"5","reserved_wei":"0","paid_wei":"0",)"
+       R"("entry_hash":"0xfbb90fe59828d49b3d029d81095844e52d791e9b347e807ac804a9a1f3fe17fd",)"
+       R"("leaf":"0x0103003900000000000000020000018bcfe568020465762d3105616c696365)"
+       R"(aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa)"
+       R"(0000000000000000000000000000000500000000000000000000000000000005000000000000000000000000)"
+       R"(0000000000000000000000000000000000000000","signature":"0xff"}}})"},
       {Method::kStatus, "record_loaded {}",
        R"({"error":{"message":"the enclave answered with something else","code":"internal"}})"},
   };
@@ -154,7 +190,7 @@ TEST(Answers, WhateverAnErrorSaysIsJson) {
   }
   error.set_message("\x01\x7f\n\xff\xed\xa0\x80");
   EXPECT_EQ(WriteError(error),
-            "{\"error\":{\"message\":\"\\u0001\\u007f\\u000a\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"
+            "{\"error\":{\"message\":\"\\u0001\\u007f\\n\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"
             "\xef\xbf\xbd\",\"code\":\"internal\"}}");
 }
 

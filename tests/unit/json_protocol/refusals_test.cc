@@ -283,7 +283,6 @@ TEST(Refusals, KeysStateAndLog) {
       R"("region":"r","aws_access_key_id":"AKIASECRET","aws_secret_access_key":"hunter2","aws_session_token":"tok")";
   const std::string provision = R"({"method":"provision","params":{"ciphertext_b64":"AAEC",)" + aws;
   const std::string generate = R"({"method":"generate","params":{"key_id":"k",)" + aws;
-  const auto kUnavailable = boundary::v1::ERROR_UNAVAILABLE;
   ExpectAll({
       {R"({"method":"provision"})",
        "missing params: region,aws_access_key_id,aws_secret_access_key,aws_session_token,"
@@ -309,13 +308,13 @@ TEST(Refusals, KeysStateAndLog) {
       {R"({"method":"load_state","params":{"blob_b64":"A==="}})", "base64"},
       {R"({"method":"change_policy","params":{"sequence":1,"signatures":["0x00"],"policy":{}}})",
        "missing params: policy.unrestricted,policy.chainId"},
-      {R"({"method":"audit_status"})", "no transparency log", kUnavailable},
-      {R"({"method":"audit_event","params":{"kind":"k","event_id":"e"}})", "no transparency log",
-       kUnavailable},
+      {R"({"method":"audit_event","params":{"kind":"k","event_id":"e"}})",
+       "the enclave alone writes its transparency log", boundary::v1::ERROR_POLICY},
       {R"({"method":"audit_event"})", "missing params: kind,event_id"},
-      {R"({"method":"audit_checkpoint","params":{"chain_id":1}})", "no transparency log",
-       kUnavailable},
       {R"({"method":"audit_checkpoint","params":{"chain_id":0}})", "must not be 0"},
+      {R"({"method":"audit_checkpoint"})", "missing params: chain_id"},
+      {R"({"method":"audit_checkpoint","params":{"chain_id":1,"contract_address":"0x12"}})",
+       "`contract_address` is not an address"},
   });
   for (const std::string more : {R"(,"proxy_port":-1}})", R"(,"proxy_port":"x"}})", "}"}) {
     const std::string sentence = Refusal(provision + more).message();

@@ -94,19 +94,22 @@ std::vector<Case> Cases() {
        R"("metadata":{"any":[1e400,-0.5,{"deep":{}}]}}})",
        Method::kCredit,
        "apply_events {events {id:'e1' kind:KIND_CREDIT account:'orch-1' recipient:hex($ADDRESS) "
-       "amount {high:9223372036854775807 low:18446744073709551615}}}"},
+       "amount {high:9223372036854775807 low:18446744073709551615} content_hash:"
+       // of {"metadata":{"any":[1e400,-0.5,{"deep":{}}]},"reason":"r"}
+       "hex(2be255ccc34320e299b82941bc0455eefedc4c23f6c2675baf2567c4dd4beaaa)} "
+       "want_audit_entries:true}"},
       {"apply_delta down",
        R"({"method":"apply_delta","params":{"orchestrator_id":"\u00e9","recipient":"0x$ADDRESS",)"
        R"("delta_wei":"-18446744073709551616","event_id":"e2"}})",
        Method::kApplyDelta,
        "apply_events {events {id:'e2' kind:KIND_ADJUST_DOWN account:hex(c3a9) "
-       "recipient:hex($ADDRESS) amount {high:1}}}"},
+       "recipient:hex($ADDRESS) amount {high:1}} want_audit_entries:true}"},
       {"apply_delta up",
        R"({"method":"apply_delta","params":{"orchestrator_id":"o","recipient":"0x$ADDRESS",)"
-       R"("delta_wei":3,"event_id":"e2"}})",
+       R"("delta_wei":3,"event_id":"e2","sign_audit_entry":true}})",
        Method::kApplyDelta,
        "apply_events {events {id:'e2' kind:KIND_ADJUST_UP account:'o' recipient:hex($ADDRESS) "
-       "amount {low:3}}}"},
+       "amount {low:3}} want_audit_entries:true sign_audit_entries:true}"},
       {"apply_event credit",
        absl::StrCat(R"({"method":"apply_event","params":{"kind":"credit","orchestrator_id":"o",)",
                     R"("recipient":"0x$ADDRESS","amount_wei":"0x3","event_id":"e","signature":"0x)",
@@ -170,10 +173,12 @@ std::vector<Case> Cases() {
        "{low:2}}}"},
       {"confirm_payout with a status",
        R"({"method":"confirm_payout","params":{"tx_hash":"0x$HASH","status":1}})",
-       Method::kConfirmPayout, "confirm_payout {tx_hash:hex($HASH) succeeded:true}"},
+       Method::kConfirmPayout,
+       "confirm_payout {tx_hash:hex($HASH) succeeded:true want_audit_entries:true}"},
       {"confirm_payout with logs",
        R"({"method":"confirm_payout","params":{"tx_hash":"0x$HASH","status":0,"logs":[]}})",
-       Method::kConfirmPayout, "confirm_payout {tx_hash:hex($HASH) has_logs:true}"},
+       Method::kConfirmPayout,
+       "confirm_payout {tx_hash:hex($HASH) has_logs:true want_audit_entries:true}"},
       {"confirm_payout with a receipt",
        R"({"method":"confirm_payout","params":{"tx_hash":"0x$HASH","receipt":{"status":"0x1",)"
        R"("blockNumber":"0x10","blockHash":"0x$HASH","transactionHash":"0x$HASH","gasUsed":1,)"
@@ -182,7 +187,11 @@ std::vector<Case> Cases() {
        Method::kConfirmPayout,
        "confirm_payout {tx_hash:hex($HASH) succeeded:true has_logs:true block_number:16 "
        "block_hash:hex($HASH) logs {address:hex($BROKER) topics:hex($HASH) data:hex(abcd)} logs "
-       "{address:hex($ADDRESS)}}"},
+       "{address:hex($ADDRESS)} want_audit_entries:true}"},
+      {"audit_status", R"({"method":"audit_status"})", Method::kAuditStatus, "status {}"},
+      {"audit_checkpoint",
+       R"({"method":"audit_checkpoint","params":{"chain_id":5,"contract_address":"0x$ADDRESS"}})",
+       Method::kAuditCheckpoint, "get_checkpoint {chain_id:5 registry:hex($ADDRESS)}"},
       {"export_state", R"({"method":"export_state","params":{}})", Method::kExportState,
        "export_state {}"},
       {"load_state", R"({"method":"load_state","params":{"blob_b64":"AAEC"}})", Method::kLoadState,
