@@ -97,6 +97,8 @@ class RecordStore {
   bool removal_due() const;
   void RemoveHeld() { RemoveOlder(true); }
 
+  // Of the log after the newest record that says it; 0 when none does.
+  uint64_t tree_size() const { return tree_size_; }
   StoreReader Read() const;
   // The public parts of all stored records that may have leaves from index `tree_size` on.
   PublicReader ReadPublic(uint64_t tree_size) const;
