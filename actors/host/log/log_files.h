@@ -3,8 +3,8 @@
 //
 // Paths are relative: components of letters, digits, ".", "_" and "-" behind one "/" each, none of
 // them "." or "..", at most kMaxLogPath bytes; anything else is InvalidArgument. Calls block.
-// Errors: ResourceExhausted = no space is left (worth trying again later), NotFound, DataLoss or
-// Internal for all else.
+// Errors: ResourceExhausted = no space is left (worth trying again later), NotFound, and Internal
+// for all else that a disk can do.
 #ifndef COFFER_ACTORS_HOST_LOG_LOG_FILES_H_
 #define COFFER_ACTORS_HOST_LOG_LOG_FILES_H_
 

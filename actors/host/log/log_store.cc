@@ -212,19 +212,20 @@ absl::StatusOr<Hash> LogStore::RootAt(uint64_t size) const {
 }
 
 absl::Status LogStore::WritePartials(uint64_t size) {
-  for (const TileRef& tile : PartialTiles(size)) {
+  // Those that `durable` stands on are never replaced by bytes that a crash could still take.
+  // Whether others are there is not asked: after a failed sync what is read may never reach the
+  // disk.
+  std::vector<TileRef> there = PartialTiles(durable_size_);
+  there.insert(there.end(), written_.begin(), written_.end());
+  const std::vector<TileRef> tiles = PartialTiles(size);
+  for (const TileRef& tile : tiles) {
+    if (std::find(there.begin(), there.end(), tile) != there.end()) continue;
     const absl::StatusOr<std::string> content = Fetch(tile);
     if (!content.ok()) return content.status();
-    const std::string path = audit::TilePath(tile);
-    // One that is there may be what `durable` stands on: never replaced by bytes that a crash could
-    // still take.
-    if (const absl::StatusOr<std::string> there = files_->Read(path);
-        there.ok() && *there == *content) {
-      continue;
-    }
-    if (absl::Status s = files_->Write(path, *content); !s.ok()) return s;
+    if (absl::Status s = files_->Write(audit::TilePath(tile), *content); !s.ok()) return s;
     RememberPartial(tile);
   }
+  written_ = tiles;
   return absl::OkStatus();
 }
 
@@ -253,7 +254,7 @@ absl::Status LogStore::Publish(uint64_t size, std::string_view note) {
   if (size != cut_.size || size < published_.size) {
     return absl::FailedPreconditionError(
         absl::StrCat("a checkpoint of size ", size, " was to be published after one of size ",
-                     published_.size, ", with the tiles of size ", cut_));
+                     published_.size, ", with the tiles of size ", cut_.size));
   }
   // A checkpoint without `durable` is taken for a copy, so never let one be there first.
   if (durable_size_ == 0 && size > 0) {

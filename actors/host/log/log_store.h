@@ -107,6 +107,7 @@ class LogStore {
   audit::Checkpoint published_;
   uint64_t published_before_ = 0;  // this object was made
   bool broken_ = false;
+  std::vector<audit::TileRef> written_;  // the partial tiles that were written last
   // The full tiles, by the size at which each is full, beside which partial ones may be there.
   std::set<std::pair<uint64_t, audit::TileRef>> partials_;
 };

@@ -25,8 +25,6 @@ absl::Status Failed(const char* what, const std::string& where, int error) {
       return absl::ResourceExhaustedError(sentence);
     case ENOENT:
       return absl::NotFoundError(sentence);
-    case EIO:
-      return absl::DataLossError(sentence);
     default:
       return absl::InternalError(sentence);
   }
