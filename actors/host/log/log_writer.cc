@@ -42,31 +42,41 @@ void LogWriter::Recover() {
   CatchUp();
 }
 
-absl::StatusOr<bool> LogWriter::RecordsHaveAll() const {
-  PublicReader reader = records_->ReadPublic(0);
-  absl::StatusOr<std::optional<PublicPart>> first = reader.Next();
-  if (!first.ok()) return first.status();
-  return first->has_value() && CountLeaves((*first)->leaves) == (*first)->tree_size;
+absl::StatusOr<bool> LogWriter::RecordsGoOnAt(uint64_t size) const {
+  PublicReader reader = records_->ReadPublic(size);
+  while (true) {
+    absl::StatusOr<std::optional<PublicPart>> part = reader.Next();
+    if (!part.ok()) return part.status();
+    if (!part->has_value()) return false;
+    if ((*part)->tree_size <= size) continue;
+    return (*part)->tree_size - CountLeaves((*part)->leaves).value_or(0) <= size;
+  }
 }
 
 absl::Status LogWriter::OpenStore() {
   absl::StatusOr<std::unique_ptr<LogStore>> opened = LogStore::Open(files_);
   if (!opened.ok() && !absl::IsDataLoss(opened.status())) return opened.status();
-  const bool copied = opened.ok() && !(*opened)->marked() && (*opened)->published_size() > 0;
-  if (opened.ok() && !copied) {
+  const uint64_t size = opened.ok() ? (*opened)->size() : 0;
+  // More is published than is known to be durable: a crash, after which the records go on from
+  // here, or a copy that somebody put here.
+  const bool more = opened.ok() && (*opened)->published_size() > size;
+  if (opened.ok() && !more) {
     store_ = *std::move(opened);
     return absl::OkStatus();
   }
-  const absl::StatusOr<bool> all = RecordsHaveAll();
-  if (!all.ok()) return all.status();
-  if (*all) {
-    const std::string why = copied ? "it is a copy" : std::string(opened.status().message());
+  const absl::StatusOr<bool> records = RecordsGoOnAt(size);
+  if (!records.ok()) return records.status();
+  if (*records && opened.ok() && (*opened)->marked()) {
+    store_ = *std::move(opened);
+  } else if (*records) {
     runtime::Log(runtime::Level::kWarn, "log",
-                 absl::StrCat("the log is made again from the records: ", why));
+                 absl::StrCat("the log is made again from the records: ",
+                              opened.ok() ? std::string("what is there is a copy")
+                                          : std::string(opened.status().message())));
     absl::StatusOr<std::unique_ptr<LogStore>> fresh = LogStore::Fresh(files_);
     if (!fresh.ok()) return fresh.status();
     store_ = *std::move(fresh);
-  } else if (copied) {
+  } else if (more) {
     adoption_.emplace(files_, (*opened)->published());
   } else {
     Halt(absl::DataLossError(absl::StrCat(opened.status().message(), kRestore)));

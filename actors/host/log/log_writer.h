@@ -71,8 +71,8 @@ class LogWriter final : public runtime::Actor<LogCommand>, public LeafSink {
 
  private:
   void Recover();
-  // Whether the records have the log from its first leaf on.
-  absl::StatusOr<bool> RecordsHaveAll() const;
+  // Whether the records have the leaves from this index on.
+  absl::StatusOr<bool> RecordsGoOnAt(uint64_t size) const;
   absl::Status OpenStore();
   void Adopt();
   void CatchUp();

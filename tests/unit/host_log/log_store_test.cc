@@ -317,7 +317,7 @@ void Live(FaultyLogFiles& files, Records& records, std::mt19937_64& random, uint
   if (files.crashed()) return;
   ASSERT_TRUE(status.ok()) << status;
   if (*published > 0 && random() % 8 == 0) ExpectHolds(files.All(), Reference(*published));
-  for (int step = 0; step < 25; ++step) {
+  for (int step = 0; step < 15; ++step) {
     const auto choice = random() % 8;
     if (choice < 4) {
       records.Add(1 + random() % (random() % 10 == 0 ? 600 : 40));
