@@ -61,7 +61,7 @@ void BM_LogStore(benchmark::State& run) {
   run.SetItemsProcessed(run.iterations() * static_cast<int64_t>(kRecordLeaves));
   run.SetBytesProcessed(run.iterations() * static_cast<int64_t>(record.size()));
 }
-BENCHMARK(BM_LogStore)->Arg(400'000)->Arg(4'000'000)->Iterations(4000)->UseRealTime();
+BENCHMARK(BM_LogStore)->Arg(400'000)->Arg(4'000'000)->Iterations(1500)->UseRealTime();
 
 // What one cut and publication costs a log that grows by a record in between.
 void BM_CutAndPublish(benchmark::State& run) {
