@@ -232,7 +232,10 @@ LogEvent LogWriter::On(const PublishLog& command) {
   LogPublished published{command.size, NotLive()};
   if (!published.status.ok()) return published;
   absl::Status status;
-  if (dispatcher_->Now() - last_sync_ >= options_.sync_interval) status = SyncNow();
+  if (dispatcher_->Now() - last_sync_ >= options_.sync_interval ||
+      store_->size() - store_->durable_size() >= options_.sync_leaves) {
+    status = SyncNow();
+  }
   if (status.ok()) status = store_->Publish(command.size, command.note);
   if (!status.ok() && !absl::IsFailedPrecondition(status)) {
     Failed(status);
@@ -273,7 +276,8 @@ void LogWriter::Failed(const absl::Status& why) {
 void LogWriter::Halt(const absl::Status& why) {
   live_ = false;
   reader_.reset();
-  halted_ = why;
+  // Not DataLoss, which would say that the enclave signed another log.
+  halted_ = absl::FailedPreconditionError(why.message());
   trouble_ = std::string(why.message());
   runtime::Log(runtime::Level::kError, "log", absl::StrCat("the log stands still: ", trouble_));
   Publish();

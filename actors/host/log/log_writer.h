@@ -35,13 +35,14 @@ namespace coffer::host {
 class LogWriter final : public runtime::Actor<LogCommand>, public LeafSink {
  public:
   struct Options {
-    // How often what is published is made durable: what lies between is written again after a
-    // crash, at about a million leaves a second.
+    // What is published is made durable after this time, or this many leaves: what lies between is
+    // written again after a crash, at about a million leaves a second. The store's thread waits for
+    // the disk meanwhile, so more at a time is no gain.
     absl::Duration sync_interval = absl::Seconds(10);
+    uint64_t sync_leaves = 250'000;
     absl::Duration retry = absl::Seconds(1);  // of a full disk; of other trouble up to max_retry
     absl::Duration max_retry = absl::Minutes(1);
-    size_t slice_bytes = 2u << 20;     // of leaves read at a time
-    uint64_t sync_leaves = 2'000'000;  // while it reads the records
+    size_t slice_bytes = 2u << 20;  // of leaves read from the records at a time
   };
   // For /readyz and the metrics; a copy, from any thread.
   struct Status {
