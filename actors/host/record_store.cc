@@ -7,11 +7,12 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "actors/host/record_entry.h"
 #include "invariant/check.h"
 
 namespace coffer::host {
 
-RecordDigest DigestOf(const std::string& sealed) {
+RecordDigest DigestOf(std::string_view sealed) {
   RecordDigest digest;
   SHA256(reinterpret_cast<const unsigned char*>(sealed.data()), sealed.size(), digest.data());
   return digest;
@@ -31,14 +32,17 @@ absl::Status RecordStore::Recover() {
   if (!names.ok()) return names.status();
   std::vector<std::string> unfinished;
   for (const std::string& name : *names) {
-    if (const std::optional<uint64_t> first = ParseSegmentName(name)) segments_.push_back(*first);
+    if (const std::optional<uint64_t> first = ParseSegmentName(name)) {
+      segments_.push_back({*first, std::nullopt});
+    }
     if (const std::optional<uint64_t> at = ParseSnapshotName(name)) snapshots_.push_back(*at);
     if (absl::EndsWith(name, ".tmp") &&
         (absl::StartsWith(name, "segment-") || absl::StartsWith(name, "snapshot-"))) {
       unfinished.push_back(name);
     }
   }
-  std::sort(segments_.begin(), segments_.end());
+  std::sort(segments_.begin(), segments_.end(),
+            [](const Segment& a, const Segment& b) { return a.first < b.first; });
   std::sort(snapshots_.begin(), snapshots_.end());
   if (!snapshots_.empty()) {
     snapshot_ = snapshots_.back();
@@ -48,7 +52,7 @@ absl::Status RecordStore::Recover() {
   for (const std::string& name : unfinished) {
     if (absl::Status s = disk_->Remove(name); !s.ok()) return s;
   }
-  RemoveOlder();
+  RemoveOlder(!options_.hold_segments);
   return absl::OkStatus();
 }
 
@@ -70,36 +74,44 @@ absl::Status RecordStore::ScanSegments() {
   }
   // Those wholly below the snapshot are only waiting to be removed, and some may be gone already.
   size_t first = 0;
-  while (first + 1 < segments_.size() && segments_[first + 1] <= snapshot_) ++first;
+  while (first + 1 < segments_.size() && segments_[first + 1].first <= snapshot_) ++first;
   const uint64_t needed = std::max<uint64_t>(snapshot_, 1);
-  if (segments_[first] > needed) {
-    return absl::DataLossError(
-        absl::StrCat(disk_->path(), ": records ", needed, " to ", segments_[first] - 1,
-                     " are missing: the first segment there is ", SegmentName(segments_[first])));
+  if (segments_[first].first > needed) {
+    return absl::DataLossError(absl::StrCat(
+        disk_->path(), ": records ", needed, " to ", segments_[first].first - 1,
+        " are missing: the first segment there is ", SegmentName(segments_[first].first)));
   }
-  uint64_t next = segments_[first];
+  uint64_t next = segments_[first].first;
   for (size_t i = first; i < segments_.size(); ++i) {
-    if (segments_[i] != next) {
-      return absl::DataLossError(absl::StrCat(
-          disk_->path(), ": records ", next, " to ", segments_[i] - 1, " are missing between ",
-          SegmentName(segments_[i - 1]), " and ", SegmentName(segments_[i])));
+    const std::string name = SegmentName(segments_[i].first);
+    if (segments_[i].first != next) {
+      return absl::DataLossError(absl::StrCat(disk_->path(), ": records ", next, " to ",
+                                              segments_[i].first - 1, " are missing between ",
+                                              SegmentName(segments_[i - 1].first), " and ", name));
     }
     const bool last = i + 1 == segments_.size();
-    absl::StatusOr<SegmentReader> reader = SegmentReader::Open(*disk_, segments_[i], last);
+    absl::StatusOr<SegmentReader> reader = SegmentReader::Open(*disk_, segments_[i].first, last);
     if (!reader.ok()) return reader.status();
     while (true) {
       absl::StatusOr<std::optional<SegmentReader::Group>> group = reader->Next();
       if (!group.ok()) return group.status();
       if (!group->has_value()) break;
-      for (const std::string& record : (*group)->records) Remember(record);
+      for (const std::string& record : (*group)->records) {
+        if (absl::Status s = Remember(record); !s.ok()) {
+          return absl::DataLossError(absl::StrCat(disk_->path(), "/", name,
+                                                  ": in the group of record ",
+                                                  (*group)->first_sequence, ": ", s.message()));
+        }
+      }
     }
+    segments_[i].tree_size = tree_size_;
     next = reader->next_sequence();
     last_sequence_ = next - 1;
     if (last && last_sequence_ < snapshot_) {
       return absl::DataLossError(absl::StrCat(disk_->path(), ": records ", next, " to ", snapshot_,
                                               ", on which the snapshot stands, are missing at "
                                               "the end of ",
-                                              SegmentName(segments_[i])));
+                                              name));
     }
     if (last) return OpenForAppending(*reader);
   }
@@ -107,7 +119,7 @@ absl::Status RecordStore::ScanSegments() {
 }
 
 absl::Status RecordStore::OpenForAppending(const SegmentReader& end) {
-  absl::StatusOr<std::unique_ptr<DiskFile>> file = disk_->Open(SegmentName(segments_.back()));
+  absl::StatusOr<std::unique_ptr<DiskFile>> file = disk_->Open(SegmentName(segments_.back().first));
   if (!file.ok()) return file.status();
   file_ = *std::move(file);
   file_offset_ = end.offset();
@@ -142,7 +154,10 @@ absl::Status RecordStore::Append(absl::Span<const std::string> records) {
   if (absl::Status s = file_->Sync(); !s.ok()) return s;
   file_offset_ += AlignToSector(group.size());
   last_sequence_ += records.size();
-  for (const std::string& record : records) Remember(record);
+  for (const std::string& record : records) {
+    COFFER_CHECK(Remember(record).ok(), "what is stored is an entry");
+  }
+  segments_.back().tree_size = tree_size_;
   return absl::OkStatus();
 }
 
@@ -161,7 +176,9 @@ absl::Status RecordStore::StartSegment(uint64_t first_sequence, uint64_t group_b
   file_ = *std::move(file);
   file_offset_ = kSectorBytes;
   file_bytes_ = bytes;
-  if (segments_.empty() || segments_.back() != first_sequence) segments_.push_back(first_sequence);
+  if (segments_.empty() || segments_.back().first != first_sequence) {
+    segments_.push_back({first_sequence, tree_size_});
+  }
   return absl::OkStatus();
 }
 
@@ -190,12 +207,16 @@ absl::Status RecordStore::AppendChunks(uint64_t sequence, uint32_t index, uint32
     snapshot_ = sequence;
     snapshots_.push_back(sequence);
     writing_.reset();
-    RemoveOlder();
+    RemoveOlder(!options_.hold_segments);
   }
   return absl::OkStatus();
 }
 
-void RecordStore::RemoveOlder() {
+bool RecordStore::removal_due() const {
+  return segments_.size() > 1 && segments_[1].first <= snapshot_;
+}
+
+void RecordStore::RemoveOlder(bool segments_too) {
   cleanup_error_.clear();
   bool removed = false;
   const auto remove = [&](const std::string& name) {
@@ -208,16 +229,27 @@ void RecordStore::RemoveOlder() {
   while (snapshots_.size() > 1 && remove(SnapshotName(snapshots_.front()))) {
     snapshots_.erase(snapshots_.begin());
   }
-  while (segments_.size() > 1 && segments_[1] <= snapshot_ && remove(SegmentName(segments_[0]))) {
+  while (segments_too && removal_due() && remove(SegmentName(segments_[0].first))) {
     segments_.erase(segments_.begin());
   }
   if (!removed) return;
   if (absl::Status s = disk_->SyncDirectory(); !s.ok()) cleanup_error_ = std::string(s.message());
 }
 
-void RecordStore::Remember(const std::string& sealed) {
-  digests_.push_back(DigestOf(sealed));
+absl::Status RecordStore::Remember(std::string_view entry) {
+  const absl::StatusOr<RecordEntry> parsed = ParseEntry(entry);
+  if (!parsed.ok()) return parsed.status();
+  digests_.push_back(DigestOf(parsed->sealed));
   if (digests_.size() > kDigests) digests_.pop_front();
+  if (parsed->tree_size == 0) return absl::OkStatus();
+  // Leaves that cannot be counted are the log's trouble; here they only mean that it is asked for
+  // the segments from the beginning on.
+  if (!first_tree_size_.has_value()) {
+    const uint64_t leaves = CountLeaves(parsed->leaves).value_or(parsed->tree_size);
+    first_tree_size_ = parsed->tree_size - std::min(leaves, parsed->tree_size);
+  }
+  tree_size_ = std::max(tree_size_, parsed->tree_size);
+  return absl::OkStatus();
 }
 
 std::optional<RecordDigest> RecordStore::Digest(uint64_t sequence) const {
@@ -228,6 +260,28 @@ std::optional<RecordDigest> RecordStore::Digest(uint64_t sequence) const {
 
 // ---- reading
 // -------------------------------------------------------------------------------------------------------
+
+StoreReader RecordStore::Read() const {
+  std::vector<uint64_t> segments;
+  for (size_t i = 0; i < segments_.size(); ++i) {
+    if (i + 1 < segments_.size() && segments_[i + 1].first <= snapshot_) continue;  // only held
+    segments.push_back(segments_[i].first);
+  }
+  return StoreReader(disk_, snapshot_, last_sequence_, std::move(segments));
+}
+
+PublicReader RecordStore::ReadPublic(uint64_t tree_size) const {
+  std::vector<uint64_t> segments;
+  size_t optional = 0;
+  for (const Segment& segment : segments_) {
+    const bool needed = segment.tree_size.has_value() ? *segment.tree_size > tree_size
+                                                      : tree_size < first_tree_size_.value_or(0);
+    if (!needed && segments.empty()) continue;
+    if (!segment.tree_size.has_value()) ++optional;
+    segments.push_back(segment.first);
+  }
+  return PublicReader(disk_, last_sequence_, std::move(segments), optional);
+}
 
 absl::StatusOr<std::optional<std::string>> StoreReader::Next() {
   if (after_ > 0 && next_segment_ == 0) {
@@ -244,7 +298,11 @@ absl::StatusOr<std::optional<std::string>> StoreReader::Next() {
       const uint64_t sequence = group_.first_sequence + next_record_;
       std::string& record = group_.records[next_record_++];
       if (sequence > last_) return std::nullopt;
-      if (sequence > after_) return std::optional<std::string>(std::move(record));
+      if (sequence <= after_) continue;
+      const absl::StatusOr<RecordEntry> entry = ParseEntry(record);
+      if (!entry.ok()) return entry.status();
+      if (entry->sealed.size() == record.size()) return std::optional(std::move(record));
+      return std::optional(std::string(entry->sealed));
     }
     if (segment_.has_value()) {
       absl::StatusOr<std::optional<SegmentReader::Group>> group = segment_->Next();

@@ -5,7 +5,10 @@
 // Order that crashes cannot break: a record is reported after its fdatasync; a snapshot after its
 // rename is durable, and only then are older snapshots and the segments wholly below its record
 // removed. The record that a snapshot stands on always stays, because attaching to a living enclave
-// needs its hash.
+// needs its hash. Where a transparency log is made from the records (Options::hold_segments), the
+// segments also stay until the log's owner says that it needs them no more.
+//
+// A record is an entry (record_entry.h): sealed bytes and what is public beside them.
 #ifndef COFFER_ACTORS_HOST_RECORD_STORE_H_
 #define COFFER_ACTORS_HOST_RECORD_STORE_H_
 
@@ -21,16 +24,17 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "actors/host/disk.h"
+#include "actors/host/public_reader.h"
 #include "actors/host/segment_file.h"
 #include "actors/host/snapshot_file.h"
 
 namespace coffer::host {
 
-using RecordDigest = std::array<uint8_t, 32>;  // SHA-256 of a sealed record
-RecordDigest DigestOf(const std::string& sealed);
+using RecordDigest = std::array<uint8_t, 32>;  // SHA-256 of a record's sealed bytes alone
+RecordDigest DigestOf(std::string_view sealed);
 
-// Streams what a fresh enclave is loaded with: the newest snapshot's chunks, then every record
-// after it.
+// Streams what a fresh enclave is loaded with: the newest snapshot's chunks, then the sealed bytes
+// of every record after it.
 class StoreReader {
  public:
   // The next item; none at the end.
@@ -56,6 +60,8 @@ class RecordStore {
  public:
   struct Options {
     uint64_t segment_bytes = 64u << 20;  // space allocated at a time
+    // Segments below a snapshot stay until RemoveHeld().
+    bool hold_segments = false;
   };
   // Digests kept of the newest records, to tell a repetition from a contradiction.
   static constexpr size_t kDigests = 4096;
@@ -64,9 +70,9 @@ class RecordStore {
   // DataLoss names what is damaged; nothing was changed then. `disk` must outlive this object.
   static absl::StatusOr<std::unique_ptr<RecordStore>> Open(Disk* disk, Options options);
 
-  // Makes `records`, the first of which has sequence last_sequence() + 1, durable with one write
-  // and one sync. After ResourceExhausted the same call, with the same records, may be repeated;
-  // after any other error the store takes no more writes until the process is restarted.
+  // Makes `records` (entries), the first of which has sequence last_sequence() + 1, durable with
+  // one write and one sync. After ResourceExhausted the same call, with the same records, may be
+  // repeated; after any other error the store takes no more writes until the process is restarted.
   absl::Status Append(absl::Span<const std::string> records);
 
   // Makes the next chunks of the snapshot on record `sequence` durable. Index 0 starts it (anew).
@@ -85,9 +91,25 @@ class RecordStore {
   // Clean-up that failed and is tried again at the next snapshot or start; empty for none.
   const std::string& cleanup_error() const { return cleanup_error_; }
 
-  StoreReader Read() const { return StoreReader(disk_, snapshot_, last_sequence_, segments_); }
+  // With Options::hold_segments: whether there are segments that are only held, and their removal
+  // once they are no longer needed.
+  bool holds_segments() const { return options_.hold_segments; }
+  bool removal_due() const;
+  void RemoveHeld() { RemoveOlder(true); }
+
+  // Of the log after the newest record that says it; 0 when none does.
+  uint64_t tree_size() const { return tree_size_; }
+  StoreReader Read() const;
+  // The public parts of all stored records that may have leaves from index `tree_size` on.
+  PublicReader ReadPublic(uint64_t tree_size) const;
 
  private:
+  struct Segment {
+    uint64_t first = 0;  // sequence
+    // Of the log after the last record; nothing of a segment that recovery had no need to read.
+    std::optional<uint64_t> tree_size;
+  };
+
   RecordStore(Disk* disk, Options options) : disk_(disk), options_(options) {}
 
   absl::Status Recover();
@@ -95,8 +117,9 @@ class RecordStore {
   absl::Status ScanSegments();
   absl::Status OpenForAppending(const SegmentReader& end);
   absl::Status StartSegment(uint64_t first_sequence, uint64_t group_bytes);
-  void RemoveOlder();
-  void Remember(const std::string& sealed);
+  void RemoveOlder(bool segments_too);
+  // Of an entry that is stored in the last of segments_.
+  absl::Status Remember(std::string_view entry);
 
   Disk* const disk_;
   const Options options_;
@@ -104,11 +127,14 @@ class RecordStore {
   uint64_t snapshot_ = 0;
   std::vector<uint64_t>
       snapshots_;  // complete ones, ascending; more than one only until the older are removed
-  std::vector<uint64_t> segments_;    // first sequences, ascending
+  std::vector<Segment> segments_;     // ascending
   std::unique_ptr<DiskFile> file_;    // the last segment
   uint64_t file_offset_ = 0;          // where the next group goes
   uint64_t file_bytes_ = 0;           // allocated
   std::deque<RecordDigest> digests_;  // of the newest records, ending with last_sequence_
+  uint64_t tree_size_ = 0;            // of the log after the newest record that says it
+  // Of the log before the first record that was read here; nothing when none says it.
+  std::optional<uint64_t> first_tree_size_;
   std::optional<SnapshotWriter> writing_;
   std::string dropped_;
   std::string cleanup_error_;

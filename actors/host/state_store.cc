@@ -3,22 +3,23 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "actors/host/record_entry.h"
+#include "invariant/check.h"
 #include "runtime/log.h"
 
 namespace coffer::host {
-namespace {
-
-size_t BytesOf(const std::vector<std::string>& group) {
-  size_t bytes = 0;
-  for (const std::string& sealed : group) bytes += sealed.size();
-  return bytes;
-}
-
-}  // namespace
 
 StateStore::StateStore(Options options, runtime::Dispatcher* dispatcher,
-                       std::unique_ptr<RecordStore> store, runtime::Mailbox<StoreEvent>* events)
-    : options_(options), dispatcher_(dispatcher), store_(std::move(store)), events_(events) {
+                       std::unique_ptr<RecordStore> store, runtime::Mailbox<StoreEvent>* events,
+                       LeafSink* leaves)
+    : options_(options),
+      dispatcher_(dispatcher),
+      store_(std::move(store)),
+      events_(events),
+      leaves_(leaves) {
+  COFFER_CHECK(leaves_ == nullptr || store_->holds_segments(),
+               "segments stay until the log has their leaves");
+  if (leaves_ != nullptr) dispatcher_->Post([this] { CleanUp(); });
   Publish("");
 }
 
@@ -58,6 +59,8 @@ void StateStore::Commit() {
       ReadOn();
     } else {
       waiting_.pop_front();
+      // So that little has to be written again at the next start. It reports its own troubles.
+      if (leaves_ != nullptr) (void)leaves_->Sync();
       events_->Send(Flushed{});
     }
     if (status.ok()) continue;
@@ -68,32 +71,36 @@ void StateStore::Commit() {
 
 bool StateStore::AnswerRepeated(const StoreRecord& record) {
   const uint64_t next = store_->last_sequence() + 1 + group_.size();
-  if (record.sequence == next) return false;
-  if (record.sequence > next) {
+  const size_t bytes = record.sealed.size() + record.leaves.size();
+  if (bytes + kEntryHeaderBytes > kMaxSealedBytes || record.sealed.empty()) {
+    Contradict(absl::DataLossError(absl::StrCat("the enclave sent record ", record.sequence, " of ",
+                                                bytes, " bytes to be stored")),
+               bytes);
+  } else if (record.sequence == next) {
+    return false;
+  } else if (record.sequence > next) {
     Contradict(absl::DataLossError(absl::StrCat("the enclave sent record ", record.sequence,
                                                 " to be stored, but the next one is ", next)),
-               record.sealed.size());
-    return true;
-  }
-  if (store_->Digest(record.sequence) == DigestOf(record.sealed)) {
-    events_->Send(
-        StoredUpTo{store_->last_sequence(), 0, 0, 1, record.sealed.size() + record.leaves.size()});
+               bytes);
+  } else if (store_->Digest(record.sequence) == DigestOf(record.sealed)) {
+    // The sealed bytes decide; the leaves that came with them first stay.
+    events_->Send(StoredUpTo{store_->last_sequence(), 0, 0, 1, bytes});
   } else {
     Contradict(absl::DataLossError(
                    absl::StrCat("the enclave sent record ", record.sequence,
                                 " again with other bytes than those stored: two enclaves, or two "
                                 "hosts, have been working on copies of one state")),
-               record.sealed.size());
+               bytes);
   }
   return true;
 }
 
 absl::Status StateStore::CommitRecords() {
-  size_t bytes = BytesOf(group_);
   while (!frozen_ && !waiting_.empty()) {
     auto* record = std::get_if<StoreRecord>(&waiting_.front());
     if (record == nullptr) break;
-    if (!group_.empty() && bytes + record->sealed.size() > options_.group_bytes) break;
+    const size_t bytes = record->sealed.size() + record->leaves.size();
+    if (!group_.empty() && group_bytes_ + bytes > options_.group_bytes) break;
     if (!broken_.ok()) {
       waiting_.pop_front();  // never acknowledged; the enclave has it
       continue;
@@ -101,25 +108,43 @@ absl::Status StateStore::CommitRecords() {
     // A repetition within the group is answered once the group is stored.
     if (!group_.empty() && record->sequence <= store_->last_sequence() + group_.size()) break;
     if (!AnswerRepeated(*record)) {
-      bytes += record->sealed.size();
-      group_.push_back(std::move(record->sealed));
+      group_bytes_ += bytes;
+      group_.push_back(EncodeEntry(std::move(record->sealed), record->leaves, record->tree_size));
     }
     waiting_.pop_front();
   }
   if (group_.empty()) return absl::OkStatus();
   if (absl::Status s = store_->Append(group_); !s.ok()) return s;
-  ++groups_;
-  bytes_ += bytes;
-  const size_t messages = group_.size();
-  group_.clear();
-  frozen_ = false;
-  Publish("");
-  events_->Send(StoredUpTo{store_->last_sequence(), 0, 0, messages, bytes});
+  GroupDone({store_->last_sequence(), 0, 0, group_.size(), group_bytes_});
   return absl::OkStatus();
 }
 
+void StateStore::HandLeavesOn() {
+  if (leaves_ == nullptr || group_chunks_.has_value()) return;
+  for (const std::string& record : group_) {
+    const absl::StatusOr<RecordEntry> entry = ParseEntry(record);
+    COFFER_CHECK(entry.ok(), "what was stored is an entry");
+    if (!entry->leaves.empty()) leaves_->Append(entry->tree_size, entry->leaves);
+  }
+}
+
+void StateStore::GroupDone(const StoredUpTo& stored) {
+  ++groups_;
+  bytes_ += group_bytes_;
+  Publish("");
+  events_->Send(stored);
+  HandLeavesOn();
+  ForgetGroup();
+}
+
+void StateStore::ForgetGroup() {
+  group_.clear();
+  group_bytes_ = 0;
+  group_chunks_.reset();
+  frozen_ = false;
+}
+
 absl::Status StateStore::CommitChunks() {
-  size_t bytes = BytesOf(group_);
   while (!frozen_ && !waiting_.empty()) {
     auto* chunk = std::get_if<StoreChunk>(&waiting_.front());
     if (chunk == nullptr) break;
@@ -127,21 +152,21 @@ absl::Status StateStore::CommitChunks() {
       const bool follows = chunk->sequence == group_chunks_->sequence &&
                            chunk->count == group_chunks_->count &&
                            chunk->index == group_chunks_->index + group_.size();
-      if (!follows || bytes + chunk->sealed.size() > options_.group_bytes) break;
+      if (!follows || group_bytes_ + chunk->sealed.size() > options_.group_bytes) break;
     } else if (!broken_.ok()) {
       waiting_.pop_front();
       continue;
     } else {
       group_chunks_ = StoreChunk{chunk->sequence, chunk->index, chunk->count, ""};
     }
-    bytes += chunk->sealed.size();
+    group_bytes_ += chunk->sealed.size();
     group_.push_back(std::move(chunk->sealed));
     waiting_.pop_front();
   }
   if (group_.empty()) return absl::OkStatus();
   StoredUpTo stored{store_->last_sequence(), group_chunks_->sequence,
                     group_chunks_->index + static_cast<uint32_t>(group_.size()), group_.size(),
-                    bytes};
+                    group_bytes_};
   absl::Status status;
   if (group_chunks_->sequence > store_->snapshot_sequence()) {
     status = store_->AppendChunks(group_chunks_->sequence, group_chunks_->index,
@@ -156,14 +181,24 @@ absl::Status StateStore::CommitChunks() {
   } else if (!status.ok()) {
     return status;
   }
-  ++groups_;
-  bytes_ += bytes;
-  group_.clear();
-  group_chunks_.reset();
-  frozen_ = false;
-  Publish("");
-  events_->Send(stored);
+  GroupDone(stored);
+  if (leaves_ != nullptr) CleanUp();
   return absl::OkStatus();
+}
+
+void StateStore::CleanUp() {
+  // Destroyed at the end, because this may run inside it.
+  const std::unique_ptr<runtime::Timer> fired = std::move(cleanup_);
+  held_.clear();
+  if (!store_->removal_due()) return;
+  if (absl::Status s = leaves_->Sync(); s.ok()) {
+    store_->RemoveHeld();
+  } else {
+    held_ = absl::StrCat("the records below the snapshot stay, because the transparency log has ",
+                         "not all of their leaves yet: ", std::string(s.message()));
+    cleanup_ = dispatcher_->After(options_.cleanup_retry, [this] { CleanUp(); });
+  }
+  Publish(status().trouble);
 }
 
 void StateStore::ReadOn() {
@@ -206,9 +241,7 @@ void StateStore::Failed(const absl::Status& why) {
   }
   broken_ = absl::DataLossError(absl::StrCat(
       "the disk failed, nothing is acknowledged until coffer-host is restarted: ", why.message()));
-  group_.clear();
-  group_chunks_.reset();
-  frozen_ = false;
+  ForgetGroup();
   Publish(std::string(broken_.message()));
 }
 
@@ -220,8 +253,13 @@ void StateStore::Publish(const std::string& trouble) {
                  {{"record", store_->last_sequence()}});
   }
   std::lock_guard<std::mutex> lock(mutex_);
-  status_ = Status{
-      store_->last_sequence(), store_->snapshot_sequence(), groups_, bytes_, failures_, trouble};
+  status_ = Status{store_->last_sequence(),
+                   store_->snapshot_sequence(),
+                   groups_,
+                   bytes_,
+                   failures_,
+                   trouble,
+                   held_.empty() ? store_->cleanup_error() : held_};
 }
 
 StateStore::Status StateStore::status() const {

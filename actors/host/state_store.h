@@ -3,7 +3,8 @@
 //
 // Accepts (StoreMessage), all from the EnclaveLink, which bounds what is outstanding:
 //   StoreRecord, StoreChunk   make it durable. All that wait are made durable together: one write,
-//   one fdatasync. TellLast                  what the store ends with, after everything sent before
+//                             one fdatasync
+//   TellLast                  what the store ends with, after everything sent before
 //   StartReading, ReadMore    stream what a fresh enclave is loaded with
 //   Flush                     say when everything sent before is done or given up
 // Answers (StoreEvent) to the link's mailbox.
@@ -26,6 +27,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "actors/host/leaf_sink.h"
 #include "actors/host/record_store.h"
 #include "runtime/dispatcher.h"
 #include "runtime/mailbox.h"
@@ -81,23 +83,26 @@ using StoreEvent = std::variant<StoredUpTo, StoreContradiction, LastRecord, Read
 class StateStore final : public runtime::Actor<StoreMessage> {
  public:
   struct Options {
-    size_t group_bytes = 8u << 20;            // of one write
-    size_t read_bytes = 4u << 20;             // of one ReadBatch
-    absl::Duration retry = absl::Seconds(1);  // of a full disk
+    size_t group_bytes = 8u << 20;                     // of one write
+    size_t read_bytes = 4u << 20;                      // of one ReadBatch
+    absl::Duration retry = absl::Seconds(1);           // of a full disk
+    absl::Duration cleanup_retry = absl::Seconds(10);  // of a removal that is held back
   };
   // For /readyz and the metrics; a copy, from any thread.
   struct Status {
     uint64_t last_sequence = 0;
     uint64_t snapshot_sequence = 0;
     uint64_t groups = 0;  // writes made durable since start
-    uint64_t bytes = 0;   // sealed bytes made durable since start
+    uint64_t bytes = 0;   // sealed bytes and leaves made durable since start
     uint64_t failures = 0;
     std::string trouble;  // why nothing is acknowledged; empty when all is well
+    std::string cleanup;  // why files that are no longer needed stay; empty when none do
   };
 
-  // Bind this to its mailbox and `events` to its reader before the first message.
+  // Bind this to its mailbox and `events` to its reader before the first message. `leaves` may be
+  // null; otherwise `store` was opened with hold_segments, and all outlive the dispatcher's loop.
   StateStore(Options options, runtime::Dispatcher* dispatcher, std::unique_ptr<RecordStore> store,
-             runtime::Mailbox<StoreEvent>* events);
+             runtime::Mailbox<StoreEvent>* events, LeafSink* leaves = nullptr);
 
   void Receive(StoreMessage message) override;
   void EndOfBatch() override;
@@ -119,6 +124,11 @@ class StateStore final : public runtime::Actor<StoreMessage> {
   absl::Status CommitChunks();
   // True when the record is known already or refused; it is answered then.
   bool AnswerRepeated(const StoreRecord& record);
+  // What group_ holds is durable.
+  void GroupDone(const StoredUpTo& stored);
+  void HandLeavesOn();
+  void ForgetGroup();
+  void CleanUp();
   void ReadOn();
   void Contradict(absl::Status why, size_t bytes);
   void Failed(const absl::Status& why);
@@ -128,14 +138,18 @@ class StateStore final : public runtime::Actor<StoreMessage> {
   runtime::Dispatcher* const dispatcher_;
   const std::unique_ptr<RecordStore> store_;
   runtime::Mailbox<StoreEvent>* const events_;
+  LeafSink* const leaves_;  // or null
   std::deque<Waiting> waiting_;
-  // What is being written. Once a try has failed it is frozen: the same bytes are tried again
-  // (RecordStore::Append).
+  // What is being written: entries of records, or chunks. Once a try has failed it is frozen: the
+  // same bytes are tried again (RecordStore::Append).
   std::vector<std::string> group_;
+  size_t group_bytes_ = 0;  // of these, as the link counts what is outstanding
   bool frozen_ = false;
   std::optional<StoreChunk>
       group_chunks_;  // index and count of the first one, when group_ is chunks
   std::unique_ptr<runtime::Timer> retry_;
+  std::unique_ptr<runtime::Timer> cleanup_;
+  std::string held_;  // why segments are not removed
   std::optional<StoreReader> reader_;
   absl::Status broken_;  // not OK: nothing is written any more
   uint64_t groups_ = 0;

@@ -258,6 +258,21 @@ std::vector<TileFile> TileWriter::Take() {
   return out;
 }
 
+std::optional<std::string> TileWriter::FromOpen(const TileRef& tile) const {
+  const uint64_t count = CountAt(tile.level, size_);
+  if (tile.level >= levels_.size() || tile.index != count / kTileWidth ||
+      tile.width > count % kTileWidth) {
+    return std::nullopt;
+  }
+  if (!tile.entries) return levels_[tile.level].substr(0, size_t{tile.width} * Hash::kSize);
+  size_t end = 0;
+  for (uint32_t i = 0; i < tile.width; ++i) {
+    end += 2 + (static_cast<size_t>(static_cast<uint8_t>(bundle_[end])) << 8 |
+                static_cast<uint8_t>(bundle_[end + 1]));
+  }
+  return bundle_.substr(0, end);
+}
+
 Hash TileWriter::Root() const {
   if (size_ == 0) return EmptyRoot();
   // From the right: within a tile's open hashes the complete subtrees, then the level above.

@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -78,6 +79,11 @@ class TileWriter {
   // The files that became final since the last call, and the partial ones of size(), which the next
   // growth replaces by wider ones under other names. Call it at each checkpoint.
   std::vector<TileFile> Take();
+  // Of Take() only the files that became final, to be called as often as memory is to be freed.
+  std::vector<TileFile> TakeFull() { return std::exchange(done_, {}); }
+  // What the tile or bundle holds in a tree of some earlier size, whose last one it was, if it is
+  // still open: its first tile.width hashes or entries. Nothing otherwise.
+  std::optional<std::string> FromOpen(const TileRef& tile) const;
   // The root of what was appended, from the open tiles; equals Tree's.
   Hash Root() const;
 

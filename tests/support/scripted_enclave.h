@@ -42,6 +42,10 @@ class ScriptedEnclave final : public runtime::StreamHandler {
     frame.mutable_store()->set_kind(boundary::v1::Store::KIND_RECORD);
     frame.mutable_store()->set_sequence(sequence);
     frame.mutable_store()->set_sealed(fork_ ? "another history" : RecordBytes(sequence));
+    if (leaves) {
+      frame.mutable_store()->set_leaves(leaves(sequence));
+      frame.mutable_store()->set_tree_size(sequence);
+    }
     Send(frame);
   }
   void SendChunk(uint64_t sequence, uint32_t index, uint32_t count) {
@@ -66,6 +70,7 @@ class ScriptedEnclave final : public runtime::StreamHandler {
   bool fork_ = false;                                                // resends other bytes
   bool without_storage = false;                                      // as --storage none
   bool mute = false;                                                 // answers no request
+  std::function<std::string(uint64_t sequence)> leaves;              // beside each record
   std::function<bool(const ClientFrame&, ServerFrame&)> on_request;  // false: no answer yet
 
   // What a test reads.

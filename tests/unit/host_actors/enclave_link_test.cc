@@ -206,6 +206,29 @@ TEST_F(EnclaveLinkTest, OtherBytesForAStoredRecordStopTheLink) {
   EXPECT_EQ(enclave_->attaches, before) << "tried again too soon";
 }
 
+TEST_F(EnclaveLinkTest, LeavesCountAmongWhatIsOutstandingAndAreNeverLoaded) {
+  options_.store_bytes = 4096;  // far less than what is sent: reading pauses and goes on
+  enclave_->leaves = [](uint64_t s) { return std::string(s % 7 * 300, 'l'); };
+  Prepare(200);
+  // Sent again with other leaves: the sealed bytes decide, and what was counted is settled.
+  enclave_->leaves = [](uint64_t) { return std::string(1000, 'o'); };
+  enclave_->stored_ = 100;
+  StartHost();
+  ASSERT_TRUE(UntilReady());
+  scheduler_.Advance(absl::Seconds(1));
+  EXPECT_EQ(enclave_->stored_, 200u);
+  Seal(100);
+  EXPECT_EQ(enclave_->stored_, 300u);
+  NewEnclave();
+  enclave_->sealed_ = 300;
+  StartHost();
+  ASSERT_TRUE(UntilReady());
+  ASSERT_EQ(enclave_->loaded.size(), 300u);
+  for (uint64_t s = 1; s <= 300; ++s) {
+    EXPECT_EQ(enclave_->loaded[s - 1], ScriptedEnclave::RecordBytes(s));
+  }
+}
+
 TEST_F(EnclaveLinkTest, AGapStopsTheLink) {
   Prepare(5);
   enclave_->SendRecord(7);
