@@ -72,15 +72,14 @@ Json::Value AuditStatusJson(const boundary::v1::AuditState* state,
                            "audit_checkpoint_head_hash", "log_origin", "log_key"}) {
     json[name] = Json::Value();
   }
-  if (published != nullptr) {
-    json["audit_checkpoint_head_hash"] = published->checkpoint.root.ToHex();
-    json["log_origin"] = published->checkpoint.origin;
-  }
+  if (published != nullptr) json["log_origin"] = published->checkpoint.origin;
   if (state == nullptr) return json;
   json["audit_address"] = AddressText(state->audit_address());
   json["audit_seq"] = Number(state->size());
   json["audit_head_hash"] = Hex(state->head());
   json["audit_merkle_root"] = Hex(state->root());
+  // What a checkpoint commits to is the tree's root, as in the JSON protocol's audit_status.
+  json["audit_checkpoint_head_hash"] = json["audit_merkle_root"];
   json["log_key"] = state->log_key();
   const absl::StatusOr<audit::VerifierKey> key = audit::VerifierKey::Parse(state->log_key());
   if (key.ok()) json["log_origin"] = key->name();
