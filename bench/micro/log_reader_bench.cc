@@ -21,7 +21,7 @@ namespace coffer::bench {
 namespace {
 
 constexpr char kOrigin[] = "log.example/bench";
-constexpr uint64_t kAccounts = 10'000;
+constexpr uint64_t kAccounts = 1000;
 
 uint64_t Leaves() {
   const char* given = std::getenv("COFFER_BENCH_LEAVES");

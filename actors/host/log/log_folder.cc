@@ -30,9 +30,21 @@ absl::StatusOr<runtime::Fd> OpenFile(const std::string& path) {
   return absl::DataLossError(absl::StrCat("cannot open ", path, ": ", runtime::ErrnoText(error)));
 }
 
-// All of a file of at most `most` bytes.
+absl::StatusOr<struct stat> Look(int fd, const std::string& path) {
+  struct stat info {};
+  if (fstat(fd, &info) == 0) return info;
+  return absl::DataLossError(
+      absl::StrCat("cannot look at ", path, ": ", runtime::ErrnoText(errno)));
+}
+
+// All of a file of at most `most` bytes. Files are never written in place, so the size holds.
 absl::StatusOr<std::string> ReadAll(int fd, const std::string& path, size_t most) {
-  std::string bytes(most + 1, 0);
+  const absl::StatusOr<struct stat> info = Look(fd, path);
+  if (!info.ok()) return info.status();
+  if (!S_ISREG(info->st_mode) || info->st_size < 0 || static_cast<size_t>(info->st_size) > most) {
+    return absl::DataLossError(absl::StrCat(path, " is no file of at most ", most, " bytes"));
+  }
+  std::string bytes(static_cast<size_t>(info->st_size), 0);
   size_t size = 0;
   while (size < bytes.size()) {
     const ssize_t n = read(fd, bytes.data() + size, bytes.size() - size);
@@ -43,9 +55,6 @@ absl::StatusOr<std::string> ReadAll(int fd, const std::string& path, size_t most
     }
     if (n == 0) break;
     size += static_cast<size_t>(n);
-  }
-  if (size > most) {
-    return absl::DataLossError(absl::StrCat(path, " is longer than ", most, " bytes"));
   }
   bytes.resize(size);
   return bytes;
@@ -106,20 +115,17 @@ absl::StatusOr<std::shared_ptr<const PublishedHead>> LogFolder::Published() {
     }
     return fd.status();
   }
-  struct stat info {};
-  if (fstat(fd->get(), &info) != 0) {
-    return absl::DataLossError(
-        absl::StrCat("cannot look at ", path, ": ", runtime::ErrnoText(errno)));
-  }
-  const Version version{info.st_ino,
-                        int64_t{info.st_mtim.tv_sec} * 1'000'000'000 + info.st_mtim.tv_nsec,
-                        info.st_size};
+  const absl::StatusOr<struct stat> info = Look(fd->get(), path);
+  if (!info.ok()) return info.status();
+  const Version version{info->st_ino,
+                        int64_t{info->st_mtim.tv_sec} * 1'000'000'000 + info->st_mtim.tv_nsec,
+                        info->st_size};
   if (head_ != nullptr && version == version_) return head_;
   absl::StatusOr<std::string> note = ReadAll(fd->get(), path, audit::kMaxNoteBytes);
   if (!note.ok()) return note.status();
   absl::StatusOr<PublishedHead> head = ParsePublishedHead(*std::move(note));
   if (!head.ok()) return head.status();
-  head->written = absl::TimeFromTimespec(info.st_mtim);
+  head->written = absl::TimeFromTimespec(info->st_mtim);
   head_ = std::make_shared<const PublishedHead>(*std::move(head));
   version_ = version;
   return head_;

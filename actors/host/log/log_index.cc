@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <fstream>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -12,28 +13,39 @@ namespace {
 
 constexpr int64_t kApplication = 0x434f4c49;  // "COLI", so that file(1) and we know it
 constexpr int64_t kVersion = 1;
-constexpr int kPartitionBits = 20;
+constexpr int kPartitionBits = 17;
 constexpr size_t kMaxEventHits = 16;
 // Of lists whose end is remembered; beyond that the map is begun anew.
 constexpr size_t kMaxNext = 100'000;
 constexpr uint8_t kEventKind = 1;
 
-// The page cache holds a partition of `event` (about 40 MiB). The journal is moved into the file
-// when it has grown to 16 MiB.
+// The page cache holds a partition of `event` (about 4 MiB) and the ends of many lists. The journal
+// is moved into the file when it has grown to 16 MiB.
 constexpr char kPragmas[] =
-    "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; "
-    "PRAGMA cache_size=-65536; PRAGMA wal_autocheckpoint=4096; PRAGMA cell_size_check=ON;";
+    "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF; "
+    "PRAGMA cache_size=-32768; PRAGMA wal_autocheckpoint=4096; PRAGMA cell_size_check=ON;";
 constexpr char kSchema[] =
     "BEGIN;"
     "CREATE TABLE event(part INTEGER, key INTEGER, leaf INTEGER, PRIMARY KEY(part, key, leaf)) "
     "WITHOUT ROWID;"
     "CREATE TABLE list(key INTEGER, n INTEGER, leaf INTEGER, PRIMARY KEY(key, n)) WITHOUT ROWID;"
-    "CREATE TABLE position(id INTEGER PRIMARY KEY, size INTEGER, log BLOB, root BLOB);";
+    "CREATE TABLE position(id INTEGER PRIMARY KEY, size INTEGER, log BLOB, root BLOB);"
+    "CREATE TABLE mark(id INTEGER PRIMARY KEY, boot BLOB);";
+
+// The mark of a machine that does not tell its boots apart.
+constexpr char kUnknownBoot[] = "unknown";
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<LogIndex>> LogIndex::Open(std::string path) {
-  std::unique_ptr<LogIndex> index(new LogIndex(std::move(path)));
+std::string ThisBoot() {
+  std::ifstream in("/proc/sys/kernel/random/boot_id");
+  std::string boot;
+  std::getline(in, boot);
+  return boot.empty() ? kUnknownBoot : boot;
+}
+
+absl::StatusOr<std::unique_ptr<LogIndex>> LogIndex::Open(std::string path, std::string boot) {
+  std::unique_ptr<LogIndex> index(new LogIndex(std::move(path), std::move(boot)));
   absl::Status status = index->OpenFile();
   if (absl::IsDataLoss(status)) {
     index->replaced_ = true;
@@ -41,6 +53,27 @@ absl::StatusOr<std::unique_ptr<LogIndex>> LogIndex::Open(std::string path) {
   }
   if (!status.ok()) return status;
   return index;
+}
+
+LogIndex::~LogIndex() {
+  if (file_ == nullptr) return;
+  if (in_transaction_) (void)Fail(absl::OkStatus());
+  (void)Mark("");  // one that cannot be closed cleanly stays marked
+}
+
+absl::Status LogIndex::Mark(std::string_view boot) {
+  if (absl::Status s = file_->Run("PRAGMA synchronous=FULL; PRAGMA wal_checkpoint(TRUNCATE);");
+      !s.ok()) {
+    return s;
+  }
+  absl::StatusOr<SqliteStatement> statement =
+      SqliteStatement::Prepare(file_.get(), "INSERT OR REPLACE INTO mark(id, boot) VALUES(?1, ?2)");
+  if (!statement.ok()) return statement.status();
+  absl::Status status = statement->Bind({1});
+  if (status.ok()) status = statement->BindBytes(2, boot);
+  if (status.ok()) status = statement->Step().status();
+  if (!status.ok()) return status;
+  return file_->Run("PRAGMA wal_checkpoint(TRUNCATE); PRAGMA synchronous=OFF;");
 }
 
 absl::Status LogIndex::OpenFile() {
@@ -77,6 +110,7 @@ absl::Status LogIndex::OpenFile() {
     if (!prepared.ok()) return absl::DataLossError(prepared.status().message());
     *statement = *std::move(prepared);
   }
+  if (absl::Status s = CheckMark(); !s.ok()) return s;
   return ReadPosition();
 }
 
@@ -96,6 +130,21 @@ absl::Status LogIndex::ReadPosition() {
   }
   size_ = committed_.size;
   return absl::OkStatus();
+}
+
+absl::Status LogIndex::CheckMark() {
+  absl::StatusOr<SqliteStatement> statement =
+      SqliteStatement::Prepare(file_.get(), "SELECT boot FROM mark WHERE id=1");
+  if (!statement.ok()) return statement.status();
+  const absl::StatusOr<bool> row = statement->Step();
+  if (!row.ok()) return row.status();
+  const std::string marked = *row ? statement->Bytes(0) : "";
+  if (!marked.empty() && (marked == kUnknownBoot || marked != boot_)) {
+    return absl::DataLossError(
+        absl::StrCat(path_, " was in use when the machine stopped, it may be torn"));
+  }
+  statement->Reset();
+  return Mark(boot_);
 }
 
 absl::Status LogIndex::Clear() {

@@ -2,17 +2,20 @@
 // text) to leaf indexes.
 //
 // Derived data: everything in it comes from the tiles, and it says up to which leaf it has come, in
-// the same transaction. So a power cut may cost work but never correctness: write-ahead journal,
-// synchronous=NORMAL (a transaction is all or nothing after any crash; the last ones may be gone
-// after a power cut, and are made again). A file that is damaged or not ours is replaced by an
+// the same transaction. Write-ahead journal and synchronous=OFF: a transaction is all or nothing
+// when this process dies, and no question ever waits for an fsync. Only when the machine itself
+// stops can the file be torn. So it is marked with the machine's boot (kernel.random.boot_id),
+// durably, before anything is written, and unmarked, durably, when it is closed; one that is marked
+// with another boot is not believed. A file that is damaged, torn or not ours is replaced by an
 // empty one.
 //
 // Hashes collide, so whoever gets an index from here looks at the leaf itself.
 //
 // Two tables, WITHOUT ROWID: `list` numbers the leaves of an account or payout from 0, so that any
-// page of them is one range, and their count one look-up. `event` is partitioned by 2^20 leaves:
-// ids are random, and a partition fits the page cache, so that filling it does not rewrite the
-// whole file again and again; a look-up asks each partition (96 of them at 100 million leaves).
+// page of them is one range, and their count one look-up. `event` is partitioned by 2^17 leaves:
+// ids are random, so every page of a partition is written in each transaction, and a small
+// partition has few; a look-up asks each partition (a microsecond or two; 763 of them at 100
+// million leaves).
 #ifndef COFFER_ACTORS_HOST_LOG_LOG_INDEX_H_
 #define COFFER_ACTORS_HOST_LOG_LOG_INDEX_H_
 
@@ -43,7 +46,9 @@ class LogIndex {
     audit::Hash root;
   };
 
-  static absl::StatusOr<std::unique_ptr<LogIndex>> Open(std::string path);
+  // `boot` tells this run of the machine from others; ThisBoot() but for tests.
+  static absl::StatusOr<std::unique_ptr<LogIndex>> Open(std::string path, std::string boot);
+  ~LogIndex();
   // Open() found a file that was no use.
   bool replaced() const { return replaced_; }
 
@@ -66,15 +71,19 @@ class LogIndex {
                                              uint64_t count);
 
  private:
-  explicit LogIndex(std::string path) : path_(std::move(path)) {}
+  LogIndex(std::string path, std::string boot) : path_(std::move(path)), boot_(std::move(boot)) {}
   absl::Status OpenFile();
   absl::Status ReadPosition();
+  absl::Status CheckMark();
+  // Durably; so is everything written before.
+  absl::Status Mark(std::string_view boot);
   absl::Status AddToList(List list, std::string_view text, uint64_t leaf);
   // Undoes what was not committed and passes the error on.
   absl::Status Fail(absl::Status status);
   int64_t Key(uint8_t kind, std::string_view text);
 
   const std::string path_;
+  const std::string boot_;
   std::unique_ptr<SqliteFile> file_;
   SqliteStatement add_event_, add_list_, find_event_, count_list_, page_list_, set_position_;
   Sha256 sha256_;
@@ -85,6 +94,9 @@ class LogIndex {
   bool replaced_ = false;
   absl::flat_hash_map<int64_t, uint64_t> next_;  // of the lists seen lately: the next number
 };
+
+// "unknown" where the machine does not tell; then nothing but a clean close is believed.
+std::string ThisBoot();
 
 }  // namespace coffer::host
 

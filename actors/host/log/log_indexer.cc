@@ -35,7 +35,7 @@ uint64_t LogIndexer::Step(const LogTree& tree, uint64_t most, absl::Time now) {
 
 absl::Status LogIndexer::Prepare(const LogTree& tree) {
   if (index_ == nullptr) {
-    absl::StatusOr<std::unique_ptr<LogIndex>> index = LogIndex::Open(path_);
+    absl::StatusOr<std::unique_ptr<LogIndex>> index = LogIndex::Open(path_, ThisBoot());
     if (!index.ok()) return index.status();
     index_ = *std::move(index);
     checked_ = false;

@@ -21,7 +21,7 @@ namespace coffer::host {
 class LogIndexer {
  public:
   struct Options {
-    uint64_t transaction_leaves = 65'536;
+    uint64_t transaction_leaves = 8192;
     absl::Duration transaction_time = absl::Seconds(1);
     absl::Duration rest = absl::Seconds(10);  // after trouble
   };

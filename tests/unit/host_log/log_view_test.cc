@@ -321,6 +321,31 @@ class LogIndexFileTest : public ::testing::Test {
   uint64_t rebuilds_ = 0;
 };
 
+TEST_F(LogIndexFileTest, IsMarkedWhileItIsInUse) {
+  const auto open = [&](const std::string& boot) {
+    return LogIndex::Open(log_.index_path(), boot).value();
+  };
+  const auto add = [](LogIndex& index) {
+    EXPECT_TRUE(index.Add(TestLeaf(index.size())).ok());
+    EXPECT_TRUE(index.Commit("log+00000000", audit::Hash()).ok());
+  };
+  std::filesystem::create_directories(log_.folder());
+  add(*open("one"));
+  EXPECT_EQ(open("two")->committed().size, 1u) << "it was closed";
+  // As after a crash: the process is gone, and its files are as they were.
+  const auto copy = [&](const std::string& boot) {
+    const std::unique_ptr<LogIndex> index = open("two");
+    add(*index);
+    for (const char* suffix : {"", "-wal"}) {
+      std::filesystem::copy_file(log_.index_path() + suffix, log_.folder() + "/copy" + suffix,
+                                 std::filesystem::copy_options::overwrite_existing);
+    }
+    return LogIndex::Open(log_.folder() + "/copy", boot).value()->committed().size;
+  };
+  EXPECT_EQ(copy("two"), 2u) << "the machine did not stop";
+  EXPECT_EQ(copy("three"), 0u) << "it may be torn";
+}
+
 TEST_F(LogIndexFileTest, KeepsItsPosition) {
   log_.Publish(1000);
   EXPECT_EQ(CatchUp(), 1000u);
@@ -345,6 +370,7 @@ TEST_F(LogIndexFileTest, IsMadeAgainWhenItIsDamagedOrNotOfThisLog) {
       {"noise", [&] { std::ofstream(log_.index_path()) << std::string(20'000, 'x'); }},
       {"cut", [&] { std::filesystem::resize_file(log_.index_path(), 5000); }},
       {"another root", [&] { sql("UPDATE position SET root=zeroblob(32)"); }},
+      {"torn", [&] { sql("UPDATE mark SET boot='another boot'"); }},
       {"no root", [&] { sql("UPDATE position SET root=zeroblob(31)"); }},
       {"another log", [&] { sql("UPDATE position SET log='other+00000000'"); }},
       {"a longer log", [&] { sql("UPDATE position SET size=5000"); }},
