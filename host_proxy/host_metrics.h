@@ -12,8 +12,13 @@
 #include "actors/host/state_store.h"
 #include "runtime/metrics.h"
 
+namespace coffer::host {
+class LogReader;
+}
+
 namespace coffer::host_proxy {
 
+class ApiLog;
 class EnclaveWatch;
 class HostPayouts;
 
@@ -27,6 +32,8 @@ class HostMetrics {
   void Add(const host::JournalTailer* tailer);
   void Add(const HostPayouts* payouts);
   void Add(const EnclaveWatch* watch);
+  void Add(const host::LogReader* reader);
+  void Add(const ApiLog* api);
 
   void Refresh();
 

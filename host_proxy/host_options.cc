@@ -1,6 +1,7 @@
 #include "host_proxy/host_options.h"
 
 #include "absl/strings/str_cat.h"
+#include "enclave_core/audit/receipt.h"
 #include "host_proxy/bearer_tokens.h"
 
 namespace coffer::host_proxy {
@@ -63,7 +64,23 @@ void AddHttp(runtime::ConfigSpec& spec) {
       .Add({.name = "http.timeout",
             .type = OptionType::kDuration,
             .default_text = "30s",
-            .help = "In which a request must have arrived, and an answer be taken."});
+            .help = "In which a request must have arrived, and an answer be taken."})
+      .Add({.name = "http.public-rate",
+            .type = OptionType::kUint64,
+            .default_text = "200",
+            .help = "Requests a second that one address may make to the transparency log, which "
+                    "needs no token; 0: no limit, for a host behind a proxy that limits.",
+            .min = 0,
+            .max = 1'000'000})
+      .Add({.name = "http.public-burst",
+            .type = OptionType::kUint64,
+            .default_text = "1000",
+            .help = "Of these, how many at once after a silence.",
+            .min = 1,
+            .max = 1'000'000})
+      .Add({.name = "receipt.attestation",
+            .help = "What the log's receipts say of where the attestation of the log's key is "
+                    "found, such as a URL or sha256:<hex of the document>; 1024 bytes at most."});
 }
 
 }  // namespace
@@ -131,6 +148,12 @@ absl::StatusOr<HostOptions> ParseHostOptions(const runtime::Config& config,
   options.http_limits.connections = config.Uint64("http.connections");
   options.http_limits.request_time = config.Duration("http.timeout");
   options.http_limits.write_time = config.Duration("http.timeout");
+  options.public_limit.per_second = config.Uint64("http.public-rate");
+  options.public_limit.burst = config.Uint64("http.public-burst");
+  options.receipt_attestation = config.String("receipt.attestation");
+  if (options.receipt_attestation.size() > audit::kMaxAttestationReferenceBytes) {
+    return Wrong("receipt.attestation", "has at most 1024 bytes");
+  }
   options.viewer_token = config.String("http.viewer-token");
   options.admin_token = config.String("http.admin-token");
   if (absl::Status s = BearerTokens::Check(options.viewer_token, options.admin_token); !s.ok()) {

@@ -13,6 +13,7 @@
 #include "actors/host/journal_tailer.h"
 #include "host_proxy/http_connection.h"
 #include "host_proxy/payout_flags.h"
+#include "host_proxy/rate_limiter.h"
 #include "host_proxy/signer_options.h"
 #include "runtime/config.h"
 #include "runtime/endpoint.h"
@@ -32,6 +33,8 @@ struct HostOptions {
   HttpLimits http_limits;
   std::string viewer_token;
   std::string admin_token;
+  RateLimiter::Options public_limit;   // of what is served without a token, by address
+  std::string receipt_attestation;     // what receipts of the log name; may be empty
   std::optional<PayoutFlags> payouts;  // none: this host pays nobody
   absl::Duration shutdown_timeout;
 };

@@ -41,10 +41,11 @@ HttpResponse Complaint(const boost::beast::error_code& error, const HttpLimits& 
 
 }  // namespace
 
-HttpConnection::HttpConnection(bufferevent* bev, const HttpLimits& limits,
+HttpConnection::HttpConnection(bufferevent* bev, std::string peer, const HttpLimits& limits,
                                runtime::Dispatcher* dispatcher, HttpHandler* handler,
                                absl::AnyInvocable<void()> closed)
     : bev_(bev),
+      peer_(std::move(peer)),
       limits_(limits),
       dispatcher_(dispatcher),
       handler_(handler),
@@ -105,6 +106,7 @@ void HttpConnection::Handle() {
   deadline_.reset();
   const auto& message = parser_->request.get();
   HttpRequest request;
+  request.peer = peer_;
   request.method = Text(message.method_string());
   const std::string target = Text(message.target());
   const size_t question = target.find('?');
@@ -138,7 +140,8 @@ void HttpConnection::Answer(const HttpResponse& response, bool keep_alive) {
   std::string head = absl::StrCat(
       "HTTP/1.1 ", response.status, " ", HttpReason(response.status),
       "\r\nContent-Type: ", response.content_type, "\r\nContent-Length: ", response.body.size(),
-      "\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff"
+      "\r\nCache-Control: ", response.cache_control,
+      "\r\nX-Content-Type-Options: nosniff"
       "\r\nX-Frame-Options: DENY\r\nReferrer-Policy: no-referrer"
       "\r\nContent-Security-Policy: default-src 'none'; frame-ancestors 'none'"
       "\r\nConnection: ",

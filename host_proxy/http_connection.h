@@ -30,8 +30,9 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
  public:
   // Takes `bev` over. `handler` and `dispatcher` outlive this object; `closed` is called once, when
   // it is over.
-  HttpConnection(bufferevent* bev, const HttpLimits& limits, runtime::Dispatcher* dispatcher,
-                 HttpHandler* handler, absl::AnyInvocable<void()> closed);
+  HttpConnection(bufferevent* bev, std::string peer, const HttpLimits& limits,
+                 runtime::Dispatcher* dispatcher, HttpHandler* handler,
+                 absl::AnyInvocable<void()> closed);
   HttpConnection(const HttpConnection&) = delete;
   HttpConnection& operator=(const HttpConnection&) = delete;
   ~HttpConnection();
@@ -56,6 +57,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   void Close();
 
   bufferevent* bev_;
+  const std::string peer_;  // HttpRequest::peer
   const HttpLimits limits_;
   runtime::Dispatcher* const dispatcher_;
   HttpHandler* const handler_;

@@ -20,12 +20,16 @@ struct HttpRequest {
   std::string authorization;  // the Authorization header
   std::string content_type;
   std::string body;
+  // Who asks, as the socket says: an IP address without its port, or "unix". Behind a proxy it is
+  // the proxy.
+  std::string peer;
 };
 
 struct HttpResponse {
   int status = 200;
   std::string content_type = "application/json";
   std::string body;
+  std::string cache_control = "no-store";
   std::vector<std::pair<std::string, std::string>> headers;  // beyond the standing ones
 };
 

@@ -1,5 +1,6 @@
 #include "host_proxy/http_server.h"
 
+#include <arpa/inet.h>
 #include <event2/bufferevent.h>
 #include <event2/listener.h>
 #include <netinet/in.h>
@@ -27,6 +28,18 @@ uint32_t PortOf(const runtime::SocketAddress& address) {
   return ntohs(reinterpret_cast<const sockaddr_in6*>(address.get())->sin6_port);
 }
 
+std::string PeerOf(const sockaddr* peer) {
+  char text[INET6_ADDRSTRLEN] = {};
+  const void* address = nullptr;
+  if (peer != nullptr && peer->sa_family == AF_INET) {
+    address = &reinterpret_cast<const sockaddr_in*>(peer)->sin_addr;
+  } else if (peer != nullptr && peer->sa_family == AF_INET6) {
+    address = &reinterpret_cast<const sockaddr_in6*>(peer)->sin6_addr;
+  }
+  if (address == nullptr) return "unix";
+  return inet_ntop(peer->sa_family, address, text, sizeof(text)) == nullptr ? "" : text;
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Listen(runtime::EventLoop* loop,
@@ -46,8 +59,8 @@ absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Listen(runtime::EventLoo
       new HttpServer(loop, std::move(bound), limits, std::move(handler)));
   server->listener_ = evconnlistener_new(
       loop->base(),
-      [](evconnlistener*, evutil_socket_t accepted, sockaddr*, int, void* self) {
-        static_cast<HttpServer*>(self)->Accept(accepted);
+      [](evconnlistener*, evutil_socket_t accepted, sockaddr* peer, int, void* self) {
+        static_cast<HttpServer*>(self)->Accept(accepted, peer);
       },
       server.get(), LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd->Release());
   COFFER_CHECK(server->listener_ != nullptr, "out of memory for a listener");
@@ -62,7 +75,7 @@ HttpServer::~HttpServer() {
   if (listener_ != nullptr) evconnlistener_free(listener_);
 }
 
-void HttpServer::Accept(int fd) {
+void HttpServer::Accept(int fd, const sockaddr* peer) {
   if (connections_.size() >= limits_.connections) {
     ++refused_;
     // Best effort: the answer fits the socket's buffer.
@@ -76,7 +89,7 @@ void HttpServer::Accept(int fd) {
     return;
   }
   const uint64_t id = next_connection_++;
-  auto connection = std::make_shared<HttpConnection>(bev, limits_, loop_, &handler_,
+  auto connection = std::make_shared<HttpConnection>(bev, PeerOf(peer), limits_, loop_, &handler_,
                                                      [this, id] { connections_.erase(id); });
   connections_.emplace(id, connection);
   connection->Start();

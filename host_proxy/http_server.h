@@ -13,6 +13,7 @@
 #include "runtime/event_loop.h"
 
 struct evconnlistener;
+struct sockaddr;
 
 namespace coffer::host_proxy {
 
@@ -40,7 +41,7 @@ class HttpServer {
   HttpServer(runtime::EventLoop* loop, runtime::Endpoint endpoint, const HttpLimits& limits,
              HttpHandler handler);
 
-  void Accept(int fd);
+  void Accept(int fd, const sockaddr* peer);
 
   runtime::EventLoop* const loop_;
   runtime::Endpoint endpoint_;

@@ -16,6 +16,11 @@ std::vector<std::string> SplitPath(const std::string& path) {
   return absl::StrSplit(path.substr(1), '/');
 }
 
+// "{path...}": the rest of the path.
+bool IsTail(const std::string& part) {
+  return part.size() > 5 && part.front() == '{' && absl::EndsWith(part, "...}");
+}
+
 bool IsParameter(const std::string& part) { return part.size() > 2 && part.front() == '{'; }
 
 int HexDigit(char c) {
@@ -93,9 +98,15 @@ void Router::Add(std::string method, std::string pattern, Role role, std::vector
       Route{std::move(method), SplitPath(pattern), role, std::move(query), std::move(handler)});
 }
 
+void Router::AddOpen(std::string pattern, std::vector<std::string> query, Handler handler) {
+  Add("GET", std::move(pattern), Role::kNobody, std::move(query), std::move(handler));
+  routes_.back().open = true;
+}
+
 bool Router::Matches(const Route& route, const std::vector<std::string>& parts) {
-  if (route.parts.size() != parts.size()) return false;
-  for (size_t i = 0; i < parts.size(); ++i) {
+  const bool tail = IsTail(route.parts.back());
+  if (tail ? parts.size() < route.parts.size() : parts.size() != route.parts.size()) return false;
+  for (size_t i = 0; i < route.parts.size(); ++i) {
     if (!IsParameter(route.parts[i]) && route.parts[i] != parts[i]) return false;
   }
   return true;
@@ -112,9 +123,6 @@ void Router::Handle(HttpRequest request, HttpResponder respond) {
     return respond(
         HttpError(400, "bad_path", "the path must begin with / and be at most 2048 bytes"));
   }
-  if (CrossSite(request)) {
-    return respond(HttpError(403, "cross_site", "requests made by other sites' pages are refused"));
-  }
   const std::vector<std::string> parts = SplitPath(request.path);
   const std::string method = request.method == "HEAD" ? "GET" : request.method;
   std::vector<std::string> methods;
@@ -124,6 +132,14 @@ void Router::Handle(HttpRequest request, HttpResponder respond) {
     methods.push_back(route.method);
     if (route.method == method) found = &route;
     if (found != nullptr) break;
+  }
+  if (found != nullptr && found->open) {
+    respond = [respond = std::move(respond)](HttpResponse response) mutable {
+      response.headers.emplace_back("Access-Control-Allow-Origin", "*");
+      respond(std::move(response));
+    };
+  } else if (CrossSite(request)) {
+    return respond(HttpError(403, "cross_site", "requests made by other sites' pages are refused"));
   }
   // What is public stays public; all else is told to those with a token alone, even that it does
   // not exist.
@@ -151,8 +167,15 @@ void Router::Handle(HttpRequest request, HttpResponder respond) {
     return respond(HttpError(415, "content_type", "the body must be application/json"));
   }
   RoutedRequest routed;
-  for (size_t i = 0; i < parts.size(); ++i) {
+  for (size_t i = 0; i < found->parts.size(); ++i) {
     if (!IsParameter(found->parts[i])) continue;
+    if (IsTail(found->parts[i])) {
+      const std::string& tail = found->parts[i];
+      routed.path.emplace(
+          tail.substr(1, tail.size() - 5),
+          absl::StrJoin(parts.begin() + static_cast<ptrdiff_t>(i), parts.end(), "/"));
+      break;
+    }
     absl::StatusOr<std::string> value = PercentDecode(parts[i], false);
     if (!value.ok() || value->empty() || value->size() > kMaxParameterBytes) {
       return respond(HttpError(400, "bad_path",
@@ -169,6 +192,7 @@ void Router::Handle(HttpRequest request, HttpResponder respond) {
   }
   routed.query = *std::move(query);
   routed.body = std::move(request.body);
+  routed.peer = std::move(request.peer);
   found->handler(std::move(routed), std::move(respond));
 }
 

@@ -22,6 +22,7 @@ struct RoutedRequest {
   std::map<std::string, std::string> path;   // by the names in the pattern
   std::map<std::string, std::string> query;  // each name once
   std::string body;
+  std::string peer;  // HttpRequest::peer
 };
 
 class Router {
@@ -34,10 +35,16 @@ class Router {
   Router(BearerTokens tokens, bool local_only)
       : tokens_(std::move(tokens)), local_only_(local_only) {}
 
-  // `pattern`: "/api/ledger/accounts/{id}". HEAD is answered by GET's handler. `query`: the names
+  // `pattern`: "/api/ledger/accounts/{id}"; a last part "{name...}" stands for one or more parts
+  // and is given as it was sent, not decoded. HEAD is answered by GET's handler. `query`: the names
   // allowed there.
   void Add(std::string method, std::string pattern, Role role, std::vector<std::string> query,
            Handler handler);
+
+  // GET for everybody: no token, under any name of this machine, and for other sites' pages as well
+  // (CORS). For what is public wherever it is served. Answers are Cache-Control: no-store unless
+  // the handler says otherwise.
+  void AddOpen(std::string pattern, std::vector<std::string> query, Handler handler);
 
   void Handle(HttpRequest request, HttpResponder respond);
 
@@ -48,6 +55,7 @@ class Router {
     Role role;
     std::vector<std::string> query;
     Handler handler;
+    bool open = false;
   };
 
   // The answer to a request that a browser was made to send by another site's page; nothing when it

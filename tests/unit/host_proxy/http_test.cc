@@ -84,6 +84,12 @@ class HttpTest : public ::testing::Test {
     router_->Add("GET", "/open", Role::kNobody, {}, echo);
     router_->Add("GET", "/view/{id}", Role::kViewer, {"q"}, echo);
     router_->Add("POST", "/do", Role::kAdmin, {}, echo);
+    router_->AddOpen("/files/{path...}", {}, [](RoutedRequest request, HttpResponder respond) {
+      HttpResponse response;
+      response.body = absl::StrCat("path=", request.path["path"], " peer=", request.peer);
+      response.cache_control = "public, immutable";
+      respond(std::move(response));
+    });
     router_->Add("GET", "/later", Role::kNobody, {}, [this](RoutedRequest, HttpResponder respond) {
       held_.push_back(std::move(respond));
     });
@@ -145,6 +151,23 @@ TEST_F(HttpTest, HeadHasTheLengthAndNoBody) {
   EXPECT_THAT(answer, StartsWith("HTTP/1.1 200 OK\r\n"));
   EXPECT_THAT(answer, HasSubstr("Content-Length: 12\r\n"));
   EXPECT_THAT(answer, ::testing::EndsWith("\r\n\r\n"));
+}
+
+TEST_F(HttpTest, OpenRoutesAreForEverybody) {
+  Start({}, BearerTokens(kViewer, kAdmin));
+  const std::string answer = Get("/files/a/b%2e%2e/c", "Origin: https://elsewhere.example\r\n");
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 200 OK\r\n"));
+  EXPECT_THAT(answer, HasSubstr("path=a/b%2e%2e/c peer=127.0.0.1")) << "as it was sent";
+  EXPECT_THAT(answer, HasSubstr("Access-Control-Allow-Origin: *\r\n"));
+  EXPECT_THAT(answer, HasSubstr("Cache-Control: public, immutable\r\n"));
+  EXPECT_THAT(answer, ::testing::Not(HasSubstr("no-store")));
+  EXPECT_THAT(Get("/files/a", "", "HEAD"), StartsWith("HTTP/1.1 200 OK\r\n"));
+  EXPECT_THAT(Get("/files/"), HasSubstr("path= peer"));
+  EXPECT_THAT(Get("/files"), StartsWith("HTTP/1.1 401 "));
+  EXPECT_THAT(Get("/files/a", "", "DELETE"), StartsWith("HTTP/1.1 401 "));
+  EXPECT_THAT(Get("/view/1", Bearer(kViewer) + "Origin: https://elsewhere.example\r\n"),
+              StartsWith("HTTP/1.1 403 "));
+  EXPECT_THAT(Get("/view/1", Bearer(kViewer)), ::testing::Not(HasSubstr("Access-Control")));
 }
 
 TEST_F(HttpTest, KeepsAliveAndHandlesPipelinedRequestsInOrder) {

@@ -1,0 +1,31 @@
+// What readers of the transparency log ask for, and how the answers go.
+#include "actors/host/log/log_reader.h"
+#include "host_proxy/api_log.h"
+#include "host_proxy/host_metrics.h"
+
+namespace coffer::host_proxy {
+
+void HostMetrics::Add(const host::LogReader* reader) {
+  Total("coffer_log_questions_total", "questions to the reader of the log",
+        [reader] { return reader->stats().questions; });
+  Total("coffer_log_overloads_total", "of these, turned away because too many were waiting",
+        [reader] { return reader->stats().overloads; });
+  Total("coffer_log_verification_failures_total",
+        "answers withheld because the log's files do not lead to the signed root",
+        [reader] { return reader->stats().failures; });
+  Total("coffer_log_index_rebuilds_total", "times that the index was damaged and made again",
+        [reader] { return reader->stats().rebuilds; });
+  Level("coffer_log_published_leaves", "leaves of the published log",
+        [reader] { return static_cast<double>(reader->stats().published); });
+  Level("coffer_log_indexed_leaves", "of these, that can be found by id",
+        [reader] { return static_cast<double>(reader->stats().indexed); });
+  Level("coffer_log_index_stalled", "1 when the index does not go on",
+        [reader] { return reader->stats().trouble.empty() ? 0.0 : 1.0; });
+}
+
+void HostMetrics::Add(const ApiLog* api) {
+  Total("coffer_http_rate_limited_total", "public requests refused because of their address's rate",
+        [api] { return api->limiter().refused(); });
+}
+
+}  // namespace coffer::host_proxy
