@@ -33,6 +33,9 @@ struct HostOptions {
   std::string viewer_token;
   std::string admin_token;
   std::optional<PayoutFlags> payouts;  // none: this host pays nobody
+  // The transparency log's witnesses (c2sp.org/tlog-policy); empty: none are asked.
+  std::string witness_policy_path;
+  absl::Duration witness_timeout;
   absl::Duration shutdown_timeout;
 };
 
