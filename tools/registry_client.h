@@ -41,6 +41,15 @@ absl::StatusOr<audit::Hash> ReadRegistryRoot(const std::string& rpc_url,
                                              const ethereum::Address& registry,
                                              const ethereum::Address& audit_address, uint64_t size);
 
+// The same over a chain that the caller has.
+class BlockingChain;
+absl::StatusOr<RegistryHead> ReadRegistryOn(BlockingChain& chain, const ethereum::Address& registry,
+                                            const ethereum::Address& audit_address);
+absl::StatusOr<audit::Hash> ReadRegistryRootOn(BlockingChain& chain,
+                                               const ethereum::Address& registry,
+                                               const ethereum::Address& audit_address,
+                                               uint64_t size);
+
 // The calls and what comes back, pure.
 std::string LatestCall(const ethereum::Address& audit_address);
 std::string RootAtCall(const ethereum::Address& audit_address, uint64_t size);
