@@ -166,7 +166,10 @@ int Watch(BlockingChain& chain, Publisher& publisher, absl::Duration interval) {
   while (!chain.cancelled()) {
     ++totals.looks;
     const absl::StatusOr<PublishResult> result = publisher.Once();
-    if (absl::IsCancelled(result.status())) break;
+    if (absl::IsCancelled(result.status())) {
+      Log(Level::kInfo, "publish", "interrupted", {{"why", result.status()}});
+      break;
+    }
     if (result.ok()) {
       LogResult(*result, totals);
       backoff.Reset();

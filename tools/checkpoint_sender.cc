@@ -7,6 +7,7 @@
 #include "enclave_core/ethereum/transaction.h"
 #include "enclave_core/ledger/wei.h"
 #include "runtime/log.h"
+#include "tools/host_commands.h"
 #include "tools/registry_client.h"
 
 namespace coffer::tools {
@@ -26,6 +27,11 @@ absl::Status Reverts(const host::RpcError& error) {
   std::string why = data.ok() ? RegistryErrorText(*data) : "";
   if (why.empty()) why = host::RevertReasonOf(error);
   return absl::FailedPreconditionError(why);
+}
+
+absl::Status Stopped(const std::vector<ethereum::Hash>& sent) {
+  return absl::CancelledError(
+      absl::StrCat("stopped while transaction ", sent.back().ToHex(), " is under way"));
 }
 
 }  // namespace
@@ -80,26 +86,40 @@ absl::StatusOr<CallPlan> CheckpointSender::Plan(const ethereum::Address& to, std
     if (!nonce.ok()) return nonce.status();
     plan.nonce = *nonce;
     call.from = key_->address();
-    call.max_fee_per_gas = ledger::ToU256(plan.fees.max_fee);
-    call.max_priority_fee_per_gas = ledger::ToU256(plan.fees.max_priority_fee);
   }
   const absl::StatusOr<host::RpcAnswer> answer = chain_->Ask(
       "eth_estimateGas", host::CallParams(call, host::BlockParam(host::BlockTag::kLatest)));
   if (!answer.ok()) return answer.status();
   if (answer->refused) {
-    const RpcErrorKind kind = host::ClassifyRpcError(answer->error);
-    if (kind == RpcErrorKind::kReverted) return Reverts(answer->error);
+    if (host::ClassifyRpcError(answer->error) == RpcErrorKind::kReverted) {
+      return Reverts(answer->error);
+    }
     return absl::FailedPreconditionError(
-        kind == RpcErrorKind::kInsufficientFunds && key_ != nullptr
-            ? absl::StrCat("the account ", ethereum::ToChecksum(key_->address()),
-                           " cannot pay for the gas")
-            : absl::StrCat("the node gives no estimate of the gas: ", answer->error.message));
+        absl::StrCat("the node gives no estimate of the gas: ", answer->error.message));
   }
   const absl::StatusOr<uint64_t> gas = host::ParseQuantity(answer->result);
   if (!gas.ok()) return gas.status();
   // The head may be another one by then, and its first write costs more.
   plan.gas_limit = *gas + *gas / 5 + 10'000;
+  if (key_ != nullptr) {
+    if (absl::Status paid = CheckBalance(plan); !paid.ok()) return paid;
+  }
   return plan;
+}
+
+absl::Status CheckpointSender::CheckBalance(const CallPlan& plan) {
+  const absl::StatusOr<Json::Value> json =
+      chain_->Call("eth_getBalance",
+                   host::AccountParams(key_->address(), host::BlockParam(host::BlockTag::kLatest)));
+  if (!json.ok()) return json.status();
+  const absl::StatusOr<ethereum::U256> balance = host::ParseQuantityU256(*json);
+  if (!balance.ok()) return balance.status();
+  const ethereum::U256 most = ledger::ToU256(plan.fees.max_fee) * plan.gas_limit;
+  if (*balance >= most) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat("the account ", ethereum::ToChecksum(key_->address()),
+                   " cannot pay for the gas: it has ", EthText(ethereum::ToDecimal(*balance)),
+                   " ETH, and up to ", EthText(ethereum::ToDecimal(most)), " ETH may be needed"));
 }
 
 absl::StatusOr<CheckpointSender::Outcome> CheckpointSender::Broadcast(
@@ -140,13 +160,13 @@ absl::StatusOr<std::optional<host::Receipt>> CheckpointSender::AwaitAny(
     for (const ethereum::Hash& hash : sent) {
       const absl::StatusOr<Json::Value> json =
           chain_->Call("eth_getTransactionReceipt", host::HashParams(hash));
-      if (absl::IsCancelled(json.status())) return json.status();
+      if (absl::IsCancelled(json.status())) return Stopped(sent);
       if (!json.ok()) continue;  // asked again at the next turn
       absl::StatusOr<std::optional<host::Receipt>> receipt = host::ParseReceipt(*json);
       if (!receipt.ok()) return receipt.status();
       if (*receipt) return receipt;
     }
-    if (!chain_->Sleep(options_.poll)) return absl::CancelledError("stopped");
+    if (!chain_->Sleep(options_.poll)) return Stopped(sent);
   }
   return std::optional<host::Receipt>();
 }

@@ -52,6 +52,7 @@ class CheckpointSender {
  private:
   absl::StatusOr<host::Fees> MarketFees(absl::uint128* base_fee, absl::uint128* tip);
   host::FeeLimits Limits() const;
+  absl::Status CheckBalance(const CallPlan& plan);
   enum class Outcome { kTaken, kUnderpriced, kNonceSpent };
   absl::StatusOr<Outcome> Broadcast(const CallPlan& plan, std::vector<ethereum::Hash>& sent);
   absl::StatusOr<std::optional<host::Receipt>> AwaitAny(const std::vector<ethereum::Hash>& sent,
