@@ -2,7 +2,6 @@
 
 #include <openssl/crypto.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <iostream>
 #include <memory>

@@ -2,12 +2,9 @@
 #ifndef COFFER_TOOLS_CHECKPOINT_COMMAND_H_
 #define COFFER_TOOLS_CHECKPOINT_COMMAND_H_
 
+#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <string>
-
-namespace CLI {
-class App;
-}
 
 namespace coffer::tools {
 

@@ -1,6 +1,5 @@
 #include "tools/witness_command.h"
 
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <functional>
 #include <memory>
@@ -65,7 +64,7 @@ absl::Status Generate(const WitnessOptions& options) {
     return store.status();
   }
   runtime::OsRandom random;
-  const absl::Status made = MakeWitnessKey(options.key_file, options.name, random);
+  absl::Status made = MakeWitnessKey(options.key_file, options.name, random);
   if (absl::IsAlreadyExists(made)) return absl::OkStatus();
   if (made.ok()) Log(Level::kInfo, "witness", "made a new key", {{"file", options.key_file}});
   return made;

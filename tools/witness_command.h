@@ -2,12 +2,9 @@
 #ifndef COFFER_TOOLS_WITNESS_COMMAND_H_
 #define COFFER_TOOLS_WITNESS_COMMAND_H_
 
+#include <CLI/CLI.hpp>
 #include <string>
 #include <vector>
-
-namespace CLI {
-class App;
-}
 
 namespace coffer::tools {
 
