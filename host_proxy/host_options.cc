@@ -83,6 +83,16 @@ void AddHttp(runtime::ConfigSpec& spec) {
                     "found, such as a URL or sha256:<hex of the document>; 1024 bytes at most."});
 }
 
+void AddWitnesses(runtime::ConfigSpec& spec) {
+  spec.Add({.name = "log.witness-policy",
+            .help = "A tlog-policy file: the witnesses, with URLs, that are to cosign the heads of "
+                    "the transparency log, and how many must; none: heads go out without."})
+      .Add({.name = "log.witness-timeout",
+            .type = OptionType::kDuration,
+            .default_text = "5s",
+            .help = "How long a head waits for its witnesses before it goes out without them."});
+}
+
 }  // namespace
 
 runtime::ConfigSpec HostConfigSpec() {
@@ -112,6 +122,7 @@ runtime::ConfigSpec HostConfigSpec() {
   AddJournal(spec);
   AddHttp(spec);
   AddPayoutOptions(spec);
+  AddWitnesses(spec);
   return spec;
 }
 
@@ -169,6 +180,12 @@ absl::StatusOr<HostOptions> ParseHostOptions(const runtime::Config& config,
   absl::StatusOr<std::optional<PayoutFlags>> payouts = ParsePayoutFlags(config);
   if (!payouts.ok()) return payouts.status();
   options.payouts = *std::move(payouts);
+  options.witness_policy_path = config.String("log.witness-policy");
+  options.witness_timeout = config.Duration("log.witness-timeout");
+  if (options.witness_timeout < absl::Milliseconds(100) ||
+      options.witness_timeout > absl::Minutes(1)) {
+    return Wrong("log.witness-timeout", "must be from 100ms to 1m");
+  }
   options.shutdown_timeout = config.Duration("shutdown-timeout");
   if (options.signer.mode == SignerMode::kNone && !LedgerOption(options).empty()) {
     return Wrong(LedgerOption(options).substr(2), "needs an enclave, and --enclave is none");

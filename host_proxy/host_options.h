@@ -36,6 +36,9 @@ struct HostOptions {
   RateLimiter::Options public_limit;   // of what is served without a token, by address
   std::string receipt_attestation;     // what receipts of the log name; may be empty
   std::optional<PayoutFlags> payouts;  // none: this host pays nobody
+  // The transparency log's witnesses (c2sp.org/tlog-policy); empty: none are asked.
+  std::string witness_policy_path;
+  absl::Duration witness_timeout;
   absl::Duration shutdown_timeout;
 };
 

@@ -8,7 +8,9 @@
 #include "runtime/process.h"
 #include "tools/bridge_command.h"
 #include "tools/call_command.h"
+#include "tools/checkpoint_command.h"
 #include "tools/host_commands.h"
+#include "tools/witness_command.h"
 
 namespace coffer::tools {
 namespace {
@@ -121,6 +123,8 @@ int Main(int argc, char** argv) {
   Arguments arguments;
   BridgeArguments bridge_arguments;
   CallArguments call_arguments;
+  PublishArguments publish_arguments;
+  WitnessArguments witness_arguments;
   CLI::App app("coffer: looks at a running Coffer, steers it, and bridges its sockets.");
   app.set_version_flag("--version", runtime::BuildVersion());
   app.require_subcommand(1);
@@ -156,6 +160,8 @@ int Main(int argc, char** argv) {
   }
   const CLI::App* bridge = AddBridge(app, bridge_arguments);
   const CLI::App* call = AddCall(app, call_arguments);
+  const CLI::App* publish = AddCheckpointPublish(app, publish_arguments);
+  const CLI::App* witness = AddWitness(app, witness_arguments);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -163,6 +169,8 @@ int Main(int argc, char** argv) {
   }
   if (bridge->parsed()) return RunBridge(bridge_arguments);
   if (call->parsed()) return RunCall(call_arguments);
+  if (publish->parsed()) return RunCheckpointPublish(publish_arguments);
+  if (witness->parsed()) return RunWitness(witness_arguments);
 
   absl::StatusOr<HostClient> host = Host(arguments);
   absl::Status result = host.status();
