@@ -102,14 +102,18 @@ void HostApp::WhenStarted(runtime::Task task) {
 }
 
 absl::Status HostApp::StartStore() {
-  absl::StatusOr<std::unique_ptr<host::RecordStore>> records =
-      host::RecordStore::Open(disk_.get(), {.segment_bytes = options_.segment_bytes});
+  absl::StatusOr<std::unique_ptr<host::RecordStore>> records = host::RecordStore::Open(
+      disk_.get(), {.segment_bytes = options_.segment_bytes, .hold_segments = true});
   if (!records.ok()) return records.status();
   if (!(*records)->dropped().empty()) Log(Level::kWarn, "store", (*records)->dropped());
   Log(Level::kInfo, "store", "recovered",
       {{"records", (*records)->last_sequence()}, {"snapshot", (*records)->snapshot_sequence()}});
+  absl::StatusOr<std::unique_ptr<HostLog>> log =
+      HostLog::Create(loop_, store_thread_.loop(), records->get(), &random_, options_);
+  if (!log.ok()) return log.status();
+  log_ = *std::move(log);
   store_ = std::make_unique<host::StateStore>(host::StateStore::Options{}, store_thread_.loop(),
-                                              *std::move(records), &to_link_);
+                                              *std::move(records), &to_link_, log_->sink());
   link_ = std::make_unique<host::EnclaveLink>(options_.enclave, loop_, network_.get(), &random_,
                                               &to_store_);
   to_store_.Bind(store_.get());
@@ -119,8 +123,11 @@ absl::Status HostApp::StartStore() {
     Log(Level::kInfo, "enclave", ready ? "ready" : "not ready");
     runtime::NotifyStatus(ready ? "serving" : "waiting for the enclave");
   });
+  log_->Follow(link_.get());
+  log_->Start();
   host_metrics_.Add(store_.get());
   host_metrics_.Add(link_.get());
+  host_metrics_.Add(log_->reader());
   return absl::OkStatus();
 }
 
@@ -165,6 +172,15 @@ absl::Status HostApp::StartHttp() {
   router_ = std::make_unique<Router>(tokens, !tokens.any());
   api_ = std::make_unique<Api>(Ports());
   api_->AddTo(*router_);
+  ApiLogPorts log_ports;
+  log_ports.log = log_->reader();
+  log_ports.enclave = link_.get();
+  log_ports.dispatcher = loop_;
+  log_ports.limit = options_.public_limit;
+  log_ports.attestation = options_.receipt_attestation;
+  api_log_ = std::make_unique<ApiLog>(std::move(log_ports));
+  api_log_->AddTo(*router_);
+  host_metrics_.Add(api_log_.get());
   absl::StatusOr<std::unique_ptr<HttpServer>> server =
       HttpServer::Listen(loop_, options_.http_listen, options_.http_limits,
                          [this](HttpRequest request, HttpResponder respond) {

@@ -17,7 +17,9 @@
 #include "actors/host/registry.h"
 #include "actors/host/state_store.h"
 #include "host_proxy/api.h"
+#include "host_proxy/api_log.h"
 #include "host_proxy/enclave_watch.h"
+#include "host_proxy/host_log.h"
 #include "host_proxy/host_metrics.h"
 #include "host_proxy/host_options.h"
 #include "host_proxy/host_payouts.h"
@@ -86,6 +88,7 @@ class HostApp final : private JournalControl {
   runtime::EventLoopThread store_thread_;
   runtime::Mailbox<host::StoreMessage> to_store_;
   runtime::Mailbox<host::StoreEvent> to_link_;
+  std::unique_ptr<HostLog> log_;
   std::unique_ptr<host::StateStore> store_;
   std::unique_ptr<host::EnclaveLink> link_;
   std::unique_ptr<LocalEnclave> local_enclave_;  // mode local
@@ -102,6 +105,7 @@ class HostApp final : private JournalControl {
 
   std::unique_ptr<Router> router_;
   std::unique_ptr<Api> api_;
+  std::unique_ptr<ApiLog> api_log_;
   std::unique_ptr<HttpServer> http_;
 
   bool stopping_ = false;

@@ -84,10 +84,10 @@ void AddHttp(runtime::ConfigSpec& spec) {
 }
 
 void AddWitnesses(runtime::ConfigSpec& spec) {
-  spec.Add({.name = "log.witness-policy",
+  spec.Add({.name = "witnesses.policy",
             .help = "A tlog-policy file: the witnesses, with URLs, that are to cosign the heads of "
                     "the transparency log, and how many must; none: heads go out without."})
-      .Add({.name = "log.witness-timeout",
+      .Add({.name = "witnesses.timeout",
             .type = OptionType::kDuration,
             .default_text = "5s",
             .help = "How long a head waits for its witnesses before it goes out without them."});
@@ -180,11 +180,11 @@ absl::StatusOr<HostOptions> ParseHostOptions(const runtime::Config& config,
   absl::StatusOr<std::optional<PayoutFlags>> payouts = ParsePayoutFlags(config);
   if (!payouts.ok()) return payouts.status();
   options.payouts = *std::move(payouts);
-  options.witness_policy_path = config.String("log.witness-policy");
-  options.witness_timeout = config.Duration("log.witness-timeout");
+  options.witness_policy_path = config.String("witnesses.policy");
+  options.witness_timeout = config.Duration("witnesses.timeout");
   if (options.witness_timeout < absl::Milliseconds(100) ||
       options.witness_timeout > absl::Minutes(1)) {
-    return Wrong("log.witness-timeout", "must be from 100ms to 1m");
+    return Wrong("witnesses.timeout", "must be from 100ms to 1m");
   }
   options.shutdown_timeout = config.Duration("shutdown-timeout");
   if (options.signer.mode == SignerMode::kNone && !LedgerOption(options).empty()) {

@@ -1,5 +1,6 @@
 // The books compared: what was owed, what the enclave says, what the chain credited. To the wei.
 import assert from 'node:assert/strict';
+import { assertLogAgrees } from './log.mjs';
 
 /**
  * Per account and in sum: credited + adjusted = available + reserved + paid (I2), nothing negative.
@@ -60,7 +61,7 @@ export async function transfers(chain, sender) {
   }));
 }
 
-/** Everything at once; gives the accounts. */
+/** Everything at once, the transparency log too; gives the accounts. */
 export async function audit({ api, chain, expected, before }) {
   const accounts = await api.accounts();
   assertConserved(accounts);
@@ -71,6 +72,7 @@ export async function audit({ api, chain, expected, before }) {
     const sum = [...accounts.values()].reduce((total, a) => total + a[name], 0n);
     assert.equal(BigInt(totals[name]), sum, `the sum of ${name}`);
   }
+  await assertLogAgrees(api, accounts);
   return accounts;
 }
 

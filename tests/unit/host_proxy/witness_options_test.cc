@@ -22,7 +22,7 @@ TEST(WitnessOptionsTest, NoneUnlessAFileIsNamed) {
   EXPECT_EQ(none->witness_policy_path, "");
   EXPECT_EQ(none->witness_timeout, absl::Seconds(5));
   const auto given =
-      Load({"--log.witness-policy", "/etc/coffer/policy", "--log.witness-timeout", "1500ms"});
+      Load({"--witnesses.policy", "/etc/coffer/policy", "--witnesses.timeout", "1500ms"});
   ASSERT_TRUE(given.ok()) << given.status();
   EXPECT_EQ(given->witness_policy_path, "/etc/coffer/policy");
   EXPECT_EQ(given->witness_timeout, absl::Milliseconds(1500));
@@ -30,9 +30,9 @@ TEST(WitnessOptionsTest, NoneUnlessAFileIsNamed) {
 
 TEST(WitnessOptionsTest, AHeadWaitsForABoundedTime) {
   for (const char* bad : {"0s", "99ms", "61s", "soon"}) {
-    const auto options = Load({"--log.witness-timeout", bad});
+    const auto options = Load({"--witnesses.timeout", bad});
     ASSERT_FALSE(options.ok()) << bad;
-    EXPECT_THAT(std::string(options.status().message()), HasSubstr("log.witness-timeout"));
+    EXPECT_THAT(std::string(options.status().message()), HasSubstr("witnesses.timeout"));
   }
 }
 
