@@ -9,6 +9,7 @@
 #include "tools/bridge_command.h"
 #include "tools/call_command.h"
 #include "tools/host_commands.h"
+#include "tools/verify_command.h"
 
 namespace coffer::tools {
 namespace {
@@ -121,7 +122,9 @@ int Main(int argc, char** argv) {
   Arguments arguments;
   BridgeArguments bridge_arguments;
   CallArguments call_arguments;
-  CLI::App app("coffer: looks at a running Coffer, steers it, and bridges its sockets.");
+  VerifyArguments verify_arguments;
+  CLI::App app(
+      "coffer: looks at a running Coffer, steers it, bridges its sockets, and verifies its log.");
   app.set_version_flag("--version", runtime::BuildVersion());
   app.require_subcommand(1);
   CLI::App* status =
@@ -156,6 +159,14 @@ int Main(int argc, char** argv) {
   }
   const CLI::App* bridge = AddBridge(app, bridge_arguments);
   const CLI::App* call = AddCall(app, call_arguments);
+  CLI::App* verify =
+      app.add_subcommand("verify", "Check the operator's transparency log, believing nobody");
+  verify->require_subcommand(1);
+  const CLI::App* verify_log = AddVerifyLog(verify, verify_arguments);
+  const CLI::App* verify_receipt = AddVerifyReceipt(verify, verify_arguments);
+  CLI::App* log = app.add_subcommand("log", "Keep copies of a transparency log");
+  log->require_subcommand(1);
+  const CLI::App* mirror = AddLogMirror(log, verify_arguments);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -163,6 +174,9 @@ int Main(int argc, char** argv) {
   }
   if (bridge->parsed()) return RunBridge(bridge_arguments);
   if (call->parsed()) return RunCall(call_arguments);
+  if (verify_log->parsed()) return RunVerifyLog(verify_arguments);
+  if (verify_receipt->parsed()) return RunVerifyReceipt(verify_arguments);
+  if (mirror->parsed()) return RunLogMirror(verify_arguments);
 
   absl::StatusOr<HostClient> host = Host(arguments);
   absl::Status result = host.status();

@@ -22,9 +22,9 @@ struct ScanOptions {
   // event id, else 0.
   std::function<void(uint64_t first, const std::vector<audit::Leaf>& leaves,
                      const std::vector<uint64_t>& event_hashes)>
-      on_leaves;
+      on_leaves = {};
   // After each 256 leaves, on the caller's thread. May be empty.
-  std::function<void(uint64_t done, uint64_t total)> on_progress;
+  std::function<void(uint64_t done, uint64_t total)> on_progress = {};
 };
 
 struct ScanResult {

@@ -183,6 +183,11 @@ class Verifier {
           "registry", Outcome::kUnknown,
           absl::StrCat("the registry could not be read: ", anchored.status().message()));
     }
+    if (anchored->equivocated) {
+      return report().Add("registry", Outcome::kFailed,
+                          "two histories: the registry was shown two roots for one size, both "
+                          "signed by the audit address");
+    }
     if (anchored->size == 0) {
       return report().Add("registry", Outcome::kUnknown,
                           "the registry has no head of this log: nobody has published one");

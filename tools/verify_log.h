@@ -24,14 +24,15 @@ namespace coffer::tools {
 // What somebody says that an account has, in wei; what is absent was not said.
 struct Claim {
   std::string account;
-  std::optional<absl::uint128> available, reserved, paid;
-  std::optional<absl::uint128> owed;  // available and reserved
+  std::optional<absl::uint128> available = {}, reserved = {}, paid = {};
+  std::optional<absl::uint128> owed = {};  // available and reserved
 };
 
 // A head that a contract on a chain has accepted.
 struct AnchoredHead {
   uint64_t size = 0;  // 0: none yet
   audit::Hash root;
+  bool equivocated = false;  // it was shown two signed roots for one size
 };
 
 struct VerifyLogOptions {
