@@ -4,7 +4,9 @@
 
 #include <array>
 #include <cstdio>
+#include <filesystem>
 #include <optional>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -22,17 +24,47 @@ using audit::Checkpoint;
 using audit::SignedCheckpoint;
 
 absl::StatusOr<std::string> MirrorSource::Read(const std::string& path, size_t max_bytes) {
-  absl::StatusOr<std::string> content = local_.Read(path, max_bytes);
+  absl::StatusOr<std::string> content = absl::NotFoundError("");
+  if (!distrusted_.contains(path)) content = local_.Read(path, max_bytes);
+  if (absl::IsNotFound(content.status())) content = staged_.Read(path, max_bytes);
   if (!absl::IsNotFound(content.status())) return content;
   content = from_->Read(path, max_bytes);
   if (!content.ok()) return content;
-  const std::string file = absl::StrCat(folder_, "/", path);
+  const std::string file = absl::StrCat(incoming_, "/", path);
   if (absl::Status status = ReplaceFile(file, *content, Durability::kRename); !status.ok()) {
     return status;
   }
   ++downloaded_;
   bytes_ += content->size();
   return content;
+}
+
+void MirrorSource::StartAgain(const std::vector<std::string>& distrusted) {
+  distrusted_.insert(distrusted.begin(), distrusted.end());
+  std::error_code ignored;
+  std::filesystem::remove_all(incoming_, ignored);
+}
+
+absl::Status MirrorSource::Commit() {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  if (!fs::exists(incoming_, error)) return absl::OkStatus();
+  for (fs::recursive_directory_iterator at(incoming_, error), end; !error && at != end;
+       at.increment(error)) {
+    if (!at->is_regular_file(error)) continue;
+    const fs::path target = fs::path(folder_) / fs::relative(at->path(), incoming_, error);
+    // What a killed run was writing is no tile.
+    if (!audit::ParseTilePath(fs::relative(at->path(), incoming_, error).string()).ok()) continue;
+    if (!error) fs::create_directories(target.parent_path(), error);
+    if (!error) fs::rename(at->path(), target, error);
+    if (error) break;
+  }
+  if (error) {
+    return absl::UnavailableError(
+        absl::StrCat("what is in ", incoming_, " cannot be put in place: ", error.message()));
+  }
+  fs::remove_all(incoming_, error);
+  return absl::OkStatus();
 }
 
 namespace {
@@ -43,7 +75,7 @@ class Mirror {
       : from_(from), folder_(folder), options_(options), source_(&from, folder) {}
 
   Report Run() {
-    if (ReadHead() && CheckTrust() && Download() && CheckGrowth()) Publish();
+    if (ReadHead() && CheckTrust() && CheckGrowth() && Download()) Publish();
     return std::move(report_);
   }
 
@@ -112,24 +144,13 @@ class Mirror {
   }
 
   bool Download() {
-    // A head that contradicts what is here is refused before anything is fetched for it.
-    for (const std::optional<SeenLog>* seen : Before()) {
-      if (seen == nullptr || !*seen) continue;
-      const Checkpoint& before = (*seen)->checkpoint;
-      if (before.size < head_.checkpoint.size && before.origin == head_.checkpoint.origin) continue;
-      VerifiedTiles none(&source_, head_.checkpoint.size, head_.checkpoint.root);
-      if (!CheckSeen(**seen, none)) return false;
-    }
     ScanResult result;
-    // A second time without the files that turned out wrong: those of an earlier run may be
-    // damaged.
+    // A second time from the other side alone: what an earlier run left may be damaged.
     for (int attempt = 0; attempt < 2; ++attempt) {
       result = ScanLog(source_, head_.checkpoint,
                        {.threads = options_.threads, .on_progress = options_.on_progress});
-      if (result.bad_files.empty()) break;
-      for (const std::string& path : result.bad_files) {
-        std::remove(absl::StrCat(folder_, "/", path).c_str());
-      }
+      if (result.tiles.empty()) break;
+      source_.StartAgain(result.bad_files);
     }
     if (!result.tiles.empty()) {
       return Add("tiles", Outcome::kFailed,
@@ -159,11 +180,20 @@ class Mirror {
     return true;
   }
 
+  // Before anything is downloaded: a head that contradicts what was seen is not worth it.
   bool CheckGrowth() {
-    VerifiedTiles tiles(&source_, head_.checkpoint.size, head_.checkpoint.root);
-    if (absl::Status edge = tiles.LoadEdge(); !edge.ok()) return Fail("consistency", edge);
+    const Checkpoint& now = head_.checkpoint;
+    VerifiedTiles tiles(&from_, now.size, now.root);
+    bool edge = false;
     for (const std::optional<SeenLog>* seen : Before()) {
-      if (seen != nullptr && *seen && !CheckSeen(**seen, tiles)) return false;
+      if (seen == nullptr || !*seen) continue;
+      if (!edge && (*seen)->checkpoint.size < now.size) {
+        if (absl::Status status = tiles.LoadEdge(); !status.ok()) {
+          return Fail("consistency", status);
+        }
+        edge = true;
+      }
+      if (!CheckSeen(**seen, tiles)) return false;
     }
     return consistency_.empty()
                ? Add("consistency", Outcome::kSkipped, "nothing was seen of this log before")
@@ -171,8 +201,9 @@ class Mirror {
   }
 
   void Publish() {
+    absl::Status status = source_.Commit();
     sync();  // the tiles, before a head says that they are there
-    absl::Status status = ReplaceFile(CheckpointFile(), note_, Durability::kSynced);
+    if (status.ok()) status = ReplaceFile(CheckpointFile(), note_, Durability::kSynced);
     if (status.ok() && memory_.ok()) status = SaveSeenLog(memory_->file, *key_, note_);
     if (!status.ok()) {
       Add("mirror", Outcome::kUnknown, std::string(status.message()));

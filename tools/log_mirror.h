@@ -6,7 +6,9 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <set>
 #include <string>
+#include <vector>
 
 #include "tools/log_source.h"
 #include "tools/log_trust.h"
@@ -14,13 +16,25 @@
 
 namespace coffer::tools {
 
-// The folder first, then the other source, of which it keeps what it got. Thread-safe.
+// The folder first, then what was downloaded before, then the other source. What comes from there
+// waits in <folder>/.incoming until it is known to be the signed tree's: nothing that a stranger
+// sends takes the place of what was verified.
 class MirrorSource final : public LogSource {
  public:
   MirrorSource(LogSource* from, std::string folder)
-      : from_(from), folder_(std::move(folder)), local_(folder_) {}
+      : from_(from),
+        folder_(std::move(folder)),
+        incoming_(folder_ + "/.incoming"),
+        local_(folder_),
+        staged_(incoming_) {}
+  // Thread-safe; the rest is not.
   absl::StatusOr<std::string> Read(const std::string& path, size_t max_bytes) override;
   std::string name() const override { return from_->name(); }
+
+  // Forgets what was downloaded, and from now on takes these files from the other source.
+  void StartAgain(const std::vector<std::string>& distrusted);
+  // Puts what was downloaded in place. Unavailable when a file cannot be moved.
+  absl::Status Commit();
 
   uint64_t downloaded() const { return downloaded_; }  // files
   uint64_t bytes() const { return bytes_; }            // of those
@@ -28,7 +42,9 @@ class MirrorSource final : public LogSource {
  private:
   LogSource* const from_;
   const std::string folder_;
-  FolderSource local_;
+  const std::string incoming_;
+  FolderSource local_, staged_;
+  std::set<std::string> distrusted_;
   std::atomic<uint64_t> downloaded_{0}, bytes_{0};
 };
 
@@ -40,7 +56,7 @@ struct MirrorOptions {
 };
 
 // The checks of its report: checkpoint, signature, witnesses, consistency, tiles, mirror. Run again
-// after an interruption, it goes on where it was: a file in the folder is whole or not there.
+// after an interruption, it goes on where it was.
 Report MirrorLog(LogSource& from, const std::string& folder, const MirrorOptions& options);
 
 }  // namespace coffer::tools

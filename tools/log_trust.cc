@@ -26,7 +26,11 @@ std::string Kept(const absl::StatusOr<std::string>& evidence) {
 
 absl::StatusOr<TrustedKey> Try(const audit::SignedCheckpoint& head, VerifierKey key,
                                std::string sentence) {
-  if (absl::Status status = audit::VerifyLogSignature(head, key); !status.ok()) return status;
+  if (absl::Status status = audit::VerifyLogSignature(head, key); !status.ok()) {
+    return absl::PermissionDeniedError(
+        absl::StrCat("the head is not signed by ", key.ToString(),
+                     ": it was altered, or somebody else signed it (", status.message(), ")"));
+  }
   return TrustedKey{std::move(key), std::move(sentence)};
 }
 
@@ -86,7 +90,12 @@ absl::StatusOr<TrustedKey> CheckSignature(const TrustOptions& options,
                             " with the key that was given"));
   }
   if (options.policy && !options.policy->logs().empty()) {
-    if (absl::Status status = options.policy->CheckLog(head); !status.ok()) return status;
+    if (absl::Status status = options.policy->CheckLog(head); !status.ok()) {
+      return absl::PermissionDeniedError(
+          absl::StrCat("no log of the policy signed the head: it was altered, or somebody else "
+                       "signed it (",
+                       status.message(), ")"));
+    }
     for (const audit::PolicyLog& log : options.policy->logs()) {
       auto signer = Try(head, log.key,
                         absl::StrCat("the log ", head.checkpoint.origin, " signed ", what,

@@ -222,7 +222,7 @@ std::vector<Lie> FileLies() {
          log.Sign(head.checkpoint, LogSigner('x'));
        },
        "signature",
-       {kOrigin}},
+       {"the head is not signed by coffer/42161", "somebody else signed it"}},
       {"a root of another tree",
        [](MemorySource& log) {
          audit::Checkpoint head = audit::ParseCheckpoint(log.files["checkpoint"])->checkpoint;
