@@ -10,6 +10,7 @@
 #include "tools/call_command.h"
 #include "tools/checkpoint_command.h"
 #include "tools/host_commands.h"
+#include "tools/verify_command.h"
 #include "tools/witness_command.h"
 
 namespace coffer::tools {
@@ -125,7 +126,10 @@ int Main(int argc, char** argv) {
   CallArguments call_arguments;
   PublishArguments publish_arguments;
   WitnessArguments witness_arguments;
-  CLI::App app("coffer: looks at a running Coffer, steers it, and bridges its sockets.");
+  VerifyArguments verify_arguments;
+  CLI::App app(
+      "coffer: looks at a running Coffer, steers it, bridges its sockets, verifies its log and "
+      "witnesses it.");
   app.set_version_flag("--version", runtime::BuildVersion());
   app.require_subcommand(1);
   CLI::App* status =
@@ -162,6 +166,14 @@ int Main(int argc, char** argv) {
   const CLI::App* call = AddCall(app, call_arguments);
   const CLI::App* publish = AddCheckpointPublish(app, publish_arguments);
   const CLI::App* witness = AddWitness(app, witness_arguments);
+  CLI::App* verify =
+      app.add_subcommand("verify", "Check the operator's transparency log, believing nobody");
+  verify->require_subcommand(1);
+  const CLI::App* verify_log = AddVerifyLog(verify, verify_arguments);
+  const CLI::App* verify_receipt = AddVerifyReceipt(verify, verify_arguments);
+  CLI::App* log = app.add_subcommand("log", "Keep copies of a transparency log");
+  log->require_subcommand(1);
+  const CLI::App* mirror = AddLogMirror(log, verify_arguments);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -171,6 +183,9 @@ int Main(int argc, char** argv) {
   if (call->parsed()) return RunCall(call_arguments);
   if (publish->parsed()) return RunCheckpointPublish(publish_arguments);
   if (witness->parsed()) return RunWitness(witness_arguments);
+  if (verify_log->parsed()) return RunVerifyLog(verify_arguments);
+  if (verify_receipt->parsed()) return RunVerifyReceipt(verify_arguments);
+  if (mirror->parsed()) return RunLogMirror(verify_arguments);
 
   absl::StatusOr<HostClient> host = Host(arguments);
   absl::Status result = host.status();

@@ -38,7 +38,8 @@ absl::StatusOr<std::pair<Response, bool>> ReadAnswer(HttpConnection& connection,
     if (!got.ok()) return got.status();
     boost::beast::error_code error;
     if (*got == 0) {
-      parser.put_eof(error);
+      // Beast may not be told of the end of what never began.
+      if (parser.got_some()) parser.put_eof(error);
       if (error || !parser.is_done()) {
         return absl::UnavailableError("the connection was closed before a whole answer");
       }

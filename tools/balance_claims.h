@@ -1,0 +1,28 @@
+// Balances as an operator claims them: a file, or the HTTP API of a host.
+#ifndef COFFER_TOOLS_BALANCE_CLAIMS_H_
+#define COFFER_TOOLS_BALANCE_CLAIMS_H_
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/numeric/int128.h"
+#include "absl/status/statusor.h"
+#include "tools/http_fetch.h"
+#include "tools/verify_log.h"
+
+namespace coffer::tools {
+
+// Decimal digits below 2^127, and nothing else.
+absl::StatusOr<absl::uint128> ParseWei(std::string_view text);
+
+// What `coffer accounts --json` prints, an account a line, or the API's own answer: objects with
+// id, available, reserved and paid, in wei as strings. InvalidArgument says what is wrong where.
+absl::StatusOr<std::vector<Claim>> ParseClaims(std::string_view text);
+absl::StatusOr<std::vector<Claim>> ReadClaims(const std::string& path);
+// All pages of GET /api/ledger/accounts.
+absl::StatusOr<std::vector<Claim>> FetchClaims(HttpFetcher& api);
+
+}  // namespace coffer::tools
+
+#endif  // COFFER_TOOLS_BALANCE_CLAIMS_H_
