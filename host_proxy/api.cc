@@ -91,6 +91,10 @@ void Api::AddLedger(Router& router) {
              [this](RoutedRequest request, HttpResponder respond) {
                PostEvents(request, std::move(respond));
              });
+  router.Add("GET", "/api/ledger/contents/{hash}", Role::kViewer, {},
+             [this](RoutedRequest request, HttpResponder respond) {
+               GetContent(request, std::move(respond));
+             });
 }
 
 void Api::ListAccounts(const RoutedRequest& request, HttpResponder respond) {

@@ -9,6 +9,7 @@
 //   GET  /api/journal                                  viewer
 //   POST /api/payouts/run, /pause, /resume             admin
 //   POST /api/ledger/events                            admin
+//   GET  /api/ledger/contents/{hash}                   viewer
 //   POST /api/registry/reload                          admin
 //   POST /api/journal/replay-dead-letters              admin
 #ifndef COFFER_HOST_PROXY_API_H_
@@ -17,12 +18,14 @@
 #include <json/value.h>
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "actors/host/enclave_client.h"
+#include "actors/host/log/content_store.h"
 #include "host_proxy/router.h"
 #include "runtime/metrics.h"
 #include "runtime/random.h"
@@ -51,6 +54,14 @@ class JournalControl {
   virtual Json::Value StatusJson() const = 0;
 };
 
+// What became of each event of a request, in its order.
+struct EventOutcome {
+  std::vector<std::string> ids;
+  std::vector<std::optional<boundary::v1::Error>> refusals;
+  std::vector<bool> duplicate;
+  std::vector<size_t> sent;  // positions of those that the enclave was asked about
+};
+
 struct ApiPorts {
   host::EnclaveClient* enclave = nullptr;
   PayoutControl* payouts = nullptr;   // null: this host pays nobody
@@ -64,6 +75,9 @@ struct ApiPorts {
   std::function<absl::StatusOr<Json::Value>()> reload_registry;
   // Sentences; none when the host can do its work.
   std::function<std::vector<std::string>()> not_ready;
+  host::ContentStore* contents = nullptr;  // null: events with texts are refused
+  // Of the transparency log; may be none.
+  std::function<Json::Value()> log_status;
   // Brings gauges up to date before they are read.
   std::function<void()> refresh_metrics;
 };
@@ -85,6 +99,10 @@ class Api {
   void ListAccounts(const RoutedRequest& request, HttpResponder respond);
   void ListPayouts(const RoutedRequest& request, HttpResponder respond);
   void PostEvents(const RoutedRequest& request, HttpResponder respond);
+  void KeepContents(std::vector<std::string> contents, HttpResponder respond,
+                    absl::AnyInvocable<void(HttpResponder)> then);
+  void ApplyEvents(boundary::v1::ClientFrame frame, EventOutcome outcome, HttpResponder respond);
+  void GetContent(const RoutedRequest& request, HttpResponder respond);
 
   // Calls the enclave; an Error or no answer is answered here, anything else goes to `then`.
   void Ask(boundary::v1::ClientFrame request, HttpResponder respond,

@@ -1,8 +1,10 @@
 // POST /api/ledger/events: credits and corrections by hand or by another program.
+#include <algorithm>
 #include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "enclave_core/audit/tree.h"
 #include "host_proxy/api.h"
 #include "host_proxy/api_json.h"
 #include "host_proxy/json_text.h"
@@ -17,6 +19,7 @@ namespace {
 
 constexpr Json::ArrayIndex kMaxEvents = 1000;
 constexpr size_t kMaxIdBytes = 128;
+constexpr size_t kMaxContentBytes = 64 * 1024;
 
 absl::StatusOr<std::string> TextOf(const Json::Value& event, const char* name) {
   const Json::Value& value = event[name];
@@ -40,15 +43,45 @@ absl::StatusOr<Event::Kind> KindOf(const Json::Value& event) {
   return absl::InvalidArgumentError("kind must be credit, adjust_up or adjust_down");
 }
 
+// The text of reason and metadata, whose hash goes into the event's leaf; empty without either.
+absl::StatusOr<std::string> ContentOf(const Json::Value& event) {
+  Json::Value content(Json::objectValue);
+  if (event.isMember("reason")) {
+    if (!event["reason"].isString()) {
+      return absl::InvalidArgumentError("reason must be a string");
+    }
+    content["reason"] = event["reason"];
+  }
+  if (event.isMember("metadata")) {
+    if (!event["metadata"].isObject()) {
+      return absl::InvalidArgumentError("metadata must be a JSON object");
+    }
+    content["metadata"] = event["metadata"];
+  }
+  if (content.empty()) return std::string();
+  std::string text = ToText(content);
+  text.pop_back();  // the newline
+  if (text.size() > kMaxContentBytes) {
+    return absl::InvalidArgumentError(absl::StrCat("reason and metadata together have ",
+                                                   text.size(), " bytes; at most ",
+                                                   kMaxContentBytes, " are kept"));
+  }
+  return text;
+}
+
+bool IsField(const std::string& name) {
+  return name == "id" || name == "account" || name == "amount" || name == "amount_wei" ||
+         name == "kind" || name == "reason" || name == "metadata";
+}
+
 // Everything but the recipient, which comes from the registry and never from a request.
 absl::StatusOr<Event> ParseEvent(const Json::Value& json) {
   if (!json.isObject()) return absl::InvalidArgumentError("an event must be a JSON object");
   for (const std::string& name : json.getMemberNames()) {
-    if (name != "id" && name != "account" && name != "amount" && name != "amount_wei" &&
-        name != "kind") {
+    if (!IsField(name)) {
       return absl::InvalidArgumentError(
-          "an event has the fields id, account, amount or amount_wei, and kind; it has another "
-          "one");
+          "an event has the fields id, account, amount or amount_wei, kind, reason and metadata; "
+          "it has another one");
     }
   }
   const absl::StatusOr<std::string> id = TextOf(json, "id");
@@ -77,15 +110,7 @@ absl::StatusOr<Event> ParseEvent(const Json::Value& json) {
   return event;
 }
 
-// What became of each event, in the request's order.
-struct Outcome {
-  std::vector<std::string> ids;
-  std::vector<std::optional<boundary::v1::Error>> refusals;
-  std::vector<bool> duplicate;
-  std::vector<size_t> sent;  // positions of those that the enclave was asked about
-};
-
-HttpResponse Answer(const Outcome& outcome, const boundary::v1::Account* account) {
+HttpResponse Answer(const EventOutcome& outcome, const boundary::v1::Account* account) {
   Json::Value body;
   body["results"] = Json::Value(Json::arrayValue);
   Json::UInt64 applied = 0, duplicates = 0, refused = 0;
@@ -133,14 +158,22 @@ void Api::PostEvents(const RoutedRequest& request, HttpResponder respond) {
   if (events.empty() || events.size() > kMaxEvents) {
     return respond(HttpError(400, "malformed", absl::StrCat("send 1 to ", kMaxEvents, " events")));
   }
-  Outcome outcome;
+  EventOutcome outcome;
   ClientFrame frame;
+  std::vector<std::string> contents;
   for (Json::ArrayIndex i = 0; i < events.size(); ++i) {
     absl::StatusOr<Event> event = ParseEvent(events[i]);
-    if (!event.ok()) {
-      return respond(HttpError(
-          400, "malformed",
-          absl::StrCat("event ", i, ": ", event.status().message(), "; nothing was applied")));
+    absl::StatusOr<std::string> content;
+    if (event.ok()) content = ContentOf(events[i]);
+    const absl::Status parsed = event.ok() ? content.status() : event.status();
+    if (!parsed.ok()) {
+      return respond(
+          HttpError(400, "malformed",
+                    absl::StrCat("event ", i, ": ", parsed.message(), "; nothing was applied")));
+    }
+    if (!content->empty()) {
+      event->set_content_hash(std::string(audit::Sha256(*content).view()));
+      contents.push_back(*std::move(content));
     }
     outcome.ids.push_back(event->id());
     outcome.refusals.emplace_back();
@@ -157,6 +190,33 @@ void Api::PostEvents(const RoutedRequest& request, HttpResponder respond) {
     *frame.mutable_apply_events()->add_events() = *std::move(event);
   }
   if (outcome.sent.empty()) return respond(Answer(outcome, nullptr));
+  // The texts first: a leaf that binds a text which nobody has proves nothing to anybody.
+  KeepContents(std::move(contents), std::move(respond),
+               [this, frame = std::move(frame),
+                outcome = std::move(outcome)](HttpResponder keep_respond) mutable {
+                 ApplyEvents(std::move(frame), std::move(outcome), std::move(keep_respond));
+               });
+}
+
+void Api::KeepContents(std::vector<std::string> contents, HttpResponder respond,
+                       absl::AnyInvocable<void(HttpResponder)> then) {
+  if (contents.empty()) return then(std::move(respond));
+  if (ports_.contents == nullptr) {
+    return respond(HttpError(503, "unavailable", "this host keeps no texts of events"));
+  }
+  ports_.contents->Keep(std::move(contents), [respond = std::move(respond),
+                                              then = std::move(then)](absl::Status kept) mutable {
+    if (!kept.ok()) {
+      return respond(HttpError(503, "unavailable",
+                               absl::StrCat("the texts of the events could not be stored, and "
+                                            "nothing was applied: ",
+                                            kept.message())));
+    }
+    then(std::move(respond));
+  });
+}
+
+void Api::ApplyEvents(ClientFrame frame, EventOutcome outcome, HttpResponder respond) {
   Ask(std::move(frame), std::move(respond),
       [outcome = std::move(outcome)](const ServerFrame& answer) mutable {
         const auto& applied = answer.events_applied();
@@ -169,6 +229,25 @@ void Api::PostEvents(const RoutedRequest& request, HttpResponder respond) {
           }
         }
         return Answer(outcome, applied.has_account() ? &applied.account() : nullptr);
+      });
+}
+
+void Api::GetContent(const RoutedRequest& request, HttpResponder respond) {
+  const absl::StatusOr<std::string> bytes = ethereum::FromHex(request.path.at("hash"));
+  if (!bytes.ok() || bytes->size() != audit::Hash::kSize || ports_.contents == nullptr) {
+    return respond(HttpError(404, "not_found", "a text is named by its SHA-256, 0x and 64 digits"));
+  }
+  audit::Hash hash;
+  std::copy(bytes->begin(), bytes->end(), hash.bytes.begin());
+  ports_.contents->Find(
+      hash, [respond = std::move(respond)](absl::StatusOr<std::string> text) mutable {
+        if (absl::IsNotFound(text.status())) {
+          return respond(HttpError(404, "not_found", "this host has no text with this hash"));
+        }
+        if (!text.ok()) return respond(FromStatus(text.status()));
+        HttpResponse response;
+        response.body = *std::move(text);
+        respond(std::move(response));
       });
 }
 

@@ -167,6 +167,9 @@ Json::Value ToJson(const boundary::v1::Status& status) {
   json["policy_hash"] = Hex(status.policy_hash());
   json["policy_sequence"] = Number(status.policy_sequence());
   json["attestation_available"] = status.attestation_available();
+  json["audit_address"] = AddressText(status.audit().audit_address());
+  json["audit_seq"] = status.has_audit() ? Number(status.audit().size()) : Json::Value();
+  json["audit_merkle_root"] = Hex(status.audit().root());
   json["without_storage"] = status.without_storage();
   json["refusals_by_rule"] = Json::Value(Json::objectValue);
   for (const auto& [rule, count] : status.refusals_by_rule()) {

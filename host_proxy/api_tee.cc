@@ -62,23 +62,24 @@ HttpResponse FromAttestation(const ServerFrame& frame, const std::string& nonce,
 }  // namespace
 
 void Api::AddTee(Router& router) {
-  router.Add(
-      "GET", "/api/tee/status", Role::kViewer, {}, [this](RoutedRequest, HttpResponder respond) {
-        if (ports_.mode == kNone) {
-          Json::Value body;
-          body["mode"] = kNone;
-          body["address"] = Json::Value();
-          body["attestation_available"] = false;
-          return respond(JsonAnswer(body));
-        }
-        ClientFrame request;
-        request.mutable_status();
-        Ask(std::move(request), std::move(respond), [mode = ports_.mode](const ServerFrame& frame) {
-          Json::Value body = ToJson(frame.status());
-          body["mode"] = mode;
-          return JsonAnswer(body);
-        });
-      });
+  router.Add("GET", "/api/tee/status", Role::kViewer, {},
+             [this](RoutedRequest, HttpResponder respond) {
+               if (ports_.mode == kNone) {
+                 Json::Value body;
+                 body["mode"] = kNone;
+                 body["address"] = Json::Value();
+                 body["attestation_available"] = false;
+                 return respond(JsonAnswer(body));
+               }
+               ClientFrame request;
+               request.mutable_status();
+               Ask(std::move(request), std::move(respond), [this](const ServerFrame& frame) {
+                 Json::Value body = ToJson(frame.status());
+                 body["mode"] = ports_.mode;
+                 body["log"] = ports_.log_status ? ports_.log_status() : Json::Value();
+                 return JsonAnswer(body);
+               });
+             });
   router.Add("GET", "/api/tee/attestation", Role::kViewer, {"nonce"},
              [this](RoutedRequest request, HttpResponder respond) {
                GetAttestation(request, std::move(respond));

@@ -127,6 +127,7 @@ absl::Status HostApp::StartStore() {
   log_->Start();
   host_metrics_.Add(store_.get());
   host_metrics_.Add(link_.get());
+  host_metrics_.Add(log_.get());
   host_metrics_.Add(log_->reader());
   return absl::OkStatus();
 }
@@ -197,6 +198,8 @@ ApiPorts HostApp::Ports() {
   ports.journal = tailer_ != nullptr ? this : nullptr;
   ports.payouts = payouts_.get();
   ports.metrics = &metrics_;
+  ports.contents = log_->contents();
+  ports.log_status = [this] { return log_->StatusJson(); };
   ports.mode = SignerModeName(options_.signer.mode);
   ports.random = &random_;
   ports.recipient_of = [this](const std::string& account) { return RecipientOf(account); };

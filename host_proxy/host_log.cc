@@ -41,6 +41,11 @@ absl::StatusOr<std::unique_ptr<HostLog>> HostLog::Create(runtime::EventLoop* loo
   reader.folder = folder;
   reader.index_path = absl::StrCat(options.data_dir, "/log-index.sqlite");
   log->reader_ = std::make_unique<host::LogReader>(reader, log->reader_thread_.loop(), loop);
+  files = host::OsLogFiles::Open(absl::StrCat(options.data_dir, "/contents"));
+  if (!files.ok()) return files.status();
+  log->content_files_ = *std::move(files);
+  log->contents_ = std::make_unique<host::ContentStore>(log->content_files_.get(),
+                                                        log->reader_thread_.loop(), loop);
   if (!options.witness_policy_path.empty()) {
     absl::StatusOr<audit::QuorumPolicy> policy =
         host::ReadWitnessPolicy(options.witness_policy_path);
@@ -126,6 +131,24 @@ std::vector<std::string> HostLog::Warnings() const {
     for (std::string& alarm : witnesses_->alarms()) warnings.push_back(std::move(alarm));
   }
   return warnings;
+}
+
+Json::Value HostLog::StatusJson() const {
+  const host::LogWriter::Status writer = writer_->status();
+  const host::LogPublisher::Status publisher = publisher_->status();
+  const auto number = [](uint64_t value) { return Json::Value(static_cast<Json::UInt64>(value)); };
+  Json::Value json;
+  json["key"] = publisher_->log_key().has_value() ? Json::Value(publisher_->log_key()->ToString())
+                                                  : Json::Value();
+  json["size"] = number(writer.size);
+  json["durable_size"] = number(writer.durable_size);
+  json["published_size"] = number(writer.published_size);
+  json["signed_size"] = number(publisher.signed_size);
+  json["recovering"] = writer.recovering;
+  json["witnesses"] = publisher.witnesses;
+  json["warnings"] = Json::Value(Json::arrayValue);
+  for (const std::string& warning : Warnings()) json["warnings"].append(warning);
+  return json;
 }
 
 }  // namespace coffer::host_proxy

@@ -3,6 +3,8 @@
 #ifndef COFFER_HOST_PROXY_HOST_LOG_H_
 #define COFFER_HOST_PROXY_HOST_LOG_H_
 
+#include <json/value.h>
+
 #include <memory>
 #include <string>
 #include <vector>
@@ -10,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "actors/host/enclave_link.h"
 #include "actors/host/http_client.h"
+#include "actors/host/log/content_store.h"
 #include "actors/host/log/log_publisher.h"
 #include "actors/host/log/log_reader.h"
 #include "actors/host/log/log_writer.h"
@@ -39,11 +42,15 @@ class HostLog {
 
   host::LeafSink* sink() { return writer_.get(); }
   host::LogReader* reader() { return reader_.get(); }
+  host::ContentStore* contents() { return contents_.get(); }
   const host::LogWriter& writer() const { return *writer_; }
   const host::LogPublisher& publisher() const { return *publisher_; }
   const host::WitnessClient* witnesses() const { return witnesses_.get(); }
-  // What somebody has to look at, as sentences. The log being in trouble keeps no payment back.
+  // What somebody has to look at, as sentences. The log being in trouble keeps no payment back, so
+  // that none of these is a reason not to be ready.
   std::vector<std::string> Warnings() const;
+  // For the host's status.
+  Json::Value StatusJson() const;
 
  private:
   HostLog(runtime::EventLoop* loop, runtime::Dispatcher* store, const HostOptions& options);
@@ -57,6 +64,8 @@ class HostLog {
   runtime::EventLoopThread reader_thread_;
   std::unique_ptr<host::OsLogFiles> files_;
   std::unique_ptr<host::LogReader> reader_;
+  std::unique_ptr<host::OsLogFiles> content_files_;
+  std::unique_ptr<host::ContentStore> contents_;    // on the reader's thread
   std::unique_ptr<host::TileProofs> proofs_;        // for the witnesses, before a head is published
   std::unique_ptr<host::HttpClient> http_;          // to the witnesses
   std::unique_ptr<host::WitnessClient> witnesses_;  // null: none are asked

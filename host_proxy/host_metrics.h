@@ -20,6 +20,7 @@ namespace coffer::host_proxy {
 
 class ApiLog;
 class EnclaveWatch;
+class HostLog;
 class HostPayouts;
 
 class HostMetrics {
@@ -32,6 +33,7 @@ class HostMetrics {
   void Add(const host::JournalTailer* tailer);
   void Add(const HostPayouts* payouts);
   void Add(const EnclaveWatch* watch);
+  void Add(const HostLog* log);
   void Add(const host::LogReader* reader);
   void Add(const ApiLog* api);
 

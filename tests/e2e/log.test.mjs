@@ -1,6 +1,7 @@
 // The transparency log with real processes: what a partner sees over HTTP, with `coffer verify`, with
 // witnesses and on chain, and what becomes of a host that lies.
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import test from 'node:test';
@@ -72,6 +73,26 @@ test('every leaf, proof and receipt, read by another implementation', () =>
     const receipt = tlog.readReceipt(text);
     assert.ok(receipt.leaf.equals(log.leaves[receipt.index]));
     assert.equal(tlog.decodeLeaf(receipt.leaf).fields.event_id.toString(), 'log-7');
+  }));
+
+test('reason and metadata stay with the host, and the leaf binds them', () =>
+  withLog({}, async (stack) => {
+    const about = { reason: 'Über "Mai"\n', metadata: { jobs: 3, list: [null, { a: 'x' }] } };
+    await stack.api.credit([{ id: 'about', account: IDS[0], amount_wei: '5', ...about }, { id: 'bare', account: IDS[0], amount_wei: '5' }]);
+    const log = await assertLogAgrees(stack.api, await stack.api.accounts());
+    const { audit_entry: entry } = await auditApi(stack.api, '/audit/proof?event_id=about');
+    const { status, body } = await stack.api.raw('GET', `/api/ledger/contents/${entry.content_hash}`, undefined, { token: stack.viewerToken });
+    assert.equal(status, 200);
+    assert.deepEqual(body, about);
+    const text = fs.readFileSync(path.join(stack.dataDir, 'contents', entry.content_hash.slice(2, 4), `${entry.content_hash.slice(2)}.json`));
+    assert.equal(`0x${createHash('sha256').update(text).digest('hex')}`, entry.content_hash);
+    assert.equal((await publicGet(stack.api, `/api/ledger/contents/${entry.content_hash}`)).status, 401, 'not for everybody');
+    assert.equal((await stack.api.raw('GET', `/api/ledger/contents/0x${'00'.repeat(32)}`)).status, 404);
+    assert.equal(tlog.decodeLeaf(log.leaves.at(-1)).fields.content_hash, undefined);
+    for (const wrong of [{ reason: 5 }, { metadata: 'x' }, { reason: 'x'.repeat(70_000) }]) {
+      const answer = await stack.api.raw('POST', '/api/ledger/events', { id: 'wrong', account: IDS[0], amount_wei: '5', ...wrong });
+      assert.equal(answer.status, 400, JSON.stringify(answer.body));
+    }
   }));
 
 test('coffer verify accepts an honest host, its balances and a receipt', () =>
