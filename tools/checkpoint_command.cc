@@ -53,15 +53,15 @@ absl::StatusOr<absl::Duration> ReadDuration(const std::string& option, const std
 
 // The key of whoever pays the gas. It leaves the environment with this.
 absl::StatusOr<std::optional<ethereum::PrivateKey>> ReadKey(const PublishArguments& arguments) {
-  std::optional<std::string> variable = runtime::OsEnv(kKeyVariable);
-  if (variable) runtime::OsForgetEnv(kKeyVariable);
+  std::string variable = runtime::OsEnv(kKeyVariable).value_or("");
+  runtime::OsForgetEnv(kKeyVariable);
   absl::StatusOr<std::optional<ethereum::PrivateKey>> out{std::optional<ethereum::PrivateKey>()};
-  const bool from_variable = variable && !variable->empty();
+  const bool from_variable = !variable.empty();
   if (from_variable && !arguments.key_file.empty()) {
     out = Wrong("--key-file", absl::StrCat("the variable ", kKeyVariable, " is set too; which?"));
   } else if (from_variable || !arguments.key_file.empty()) {
     absl::StatusOr<ethereum::PrivateKey> key =
-        from_variable ? EthereumKeyFromHex(*variable)
+        from_variable ? EthereumKeyFromHex(variable)
                       : ReadEthereumKey(arguments.key_file, arguments.password_file);
     if (key.ok()) {
       out = std::optional<ethereum::PrivateKey>(*std::move(key));
@@ -72,7 +72,7 @@ absl::StatusOr<std::optional<ethereum::PrivateKey>> ReadKey(const PublishArgumen
     out = Wrong("--key-file", absl::StrCat("is needed, or the variable ", kKeyVariable,
                                            ": somebody must pay the gas"));
   }
-  if (variable) OPENSSL_cleanse(variable->data(), variable->size());
+  OPENSSL_cleanse(variable.data(), variable.size());
   return out;
 }
 
