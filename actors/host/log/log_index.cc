@@ -84,9 +84,8 @@ absl::Status LogIndex::OpenFile() {
   const absl::StatusOr<int64_t> tables = file_->Number("SELECT count(*) FROM sqlite_master");
   if (!tables.ok()) return tables.status();
   if (*tables == 0) {
-    const absl::Status made =
-        file_->Run(absl::StrCat(kSchema, "PRAGMA application_id=", kApplication,
-                                "; PRAGMA user_version=", kVersion, "; COMMIT;"));
+    absl::Status made = file_->Run(absl::StrCat(kSchema, "PRAGMA application_id=", kApplication,
+                                                "; PRAGMA user_version=", kVersion, "; COMMIT;"));
     if (!made.ok()) return made;
   }
   const absl::StatusOr<int64_t> application = file_->Number("PRAGMA application_id");
