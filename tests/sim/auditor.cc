@@ -37,6 +37,7 @@ bool Within(ledger::Wei value, uint64_t least, uint64_t most) {
 }  // namespace
 
 std::string Auditor::CheckAlways() const {
+  if (!world_->log_failure().empty()) return world_->log_failure();
   const authority::Authority* state = world_->state();
   if (state == nullptr) return "";
   for (uint32_t account = 0; account < Workload::kAccounts; ++account) {
@@ -94,6 +95,14 @@ std::string Auditor::CheckAtRest() const {
       return absl::StrCat("I3: ", Workload::NameOf(account), " got ", ethereum::ToDecimal(on_chain),
                           " on the chain, the ledger says ", ledger::ToDecimal(balances.paid));
     }
+  }
+  if (world_->log().tree().Root() != state->log().Root()) {
+    return absl::StrCat("liveness: ", world_->log().tree().size(), " leaves are published, of ",
+                        state->log().size());
+  }
+  if (std::string differs = test::CompareWithLedger(world_->log(), state->ledger());
+      !differs.empty()) {
+    return absl::StrCat("I9: ", differs);
   }
   return CheckAlways();
 }

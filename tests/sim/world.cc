@@ -2,6 +2,9 @@
 
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "enclave_core/audit/log_keys.h"
+#include "enclave_core/audit/tiles.h"
 #include "invariant/check.h"
 
 namespace coffer::sim {
@@ -91,7 +94,11 @@ World::HostProcess::HostProcess(World* world, runtime::TestDispatcher* main_disp
       network(world->network_.NewNode(main)),
       to_store(disk_thread, "store", 1u << 16),
       from_store(main, "link", host::EnclaveLink::kStoreEvents),
-      store({}, disk_thread, std::move(records), &from_store),
+      to_writer(disk_thread, "log writer", 64),
+      from_writer(main, "log publisher", 64),
+      writer({}, disk_thread, &world->log_files_, records.get(), &from_writer),
+      publisher({}, main, &to_writer, nullptr),
+      store({}, disk_thread, std::move(records), &from_store, &writer),
       link(
           [world] {
             host::EnclaveLink::Options options;
@@ -101,17 +108,69 @@ World::HostProcess::HostProcess(World* world, runtime::TestDispatcher* main_disp
           main, network.get(), &world->random(), &to_store) {
   to_store.Bind(&store);
   from_store.Bind(&link);
+  to_writer.Bind(&writer);
+  from_writer.Bind(&publisher);
+  const absl::StatusOr<audit::LogKeys> keys =
+      audit::LogKeys::Derive(Key(), world->policy_.chain_id);
+  COFFER_CHECK(keys.ok() && publisher.UseLogKey(keys->log_key().ToString()).ok(),
+               "sim: no log key");
+  publisher.Watch([world](const auto& published) { world->OnPublished(published); });
+  const auto take = [this, world](const boundary::v1::AuditCheckpoint& head) {
+    const absl::Status taken = publisher.OnSignedHead(head);
+    if (!taken.ok() && world->log_failure_.empty()) {
+      world->log_failure_ = absl::StrCat("I9: a head is refused: ", taken.message());
+    }
+  };
+  link.OnSignedHead([take](boundary::v1::AuditCheckpoint head) { take(head); });
+  link.Watch([this, take](bool ready) {
+    if (!ready) return;
+    boundary::v1::ClientFrame frame;
+    frame.mutable_get_checkpoint();
+    link.Call(std::move(frame), [take](absl::StatusOr<boundary::v1::ServerFrame> answer) {
+      if (answer.ok() && answer->has_audit_checkpoint()) take(answer->audit_checkpoint());
+    });
+  });
+}
+
+void World::OnPublished(const host::LogPublisher::Published& published) {
+  const auto wrong = [this](const std::string& sentence) {
+    if (log_failure_.empty()) log_failure_ = absl::StrCat("I9: ", sentence);
+  };
+  if (published.size < log_.tree().size()) {
+    return wrong(absl::StrCat("a log of ", published.size, " leaves is published after one of ",
+                              log_.tree().size()));
+  }
+  while (log_.tree().size() < published.size) {
+    const uint64_t next = log_.tree().size();
+    audit::TileRef bundle;
+    bundle.entries = true;
+    bundle.index = next / audit::kTileWidth;
+    bundle.width = audit::TileWidthAt(0, bundle.index, published.size);
+    const absl::StatusOr<std::string> bytes = log_files_.Read(audit::TilePath(bundle));
+    if (!bytes.ok()) return wrong(std::string(bytes.status().message()));
+    const auto leaves = audit::ParseBundle(*bytes, bundle.width);
+    if (!leaves.ok()) return wrong(std::string(leaves.status().message()));
+    for (size_t i = next % audit::kTileWidth; i < leaves->size(); ++i) {
+      if (std::string broken = log_.Add((*leaves)[i]); !broken.empty()) return wrong(broken);
+    }
+  }
+  if (log_.tree().Root() != published.root) {
+    wrong(absl::StrCat("the leaves of the log of size ", published.size,
+                       " do not make the root that was signed"));
+  }
 }
 
 void World::StartHost() {
   if (host_ != nullptr) return;
   host::RecordStore::Options options;
   options.segment_bytes = 64u << 10;
+  options.hold_segments = true;
   absl::StatusOr<std::unique_ptr<host::RecordStore>> records =
       host::RecordStore::Open(&disk_, options);
   COFFER_CHECK(records.ok(), "sim: the store does not recover from a crash");
   host_ = std::make_unique<HostProcess>(this, scheduler_.NewDispatcher("host"),
                                         scheduler_.NewDispatcher("store"), *std::move(records));
+  host_->writer.Start();
   host_->link.Start();
   on_host_(host_->main, &host_->link);
 }
@@ -121,7 +180,9 @@ void World::KillHost(bool power) {
   host_->main->Crash();
   host_->disk_thread->Crash();
   host_.reset();
-  if (power) disk_.Restart(power_);
+  if (!power) return;
+  disk_.Restart(power_);
+  log_files_.Restart(power_);
 }
 
 }  // namespace coffer::sim

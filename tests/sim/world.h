@@ -9,10 +9,14 @@
 
 #include "actors/enclave/enclave.h"
 #include "actors/host/enclave_link.h"
+#include "actors/host/log/log_publisher.h"
+#include "actors/host/log/log_writer.h"
 #include "actors/host/state_store.h"
 #include "runtime/memory_network.h"
 #include "runtime/test_dispatcher.h"
 #include "tests/support/faulty_disk.h"
+#include "tests/support/faulty_log_files.h"
+#include "tests/support/leaf_auditor.h"
 
 namespace coffer::sim {
 
@@ -44,6 +48,9 @@ class World {
   const ethereum::Address& address() const { return address_; }
   const policy::Policy& policy() const { return policy_; }
   uint64_t recoveries() const { return recoveries_; }
+  // The published log as a reader sees it, added up; and the first thing that was wrong with it.
+  const test::LeafAuditor& log() const { return log_; }
+  const std::string& log_failure() const { return log_failure_; }
 
  private:
   struct EnclaveProcess {
@@ -61,13 +68,22 @@ class World {
     std::unique_ptr<runtime::Network> network;
     runtime::Mailbox<host::StoreMessage> to_store;
     runtime::Mailbox<host::StoreEvent> from_store;
+    runtime::Mailbox<host::LogCommand> to_writer;
+    runtime::Mailbox<host::LogEvent> from_writer;
+    host::LogWriter writer;
+    host::LogPublisher publisher;
     host::StateStore store;
     host::EnclaveLink link;
   };
+  // Reads what is new and holds it against the head.
+  void OnPublished(const host::LogPublisher::Published& published);
 
   runtime::TestScheduler scheduler_;
   runtime::MemoryNetwork network_;
   host::FaultyDisk disk_;
+  host::FaultyLogFiles log_files_;
+  test::LeafAuditor log_;
+  std::string log_failure_;
   std::mt19937_64 power_;
   runtime::Endpoint endpoint_;
   policy::Policy policy_;
