@@ -33,7 +33,7 @@ class BlockPipe {
         trusted_(trusted),
         size_(size),
         blocks_((size + kTileWidth - 1) / kTileWidth),
-        slots_(std::max<size_t>(16, size_t{threads} * 4)) {
+        slots_(size_t{threads} * 2) {
     for (unsigned i = 0; i < threads; ++i) workers_.emplace_back([this] { Work(); });
   }
   ~BlockPipe() {
