@@ -84,6 +84,8 @@ describe('the chain', { concurrency: 3 }, () => {
         other.recipientRand,
       ]);
       await inFront(world, data);
+      // The third ticket would be sent again at once, and be in the way of the new deposit's nonce.
+      await stack.api.post('/api/payouts/pause');
       await node.mine();
       await until('the settlement', async () =>
         BigInt((await stack.api.status()).totals.paid) === ETHER - taken);
