@@ -50,7 +50,7 @@ absl::StatusOr<std::string> ContentOf(const Json::Value& event) {
     if (!event["reason"].isString()) {
       return absl::InvalidArgumentError("reason must be a string");
     }
-    content["reason"] = event["reason"];
+    if (!event["reason"].asString().empty()) content["reason"] = event["reason"];
   }
   if (event.isMember("metadata")) {
     if (!event["metadata"].isObject()) {

@@ -14,7 +14,7 @@ namespace coffer::tools {
 
 void AddTrustOptions(CLI::App* command, LogAccessArguments& arguments) {
   command->add_option("--key", arguments.key,
-                      "The log's verifier key, as in coffer/1/0x...+1f2e3d4c+AQ...");
+                      "The log's verifier key, as in coffer/0x...+1f2e3d4c+AQ...");
   command->add_option("--policy", arguments.policy_file,
                       "A C2SP tlog-policy file: the log's key, witnesses and their quorum");
   command->add_option("--state", arguments.state_file,

@@ -126,22 +126,14 @@ class Verifier {
                                        "address that the log's name, ",
                                        origin, ", has"));
     }
-    // coffer/<chain id>/0x<address in lower case>
-    const std::string end = absl::StrCat("/", options_.address->ToHex());
-    std::string_view chain = origin;
-    const bool named = absl::StartsWith(origin, "coffer/") && absl::EndsWith(origin, end);
-    if (named) {
-      chain.remove_prefix(7);
-      chain.remove_suffix(std::min(chain.size(), end.size()));
-    }
-    if (named && audit::ParseDecimal(chain)) {
+    const std::string wanted = absl::StrCat("coffer/", options_.address->ToHex());
+    if (origin == wanted) {
       return report().Add(
           "address", Outcome::kPassed,
-          absl::StrCat("the log is that of ", ethereum::ToChecksum(*options_.address), " on chain ",
-                       std::string(chain)));
+          absl::StrCat("the log is that of ", ethereum::ToChecksum(*options_.address)));
     }
     report().Add("address", Outcome::kFailed,
-                 absl::StrCat("the log calls itself ", origin, ", not coffer/<chain id>", end,
+                 absl::StrCat("the log calls itself ", origin, ", not ", wanted,
                               ": it is another signer's"));
   }
 

@@ -118,7 +118,7 @@ CLI::App* AddWitness(CLI::App& app, WitnessArguments& arguments) {
       "SIGTERM.\n"
       "Example: coffer witness --state /var/lib/coffer-witness --name witness.example/w1 "
       "--generate "
-      "\\\n             --log coffer/42161/0x...+0f1e2d3c+AQ...");
+      "\\\n             --log coffer/0x...+0f1e2d3c+AQ...");
   return witness;
 }
 

@@ -11,7 +11,7 @@
 namespace coffer::enclave {
 
 // A head goes the way of every answer: it leaves when all records before it are stored (I5), so
-// that no head was ever signed over leaves that a crash can take back.
+// that nobody outside has a head over leaves that a crash can take back.
 void AuthorityActor::SignHeadWhenDue() {
   if (authority_ == nullptr || options_.without_storage || head_timer_ != nullptr ||
       authority_->log().size() == head_size_) {
@@ -29,24 +29,29 @@ void AuthorityActor::SignHeadWhenDue() {
   head_size_ = authority_->log().size();
   Work work;
   work.answers.push_back({ReplyTo{}, std::make_unique<ServerFrame>()});
-  SignHead(options_.policy.chain_id, {}, work.answers.back().frame->mutable_audit_checkpoint());
+  SignHead(work.answers.back().frame->mutable_audit_checkpoint());
   sealer_->Send(std::move(work));
 }
 
-void AuthorityActor::SignHead(uint64_t chain_id, std::string_view registry,
-                              boundary::v1::AuditCheckpoint* answer) const {
+void AuthorityActor::SignHead(boundary::v1::AuditCheckpoint* answer) const {
   const authority::LeafLog& log = authority_->log();
-  audit::ChainStatement statement;
-  statement.audit_address = log_keys_.audit_address();
-  statement.size = log.size();
-  statement.root = log.Root();
-  statement.chain_id = chain_id;
-  std::copy(registry.begin(), registry.end(), statement.registry.bytes.begin());
-  answer->set_note(log_keys_.SignHead(statement.size, statement.root));
-  answer->set_size(statement.size);
-  answer->set_root(std::string(statement.root.view()));
+  const audit::Hash root = log.Root();
+  answer->set_note(log_keys_.SignHead(log.size(), root));
+  answer->set_size(log.size());
+  answer->set_root(std::string(root.view()));
   answer->set_head(std::string(log.head().view()));
   answer->set_claimed_time(options_.clock());
+}
+
+// The same head as a statement for a contract on a chain.
+void AuthorityActor::SignStatement(uint64_t chain_id, std::string_view registry,
+                                   boundary::v1::AuditCheckpoint* answer) const {
+  audit::ChainStatement statement;
+  statement.audit_address = log_keys_.audit_address();
+  statement.size = authority_->log().size();
+  statement.root = authority_->log().Root();
+  statement.chain_id = chain_id;
+  std::copy(registry.begin(), registry.end(), statement.registry.bytes.begin());
   answer->set_audit_address(std::string(statement.audit_address.view()));
   answer->set_chain_id(chain_id);
   answer->set_registry(std::string(statement.registry.view()));
@@ -64,7 +69,8 @@ absl::Status AuthorityActor::GetCheckpoint(const boundary::v1::GetCheckpoint& re
   // A true statement about the log, whichever chain it is for: no policy has to allow it.
   const uint64_t chain_id =
       request.chain_id() != 0 ? request.chain_id() : authority_->policy().chain_id;
-  SignHead(chain_id, registry, answer);
+  SignHead(answer);
+  SignStatement(chain_id, registry, answer);
   return absl::OkStatus();
 }
 

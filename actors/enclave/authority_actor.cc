@@ -97,6 +97,7 @@ void AuthorityActor::Pass(const Batch& batch, ReplyTo reply, std::unique_ptr<Ser
   batch.SerializeToString(&work.events);
   if (authority_ != nullptr) work.leaves = authority_->TakeLeaves();
   bytes_since_snapshot_ += work.events.size();
+  if (!work.leaves.empty()) tree_bytes_ = work.leaves.tree.size() + work.leaves.head.size();
   if (answer != nullptr && reply.request_id != 0) {
     answer->set_request_id(reply.request_id);
     work.answers.push_back({reply, std::move(answer)});
@@ -171,6 +172,7 @@ absl::Status AuthorityActor::ImportState(const boundary::v1::ImportState& reques
   absl::StatusOr<std::unique_ptr<authority::Authority>> state =
       StateFromBlob(opener_, request.blob());
   if (!state.ok()) return state.status();
+  SetTime(state->get());
   Batch not_sealed;
   if (absl::Status adopted =
           (*state)->Adopt(options_.address, options_.policy, options_.accept_policy_change,
@@ -424,6 +426,8 @@ void AuthorityActor::FillStatus(boundary::v1::Status* status) const {
 }
 
 void AuthorityActor::EndOfBatch() {
+  // What is passed on in one run of the mailbox becomes one record, with one tree in it.
+  bytes_since_snapshot_ += std::exchange(tree_bytes_, 0);
   SignHeadWhenDue();
   if (authority_ == nullptr || options_.without_storage ||
       bytes_since_snapshot_ <

@@ -77,8 +77,9 @@ class AuthorityActor : public runtime::Actor<AuthorityMessage> {
   void SetTime(authority::Authority* state) const;
   // ---- audit.cc: heads and entries of the transparency log, signed
   void SignHeadWhenDue();
-  void SignHead(uint64_t chain_id, std::string_view registry,
-                boundary::v1::AuditCheckpoint* answer) const;
+  void SignHead(boundary::v1::AuditCheckpoint* answer) const;
+  void SignStatement(uint64_t chain_id, std::string_view registry,
+                     boundary::v1::AuditCheckpoint* answer) const;
   absl::Status GetCheckpoint(const boundary::v1::GetCheckpoint& request,
                              boundary::v1::AuditCheckpoint* answer) const;
   void SignEntries(google::protobuf::RepeatedPtrField<boundary::v1::AuditEntry>* entries) const;
@@ -99,6 +100,7 @@ class AuthorityActor : public runtime::Actor<AuthorityMessage> {
   uint64_t signatures_ = 0;
   size_t bytes_since_snapshot_ = 0;
   size_t last_snapshot_bytes_ = 0;
+  size_t tree_bytes_ = 0;   // of the newest tree that this run of the mailbox passed on
   uint64_t head_size_ = 0;  // leaves under the last head that was signed unasked
   absl::Time head_time_ = absl::InfinitePast();
   std::unique_ptr<runtime::Timer> head_timer_;

@@ -18,8 +18,8 @@ std::unique_ptr<sealing::Vault> NewVault(const ethereum::PrivateKey& key, runtim
   return std::make_unique<sealing::Vault>(*std::move(state_key), kDevelopmentKeyEpoch, salt);
 }
 
-audit::LogKeys NewLogKeys(const ethereum::PrivateKey& key, uint64_t chain_id) {
-  absl::StatusOr<audit::LogKeys> keys = audit::LogKeys::Derive(key, chain_id);
+audit::LogKeys NewLogKeys(const ethereum::PrivateKey& key) {
+  absl::StatusOr<audit::LogKeys> keys = audit::LogKeys::Derive(key);
   COFFER_CHECK(keys.ok(), "no locked memory for the keys of the log");
   return *std::move(keys);
 }
@@ -57,9 +57,9 @@ Enclave::Enclave(const EnclaveOptions& options, ethereum::PrivateKey key, runtim
       gateway_(
           std::make_unique<Gateway>(&authority_mailbox_, &sealer_mailbox_,
                                     GatewayOptions{options.without_storage, options.max_sessions})),
-      authority_(std::make_unique<AuthorityActor>(
-          OptionsFor(options, address_, random, main), NewLogKeys(key, options.policy.chain_id),
-          opener_.get(), main, &signer_mailbox_, &sealer_mailbox_)),
+      authority_(std::make_unique<AuthorityActor>(OptionsFor(options, address_, random, main),
+                                                  NewLogKeys(key), opener_.get(), main,
+                                                  &signer_mailbox_, &sealer_mailbox_)),
       sealer_(std::make_unique<Sealer>(NewVault(key, random), &gateway_mailbox_,
                                        options.without_storage)) {
   signer_ = std::make_unique<Signer>(std::move(key), &authority_mailbox_);

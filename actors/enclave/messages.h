@@ -142,7 +142,7 @@ inline constexpr size_t kMaxSessions = 16'384;
 inline constexpr size_t kWholeStateBytes = 16u << 20;
 // Unread bytes beyond which even the storage's connection is not read: more than all records and
 // chunks that are handed out at once.
-inline constexpr size_t kMaxStorageBacklog = 64u << 20;
+inline constexpr size_t kMaxStorageBacklog = 128u << 20;
 // A request is one message to each actor; the rest is for closed sessions, signatures of a
 // recovery, and the storage.
 inline constexpr size_t kInternalMailbox = 8 * kMaxRequestsInFlight + 65536;

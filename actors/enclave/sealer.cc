@@ -72,6 +72,8 @@ void Sealer::SealRecord() {
     for (Answer& answer : work.answers) record.answers.push_back(std::move(answer));
     waiting_.pop_front();
   }
+  COFFER_CHECK(plaintext.size() + record.leaves.size() <= kMaxRecordBytes,
+               "a record and its leaves do not fit a frame");
   record.tree_size = tree_size_;
   log.AppendToString(&plaintext);
   if (plaintext.empty()) {  // answers only: they go with the last record that is on its way

@@ -23,8 +23,10 @@ namespace coffer::enclave {
 class Sealer : public runtime::Actor<SealerMessage> {
  public:
   // More work than this, events and leaves, makes a record of its own. A Work is at most one
-  // request's: both together are well below a frame.
+  // request's: 8 MB for 10,000 events with the longest ids, 9 MB for a state that begins its log,
+  // less for everything else. So a record with its leaves always fits a frame.
   static constexpr size_t kRecordBytes = 4u << 20;
+  static constexpr size_t kMaxRecordBytes = (16u << 20) - 4096;
   // Records handed out and not acknowledged. More wait, and so grow into bigger records: commits
   // group under load.
   static constexpr size_t kMaxRecordsInFlight = 4;

@@ -34,9 +34,14 @@ absl::Status StateLoader::Apply(const sealing::ChainReader::Item& item) {
   for (const sealed::v1::StateEvent& event : batch->events()) {
     if (absl::Status s = authority_->Apply(event); !s.ok()) return s;
   }
-  return batch->audit_tree().empty()
-             ? absl::OkStatus()
-             : authority_->RestoreLog(batch->audit_tree(), batch->audit_head());
+  if (!batch->audit_tree().empty()) {
+    return authority_->RestoreLog(batch->audit_tree(), batch->audit_head());
+  }
+  // I9. Only a version that knows no log writes such a record behind one.
+  if (authority_->log().size() != 0 && authority::ChangesWhatIsLogged(*batch)) {
+    return absl::DataLossError("it changes balances or signs without a leaf in the log");
+  }
+  return absl::OkStatus();
 }
 
 absl::Status StateLoader::Add(std::string_view sealed) {

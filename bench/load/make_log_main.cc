@@ -121,7 +121,7 @@ class Folder {
 
 int Main(const std::string& path, uint64_t leaves) {
   const auto signer = audit::NoteSigner::Create(
-      absl::StrCat("coffer/1/", kAddress), audit::KeyType::kEd25519,
+      absl::StrCat("coffer/", kAddress), audit::KeyType::kEd25519,
       ethereum::SecretBytes::CopyOf(std::string(audit::kSeedBytes, 'k')).value());
   Folder folder(path);
   Story story;

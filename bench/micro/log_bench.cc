@@ -3,6 +3,7 @@
 #include <benchmark/benchmark.h>
 
 #include <cstdlib>
+#include <filesystem>
 #include <memory>
 #include <string>
 
@@ -27,7 +28,7 @@ class Folder {
     COFFER_CHECK(files.ok(), "the benchmark's folder");
     files_ = *std::move(files);
   }
-  ~Folder() { (void)std::system(("rm -rf " + path_).c_str()); }
+  ~Folder() { std::filesystem::remove_all(path_); }
   host::LogFiles* files() { return files_.get(); }
 
  private:

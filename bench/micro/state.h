@@ -73,7 +73,9 @@ inline std::string Handle(authority::Authority& authority, const std::string& re
   auto* batch = google::protobuf::Arena::CreateMessage<sealed::v1::Batch>(&arena);
   authority.ApplyEvents(frame->apply_events(), answer, batch);
   COFFER_CHECK(answer->refusals().empty(), "the benchmark's own events");
-  return batch->SerializeAsString();
+  std::string bytes = batch->SerializeAsString();
+  bytes.append(authority.TakeLeaves().bundle);
+  return bytes;
 }
 
 // Adds ids [from, to) over `accounts` accounts.

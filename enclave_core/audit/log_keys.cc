@@ -2,7 +2,6 @@
 
 #include <utility>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "enclave_core/ethereum/types.h"
 
@@ -14,8 +13,8 @@ constexpr std::string_view kAuditKeyLabel = "audit address v1";
 
 }  // namespace
 
-std::string LogOrigin(uint64_t chain_id, const ethereum::Address& signing_address) {
-  return absl::StrCat("coffer/", chain_id, "/", ethereum::ToHex(signing_address.view()));
+std::string LogOrigin(const ethereum::Address& signing_address) {
+  return absl::StrCat("coffer/", signing_address.ToHex());
 }
 
 Hash EntryDigest(const ethereum::Address& audit_address, uint64_t index, const Hash& leaf_hash) {
@@ -26,16 +25,15 @@ Hash EntryDigest(const ethereum::Address& audit_address, uint64_t index, const H
   return ethereum::Keccak256(packed);
 }
 
-absl::StatusOr<LogKeys> LogKeys::Derive(const ethereum::PrivateKey& signing_key,
-                                        uint64_t chain_id) {
+absl::StatusOr<LogKeys> LogKeys::Derive(const ethereum::PrivateKey& signing_key) {
   absl::StatusOr<ethereum::SecretBytes> seed = signing_key.DeriveSecret(kLogKeyLabel);
   if (!seed.ok()) return seed.status();
   const absl::StatusOr<ethereum::SecretBytes> secret = signing_key.DeriveSecret(kAuditKeyLabel);
   if (!secret.ok()) return secret.status();
   absl::StatusOr<ethereum::PrivateKey> audit = ethereum::PrivateKey::FromBytes(secret->view());
   if (!audit.ok()) return audit.status();
-  absl::StatusOr<NoteSigner> log = NoteSigner::Create(LogOrigin(chain_id, signing_key.address()),
-                                                      KeyType::kEd25519, *std::move(seed));
+  absl::StatusOr<NoteSigner> log =
+      NoteSigner::Create(LogOrigin(signing_key.address()), KeyType::kEd25519, *std::move(seed));
   if (!log.ok()) return log.status();
   return LogKeys(*std::move(log), *std::move(audit));
 }

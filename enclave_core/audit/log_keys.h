@@ -17,10 +17,10 @@
 
 namespace coffer::audit {
 
-// "coffer/<chain id>/0x<40 hex digits in lower case>": the log of one signing key on one chain.
-// Not for the host to choose: under two names one history could be shown to one witness and another
-// to the next.
-std::string LogOrigin(uint64_t chain_id, const ethereum::Address& signing_address);
+// "coffer/0x<40 hex digits in lower case>": the log of one signing key, which serves one chain and
+// one broker. Nothing that a start could change is in it: under two names one history could be
+// shown to one witness and another to the next.
+std::string LogOrigin(const ethereum::Address& signing_address);
 
 inline constexpr std::string_view kEntryTag = "coffer-audit:entry:v1";
 
@@ -31,7 +31,7 @@ Hash EntryDigest(const ethereum::Address& audit_address, uint64_t index, const H
 class LogKeys {
  public:
   // ResourceExhausted when no memory can be locked for them.
-  static absl::StatusOr<LogKeys> Derive(const ethereum::PrivateKey& signing_key, uint64_t chain_id);
+  static absl::StatusOr<LogKeys> Derive(const ethereum::PrivateKey& signing_key);
 
   const std::string& origin() const { return log_.key().name(); }
   const VerifierKey& log_key() const { return log_.key(); }

@@ -10,6 +10,10 @@
 namespace coffer::authority {
 namespace {
 
+// 1: before the transparency log. 2: with it; what reads only 1 would change balances without
+// leaves.
+constexpr uint32_t kFormat = 2;
+
 using ledger::FromProto;
 using payouts::Payout;
 using sealed::v1::StateEvent;
@@ -41,7 +45,7 @@ void Authority::Found(const ethereum::Address& address, const policy::Policy& po
   COFFER_CHECK(!founded(), "a state is founded once");
   StateEvent* event = out->add_events();
   sealed::v1::Genesis* genesis = event->mutable_genesis();
-  genesis->set_format(1);
+  genesis->set_format(kFormat);
   genesis->set_address(std::string(address.view()));
   policy::ToProto(policy, genesis->mutable_policy());
   genesis->set_fingerprint_key(std::string(fingerprint_key));
@@ -52,9 +56,10 @@ void Authority::Found(const ethereum::Address& address, const policy::Policy& po
 
 absl::Status Authority::ApplyGenesis(const sealed::v1::Genesis& genesis) {
   if (founded()) return absl::DataLossError("a second genesis");
-  if (genesis.format() != 1) {
+  if (genesis.format() == 0 || genesis.format() > kFormat) {
     return absl::DataLossError(absl::StrCat("state format ", genesis.format(),
-                                            " is not known to this version, which reads format 1"));
+                                            " is not known to this version, which reads up to ",
+                                            kFormat));
   }
   absl::StatusOr<ethereum::Address> address = ethereum::Address::FromBytes(genesis.address());
   if (!address.ok() || genesis.fingerprint_key().size() != 32) {

@@ -45,6 +45,10 @@ inline constexpr size_t kMaxPageBytes = 4u << 20;
 // All transactions that were signed for a payout, together. A payout has to fit an answer and a
 // snapshot's chunk, and the host's word alone is enough to ask for one attempt after the other.
 inline constexpr size_t kMaxAttemptBytes = 6u << 20;
+// Tickets that one transaction may have redeemed, over all reports of it: a receipt, and the reorg
+// that takes it back, have to fit a record with their leaves. A redemption takes 100,000 gas at the
+// least, and no block has 10^9.
+inline constexpr size_t kMaxPaidByTransaction = 10'000;
 // Accounts that a state from before the transparency log may have: the leaves that begin its log go
 // into one record.
 inline constexpr uint64_t kMaxCarriedOver = 20'000;
@@ -52,6 +56,9 @@ inline constexpr uint64_t kMaxCarriedOver = 20'000;
 // The refusal of a name that no account has. It repeats only what can be an account's id, because
 // an answer has to fit a frame.
 absl::Status UnknownAccount(std::string_view id);
+
+// Whether one of these events has to have a leaf in the transparency log.
+bool ChangesWhatIsLogged(const sealed::v1::Batch& batch);
 
 class Authority {
  public:
@@ -150,7 +157,7 @@ class Authority {
   // The root of the tree of all balances.
   ethereum::Hash LedgerRoot();
   // Whether nothing but its founding has happened to this state.
-  bool pristine() const { return log_.size() <= 1; }
+  bool pristine() const;
   boundary::v1::Profile profile() const;
   // Jobs whose signature was reserved and is not here yet; to be signed (again) after a recovery.
   std::vector<payouts::SigningJob> PendingJobs() const;

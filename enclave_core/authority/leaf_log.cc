@@ -46,6 +46,7 @@ NewLeaves LeafLog::Take() {
   if (bundle_.empty()) return out;
   out.bundle = std::exchange(bundle_, {});
   last_ = 0;
+  taken_size_ = tree_.size();
   out.tree_size = tree_.size();
   out.tree = tree_.Serialize();
   out.head = std::string(head_.view());
@@ -54,14 +55,11 @@ NewLeaves LeafLog::Take() {
 
 void LeafLog::ForEachSince(
     uint64_t size, absl::FunctionRef<void(uint64_t index, std::string_view leaf)> visit) const {
-  uint64_t count = 0;
+  COFFER_CHECK(size >= taken_size_ && size <= tree_.size(), "leaves that were taken are gone");
   const auto length_at = [this](size_t at) {
     return size_t{static_cast<uint8_t>(bundle_[at])} << 8 | static_cast<uint8_t>(bundle_[at + 1]);
   };
-  for (size_t at = 0; at < bundle_.size(); at += kLengthBytes + length_at(at)) ++count;
-  COFFER_CHECK(count <= tree_.size() && size >= tree_.size() - count && size <= tree_.size(),
-               "leaves that were taken cannot be visited");
-  uint64_t index = tree_.size() - count;
+  uint64_t index = taken_size_;
   for (size_t at = 0; at < bundle_.size(); at += kLengthBytes + length_at(at), ++index) {
     if (index < size) continue;
     visit(index, std::string_view(bundle_).substr(at + kLengthBytes, length_at(at)));
@@ -75,6 +73,7 @@ absl::Status LeafLog::Restore(std::string_view tree, std::string_view head) {
     return absl::DataLossError("the last leaf's hash does not have 32 bytes");
   }
   tree_ = *std::move(parsed);
+  taken_size_ = tree_.size();
   std::copy(head.begin(), head.end(), head_.bytes.begin());
   return absl::OkStatus();
 }

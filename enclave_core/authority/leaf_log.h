@@ -5,6 +5,7 @@
 #ifndef COFFER_ENCLAVE_CORE_AUTHORITY_LEAF_LOG_H_
 #define COFFER_ENCLAVE_CORE_AUTHORITY_LEAF_LOG_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -27,8 +28,10 @@ struct NewLeaves {
 
 class LeafLog {
  public:
-  // Milliseconds since 1970, for the leaves that follow.
-  void SetClaimedTime(uint64_t milliseconds) { claimed_time_ = milliseconds; }
+  // Milliseconds since 1970, for the leaves that follow. One that goes back is held where it was.
+  void SetClaimedTime(uint64_t milliseconds) {
+    claimed_time_ = std::max(claimed_time_, milliseconds);
+  }
 
   // A leaf to fill in, of this kind, with sequence and time; then Append. One at a time.
   audit::Leaf& Begin(audit::LeafKind kind);
@@ -56,9 +59,10 @@ class LeafLog {
   audit::Tree tree_;
   audit::Hash head_;
   uint64_t claimed_time_ = 0;
-  audit::Leaf leaf_;    // kept for the capacity of its strings
-  std::string bundle_;  // not taken yet
-  size_t last_ = 0;     // where the last leaf begins in it
+  audit::Leaf leaf_;         // kept for the capacity of its strings
+  uint64_t taken_size_ = 0;  // of the log at the last Take
+  std::string bundle_;       // not taken yet
+  size_t last_ = 0;          // where the last leaf begins in it
 };
 
 }  // namespace coffer::authority

@@ -100,6 +100,16 @@ void SetAmount(const ethereum::U256& amount, Leaf* leaf) {
 
 }  // namespace
 
+bool ChangesWhatIsLogged(const sealed::v1::Batch& batch) {
+  for (const StateEvent& event : batch.events()) {
+    const bool no_leaf = event.has_retry_reserved() || event.has_bump_reserved() ||
+                         event.has_signature_given() ||
+                         (event.has_receipt_applied() && event.receipt_applied().items().empty());
+    if (!no_leaf) return true;
+  }
+  return false;
+}
+
 Authority::Reverted Authority::RevertedBy(const StateEvent& event) const {
   Reverted reverted;
   if (!event.has_receipt_reverted()) return reverted;
@@ -284,7 +294,7 @@ void Authority::LogSignature(const signing::Request& request) {
 }
 
 absl::Status Authority::BeginLog() {
-  if (!founded() || log_.size() != 0) return absl::OkStatus();
+  if (log_.size() != 0) return absl::OkStatus();
   if (ledger_.size() > kMaxCarriedOver) {
     return absl::DataLossError(
         "this state is from before there was a transparency log, and has more accounts than one "

@@ -122,6 +122,13 @@ absl::Status Authority::MatchRedemptions(const boundary::v1::ReportReceipt& requ
     }
     AddPaid(ref->payout_id, ref->item, *paid, applied);
   }
+  const size_t paid_by_it =
+      payouts_.PaidBy(tx_hash).size() + static_cast<size_t>(applied->items_size());
+  if (paid_by_it > kMaxPaidByTransaction) {
+    return Refuse(ERROR_EVIDENCE, absl::StrCat("one transaction is said to have paid ", paid_by_it,
+                                               " tickets; no block has the gas for more than ",
+                                               kMaxPaidByTransaction));
+  }
   return absl::OkStatus();
 }
 

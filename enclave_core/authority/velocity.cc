@@ -26,7 +26,7 @@ ethereum::Hash ItemKey(uint64_t payout_id, uint64_t item) {
 
 void Authority::SetTime(uint64_t unix_seconds, uint64_t milliseconds) {
   clock_ = std::max(clock_, unix_seconds);
-  log_.SetClaimedTime(clock_ * 1000 + (clock_ == unix_seconds ? milliseconds : 0));
+  log_.SetClaimedTime(unix_seconds * 1000 + milliseconds);
 }
 
 uint64_t Authority::Now() const { return std::max({clock_, last_time_, uint64_t{1}}); }

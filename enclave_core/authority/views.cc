@@ -185,6 +185,11 @@ void Authority::FillStatus(boundary::v1::Status* answer) const {
   if (log_.size() != 0) audit->set_head(std::string(log_.head().view()));
 }
 
+bool Authority::pristine() const {
+  return log_.size() <= 1 && ledger_.size() == 0 && event_ids_.size() == 0 &&
+         payouts_.size() == 0 && policy_sequence_ == 0 && last_time_ == 0;
+}
+
 ethereum::Hash Authority::LedgerRoot() { return tree_.Root(ledger_); }
 
 }  // namespace coffer::authority

@@ -1,6 +1,5 @@
 #include "enclave_core/json_protocol/audit_answers.h"
 
-#include <sstream>
 #include <string>
 #include <string_view>
 
@@ -8,6 +7,7 @@
 #include "absl/time/time.h"
 #include "enclave_core/audit/leaf.h"
 #include "enclave_core/audit/tree.h"
+#include "enclave_core/ledger/wei.h"
 
 namespace coffer::json_protocol {
 namespace {
@@ -24,11 +24,10 @@ std::string Timestamp(uint64_t milliseconds) {
                           absl::UTCTimeZone());
 }
 
-template <typename Integer>
-std::string Decimal(Integer value) {
-  std::ostringstream text;
-  text << value;
-  return text.str();
+std::string Decimal(ledger::Wei value) { return ledger::ToDecimal(value); }
+std::string Decimal(absl::int128 value) {
+  return value < 0 ? absl::StrCat("-", ledger::ToDecimal(absl::uint128(-value)))
+                   : ledger::ToDecimal(absl::uint128(value));
 }
 
 void HashMember(std::string_view key, const std::optional<audit::Hash>& hash, JsonWriter* out) {

@@ -77,8 +77,11 @@ Event* ReadEvent(const Fields& params, bool want_root, ClientFrame* frame, Call*
     params.Bad("signature", "must be 65 bytes: r, s, v");
   }
   event->set_content_hash(ContentHash(params));
-  out->set_want_audit_entries(!want_root);  // apply_event answers with the root alone
+  out->set_want_audit_entries(!want_root);
   out->set_sign_audit_entries(params.Flag("sign_audit_entry", false));
+  if (want_root && out->sign_audit_entries()) {
+    params.Bad("sign_audit_entry", "is for credit and apply_delta, which answer with an entry");
+  }
   return event;
 }
 

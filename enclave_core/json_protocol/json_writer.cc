@@ -83,7 +83,7 @@ void JsonWriter::String(std::string_view text) {
     } else if (const size_t at = kShort.find(c); at != std::string_view::npos) {
       out_.push_back('\\');
       out_.push_back(kShortNames[at]);
-    } else if (byte < 0x20 || byte == 0x7f) {
+    } else if (byte < 0x20) {
       out_.append("\\u00");
       out_.push_back(kHexDigits[byte >> 4]);
       out_.push_back(kHexDigits[byte & 0xf]);

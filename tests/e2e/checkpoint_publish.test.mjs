@@ -35,7 +35,7 @@ function file(content, mode = 0o600) {
 class Host {
   constructor() {
     this.audit = new Wallet(`0x${secret()}`);
-    this.log = new JsLog(`coffer/31337/${this.audit.address.toLowerCase()}`, secret()).grow(400);
+    this.log = new JsLog(`coffer/${this.audit.address.toLowerCase()}`, secret()).grow(400);
     this.size = 10;
     this.published = 10;
     this.overrides = {};

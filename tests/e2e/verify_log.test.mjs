@@ -10,7 +10,7 @@ import { freePort, runProgram, temporaryFolder } from '../js/lib/program.mjs';
 import { Random, testSeed } from '../js/lib/random.mjs';
 
 const ADDRESS = '0x1111111111111111111111111111111111111111';
-const ORIGIN = `coffer/31337/${ADDRESS}`;
+const ORIGIN = `coffer/${ADDRESS}`;
 const LOG = new Signer(ORIGIN, 1, Buffer.alloc(32, 'k'));
 const WITNESS = new Signer('witness.example/w', 4, Buffer.alloc(32, 'w'));
 const random = new Random(testSeed('verify_log'));

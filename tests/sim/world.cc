@@ -110,8 +110,7 @@ World::HostProcess::HostProcess(World* world, runtime::TestDispatcher* main_disp
   from_store.Bind(&link);
   to_writer.Bind(&writer);
   from_writer.Bind(&publisher);
-  const absl::StatusOr<audit::LogKeys> keys =
-      audit::LogKeys::Derive(Key(), world->policy_.chain_id);
+  const absl::StatusOr<audit::LogKeys> keys = audit::LogKeys::Derive(Key());
   COFFER_CHECK(keys.ok() && publisher.UseLogKey(keys->log_key().ToString()).ok(),
                "sim: no log key");
   publisher.Watch([world](const auto& published) { world->OnPublished(published); });

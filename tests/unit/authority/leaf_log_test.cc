@@ -228,6 +228,77 @@ TEST_F(LeafLogTest, TheSealedTreeGoesOnWhereTheLogWas) {
   EXPECT_FALSE(restored.RestoreLog(taken.tree, "short").ok());
 }
 
+// Whatever a command lets through can be written as a leaf: a leaf that is refused would stop the
+// process.
+TEST_F(LeafLogTest, TheLongestIdsAndTheLargestAmountsFitALeaf) {
+  const std::string longest(128, 'x');
+  constexpr Wei kMostOwed = (Wei(1) << 126) - 1;
+  EXPECT_EQ(Apply(MakeEvent(longest, longest, kMostOwed)).applied(), 1u);
+  EXPECT_EQ(Apply(MakeEvent("more", longest, 1)).refusals_size(), 1);
+  EXPECT_EQ(Apply(MakeEvent(longest + "x", "a", 1)).refusals_size(), 1);
+  EXPECT_EQ(Apply(MakeEvent("id", longest + "x", 1)).refusals_size(), 1);
+  EXPECT_EQ(Apply(MakeEvent("", "a", 1)).refusals_size(), 1);
+  EXPECT_EQ(Apply(MakeEvent("down", longest, kMostOwed, v1::Event::KIND_ADJUST_DOWN)).applied(),
+            1u);
+  const std::vector<Leaf> leaves = TakeLeaves(&state);
+  EXPECT_EQ(leaves.back().balances->delta, -static_cast<absl::int128>(kMostOwed));
+}
+
+// Store carries a record and its leaves in one frame.
+TEST_F(LeafLogTest, TheLargestBatchOfEventsFitsAFrameWithItsLeaves) {
+  (void)TakeLeaves(&state);
+  v1::ApplyEvents request;
+  for (int i = 0; i < authority::kMaxEventsPerRequest; ++i) {
+    const std::string number = absl::StrCat(i);
+    const std::string longest = std::string(128 - number.size(), 'x') + number;
+    v1::Event event = MakeEvent(longest, longest, 1);
+    event.set_content_hash(Bytes32(0x77));
+    *request.add_events() = event;
+  }
+  v1::EventsApplied answer;
+  Authority::Batch events;
+  state.ApplyEvents(request, &answer, &events);
+  EXPECT_EQ(answer.applied(), 10'000u);
+  const size_t bytes = events.ByteSizeLong() + state.TakeLeaves().bundle.size();
+  EXPECT_LT(bytes, size_t{12} << 20) << "and 4 MiB of others may be in the record before it";
+}
+
+TEST_F(LeafLogTest, AClockThatGoesBackIsHeldInTheLeavesToo) {
+  state.SetTime(1'700'000'005, 999);
+  state.SetTime(1'700'000'005, 1);
+  Apply(MakeEvent("a", "alice", 1));
+  state.SetTime(1'600'000'000, 500);
+  Apply(MakeEvent("b", "alice", 1));
+  const std::vector<Leaf> leaves = TakeLeaves(&state);
+  EXPECT_EQ(leaves[1].claimed_time, 1'700'000'005'999u);
+  EXPECT_EQ(leaves.back().claimed_time, 1'700'000'005'999u);
+}
+
+TEST_F(LeafLogTest, OneTransactionPaysNoMoreTicketsThanABlockCanHold) {
+  Apply(MakeEvent("ev", "alice", 5'000'000));
+  v1::ReportReceipt receipt = MakeReceipt(Bytes32(0x66));
+  v1::ReceiptResult result;
+  uint64_t taken = 0;
+  for (int round = 0; round <= 10; ++round) {
+    receipt.clear_logs();
+    for (int i = 0; i < 1000 + (round == 10 ? 1 : 0); ++i) {
+      v1::PreparePayout request = MakePayout({{"alice", 1}});
+      const auto job = state.PreparePayout(request, &batch);
+      ASSERT_TRUE(job.ok()) << job.status();
+      payouts::SigningResult signed_job = payouts::Sign(Key(), *job);
+      state.CompleteSigning(std::move(signed_job), &batch);
+      const payouts::Payout& own = *state.payouts().Find(job->payout_id);
+      AddLogs({Key().address(), RecipientOf("alice"), Wei(1), own.items[0].sender_nonce,
+               own.items[0].ticket->recipient_rand, own.aux_data, Wei(0)},
+              &receipt);
+    }
+    const absl::Status reported = state.ReportReceipt(receipt, &result, &batch);
+    if (reported.ok()) taken += static_cast<uint64_t>(receipt.logs_size());
+    ASSERT_EQ(reported.ok(), round < 10) << round << " " << reported;
+  }
+  EXPECT_EQ(taken, authority::kMaxPaidByTransaction);
+}
+
 TEST(SignerLeafTest, EverySignatureIsALeafAndNoRefusalIs) {
   Bank bank(WidePolicy(), 0x11, v1::PROFILE_SIGNER);
   (void)bank.Batches();

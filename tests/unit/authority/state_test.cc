@@ -64,8 +64,8 @@ TEST(ApplyTest, EventsThatNoHistoryHas) {
   unknown.mutable_account_opened();
   EXPECT_FALSE(empty.Apply(unknown).ok()) << "before the genesis";
   sealed::v1::StateEvent newer = bank.batches[0].events(0);
-  newer.mutable_genesis()->set_format(2);
-  EXPECT_THAT(std::string(empty.Apply(newer).message()), HasSubstr("format 2"));
+  newer.mutable_genesis()->set_format(3);
+  EXPECT_THAT(std::string(empty.Apply(newer).message()), HasSubstr("format 3"));
   sealed::v1::StateEvent short_key = bank.batches[0].events(0);
   short_key.mutable_genesis()->set_fingerprint_key("short");
   EXPECT_FALSE(empty.Apply(short_key).ok());

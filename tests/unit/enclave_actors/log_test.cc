@@ -8,6 +8,8 @@
 
 #include "enclave_core/audit/checkpoint.h"
 #include "enclave_core/audit/log_keys.h"
+#include "enclave_core/sealing/vault.h"
+#include "proto/sealed.pb.h"
 #include "runtime/random.h"
 #include "tests/support/leaf_auditor.h"
 #include "tests/unit/enclave_actors/world.h"
@@ -15,7 +17,7 @@
 namespace coffer::test {
 namespace {
 
-audit::VerifierKey LogKey() { return audit::LogKeys::Derive(Key(), 31337)->log_key(); }
+audit::VerifierKey LogKey() { return audit::LogKeys::Derive(Key())->log_key(); }
 
 // What the disk has of the log.
 LeafAuditor Read(const Disk& disk) {
@@ -32,8 +34,8 @@ void ExpectSigned(const v1::AuditCheckpoint& head) {
   EXPECT_TRUE(audit::VerifyLogSignature(*note, LogKey()).ok());
   EXPECT_EQ(note->checkpoint.size, head.size());
   EXPECT_EQ(note->checkpoint.root.view(), head.root());
-  EXPECT_EQ(note->checkpoint.origin,
-            absl::StrCat("coffer/31337/", ethereum::ToHex(Key().address().view())));
+  EXPECT_EQ(note->checkpoint.origin, absl::StrCat("coffer/", Key().address().ToHex()));
+  if (head.signature().empty()) return;  // unasked: no statement for chains
   audit::ChainStatement statement;
   statement.audit_address = *ethereum::Address::FromBytes(head.audit_address());
   statement.size = head.size();
@@ -120,6 +122,7 @@ TEST(LogTest, ACheckpointForAnyChainAndRegistry) {
   ASSERT_TRUE(answer.has_audit_checkpoint()) << answer.ShortDebugString();
   EXPECT_EQ(answer.audit_checkpoint().chain_id(), 42161u);
   EXPECT_EQ(answer.audit_checkpoint().registry(), registry);
+  EXPECT_FALSE(answer.audit_checkpoint().signature().empty());
   ExpectSigned(answer.audit_checkpoint());
   answer = world.Call(host, AskCheckpoint());
   EXPECT_EQ(answer.audit_checkpoint().chain_id(), WidePolicy().chain_id);
@@ -136,7 +139,7 @@ TEST(LogTest, TheStatusSaysWhereTheLogIsAndWhoSignsIt) {
   const v1::AuditState audit = world.Status(host).audit();
   EXPECT_EQ(audit.size(), 3u);
   EXPECT_EQ(audit.log_key(), LogKey().ToString());
-  const audit::LogKeys keys = *audit::LogKeys::Derive(Key(), 31337);
+  const audit::LogKeys keys = *audit::LogKeys::Derive(Key());
   EXPECT_EQ(audit.audit_address(), keys.audit_address().view());
   EXPECT_NE(keys.audit_address(), Key().address());
   EXPECT_EQ(audit.root(), Read(disk).tree().Root().view());
@@ -155,7 +158,7 @@ TEST(LogTest, AnEntryIsSignedWhenAskedFor) {
   const ServerFrame answer = world.Call(host, frame);
   ASSERT_EQ(answer.events_applied().audit_entries_size(), 1);
   const v1::AuditEntry& entry = answer.events_applied().audit_entries(0);
-  const audit::LogKeys keys = *audit::LogKeys::Derive(Key(), 31337);
+  const audit::LogKeys keys = *audit::LogKeys::Derive(Key());
   const audit::Hash digest =
       audit::EntryDigest(keys.audit_address(), entry.leaf_index(), audit::LeafHash(entry.leaf()));
   const auto signature = ethereum::Signature::FromBytes65(entry.signature());
@@ -181,6 +184,66 @@ TEST(LogTest, TheSignerProfileWithAStorageLogsEachSignatureBeforeItIsGiven) {
   host.Acknowledge(host.stores.back());
   world.scheduler.RunUntilIdle();
   EXPECT_TRUE(host.answers[id].has_message_signature());
+}
+
+// A version that knows no log would leave its tree out of the records that it writes.
+TEST(LogTest, I9ARecordThatChangesBalancesWithoutALeafIsRefused) {
+  World world(9);
+  Disk disk;
+  world.Load(&disk);
+  sealed::v1::Batch batch;
+  batch.add_events()->mutable_account_opened()->set_id("alice");
+  batch.mutable_events(0)->mutable_account_opened()->set_recipient(std::string(20, 'a'));
+  sealing::Hash salt;
+  salt.bytes.fill(9);
+  sealing::Vault vault(*Key().DeriveSecret("state key v1"), 0, salt);
+  sealing::Header header;
+  header.kind = sealing::Kind::kRecord;
+  header.sequence = disk.last() + 1;
+  header.previous = sealing::RecordHash(disk.records[disk.last()]);
+  disk.records[header.sequence] = vault.Seal(header, batch.SerializeAsString());
+  world.Start();
+  Host& host = world.Connect(&disk);
+  const uint64_t load = host.AskLoad(disk.Everything());
+  world.scheduler.RunUntilIdle();
+  EXPECT_EQ(host.Code(load), v1::ERROR_NOT_READY) << "the load ended with the record";
+  EXPECT_EQ(host.Code(load - 1), v1::ERROR_STATE_REFUSED);
+  EXPECT_THAT(host.answers[load - 1].error().message(), testing::HasSubstr("without a leaf"));
+}
+
+TEST(LogTest, TheNameOfTheLogIsTheKeysWhateverPolicyComes) {
+  enclave::EnclaveOptions options = World::Options();
+  options.profile = v1::PROFILE_SIGNER;
+  options.policy = policy::Policy();
+  options.policy.unrestricted = true;
+  World world(10, options);
+  Disk disk;
+  const std::string before = world.Status(world.Load(&disk)).audit().log_key();
+  world.options.policy = World::Options().policy;
+  world.options.accept_policy_change = true;
+  world.Start();
+  const v1::AuditState after = world.Status(world.Load(&disk)).audit();
+  EXPECT_EQ(after.log_key(), before);
+  EXPECT_GT(after.size(), 1u) << "the policy's change is in the log";
+}
+
+// The records that a signer writes for its signatures count towards the next snapshot, so that a
+// restart does not read them all.
+TEST(LogTest, RecordsOfNothingButLeavesAreSnapshotToo) {
+  enclave::EnclaveOptions options = World::Options();
+  options.profile = v1::PROFILE_SIGNER;
+  options.policy.allow_raw_messages = true;
+  options.min_snapshot_interval_bytes = 2000;
+  World world(11, options);
+  Disk disk;
+  Host& host = world.Load(&disk);
+  for (int i = 0; i < 100; ++i) {
+    ClientFrame frame;
+    frame.mutable_sign_message()->set_message(absl::StrCat("message ", i));
+    host.Ask(frame);
+    world.scheduler.RunUntilIdle();
+  }
+  EXPECT_GT(disk.base, 0u);
 }
 
 // The enclave dies at a random step, again and again; snapshots are taken and records forgotten on

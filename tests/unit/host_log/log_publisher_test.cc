@@ -14,7 +14,7 @@ namespace {
 using ::testing::HasSubstr;
 
 const audit::NoteSigner& Signer() {
-  static const audit::NoteSigner signer = TestSigner("coffer/1/0xabc");
+  static const audit::NoteSigner signer = TestSigner("coffer/0xabc");
   return signer;
 }
 
@@ -155,8 +155,8 @@ TEST_F(LogPublisherTest, WhatIsRefused) {
   boundary::v1::AuditCheckpoint no_note = Head(9);
   no_note.set_note("not a note");
   boundary::v1::AuditCheckpoint other_key = Head(9);
-  other_key.set_note(audit::SignCheckpoint({"coffer/1/0xabc", 9, RootOf(9), {}},
-                                           TestSigner("coffer/1/0xabc", 'o')));
+  other_key.set_note(audit::SignCheckpoint({"coffer/0xabc", 9, RootOf(9), {}},
+                                           TestSigner("coffer/0xabc", 'o')));
   boundary::v1::AuditCheckpoint other_log = Head(9);
   other_log.set_note(
       audit::SignCheckpoint({"coffer/2/0xabc", 9, RootOf(9), {}}, TestSigner("coffer/2/0xabc")));
@@ -289,7 +289,7 @@ TEST_F(LogPublisherTest, AnotherLogKeyIsAnotherLog) {
   EXPECT_FALSE(publisher_->UseLogKey("nonsense").ok());
   EXPECT_EQ(status().alarm, "");
   EXPECT_TRUE(absl::IsFailedPrecondition(
-      publisher_->UseLogKey(TestSigner("coffer/1/0xabc", 'o').key().ToString())));
+      publisher_->UseLogKey(TestSigner("coffer/0xabc", 'o').key().ToString())));
   EXPECT_THAT(status().alarm, HasSubstr("another log"));
 }
 

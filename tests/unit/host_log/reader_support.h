@@ -20,7 +20,7 @@
 
 namespace coffer::host {
 
-inline constexpr char kTestOrigin[] = "coffer/1/0x1111111111111111111111111111111111111111";
+inline constexpr char kTestOrigin[] = "coffer/0x1111111111111111111111111111111111111111";
 
 inline audit::NoteSigner TestLogKey(char seed = 'k') {
   return audit::NoteSigner::Create(kTestOrigin, audit::KeyType::kEd25519,

@@ -86,7 +86,7 @@ inline audit::NoteSigner TestSigner(const std::string& name, char seed = 's') {
 }
 
 inline std::string NoteOf(uint64_t size, const audit::Hash& root) {
-  static const audit::NoteSigner signer = TestSigner("coffer/1/0xabc");
+  static const audit::NoteSigner signer = TestSigner("coffer/0xabc");
   return audit::SignCheckpoint({signer.key().name(), size, root, {}}, signer);
 }
 

@@ -190,7 +190,7 @@ TEST(Answers, WhateverAnErrorSaysIsJson) {
   }
   error.set_message("\x01\x7f\n\xff\xed\xa0\x80");
   EXPECT_EQ(WriteError(error),
-            "{\"error\":{\"message\":\"\\u0001\\u007f\\n\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"
+            "{\"error\":{\"message\":\"\\u0001\x7f\\n\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"
             "\xef\xbf\xbd\",\"code\":\"internal\"}}");
 }
 

@@ -25,7 +25,7 @@ namespace coffer::tools {
 using audit::Leaf;
 using audit::LeafKind;
 
-inline constexpr const char* kOrigin = "coffer/42161/0x1111111111111111111111111111111111111111";
+inline constexpr const char* kOrigin = "coffer/0x1111111111111111111111111111111111111111";
 inline constexpr const char* kSigner = "0x1111111111111111111111111111111111111111";
 
 inline audit::NoteSigner LogSigner(char seed = 'k') {

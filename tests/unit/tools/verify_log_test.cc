@@ -222,7 +222,7 @@ std::vector<Lie> FileLies() {
          log.Sign(head.checkpoint, LogSigner('x'));
        },
        "signature",
-       {"the head is not signed by coffer/42161", "somebody else signed it"}},
+       {"the head is not signed by coffer/0x1111", "somebody else signed it"}},
       {"a root of another tree",
        [](MemorySource& log) {
          audit::Checkpoint head = audit::ParseCheckpoint(log.files["checkpoint"])->checkpoint;
@@ -370,11 +370,11 @@ TEST_F(HistoryTest, AMissingTileIsNoProofOfAnotherHistory) {
 
 TEST_F(HistoryTest, AStateFileOfAnotherLog) {
   See();
-  const auto other = audit::SignerOf("coffer/1/0x2222222222222222222222222222222222222222",
+  const auto other = audit::SignerOf("coffer/0x2222222222222222222222222222222222222222",
                                      audit::KeyType::kEd25519, 'k');
   options.trust.key = other.key();
   source.Publish(Encode(First(1500)), other);
-  ExpectFailed("consistency", {"what was seen before is of the log coffer/42161"});
+  ExpectFailed("consistency", {"what was seen before is of the log coffer/0x1111"});
 }
 
 TEST_F(HistoryTest, ADamagedStateFileIsNotOverwritten) {
