@@ -167,7 +167,8 @@ test('a server that lies is caught, with the sentence that says how', async () =
   const without = (name) => new Map([...honest].filter(([path]) => path !== name));
   const other = leaves.slice(0, 1200).map((leaf, i) => (i === 600 ? Buffer.concat([leaf.subarray(0, 19), Buffer.from([leaf[19] ^ 1]), leaf.subarray(20)]) : leaf));
   const twice = [...leaves];
-  twice[1499] = Buffer.concat([leaves[5].subarray(0, 4), big(1499, 8), leaves[5].subarray(12)]);
+  const once = leaves.findIndex((leaf) => leaf[1] >= 3 && leaf[1] <= 5);
+  twice[1499] = Buffer.concat([leaves[once].subarray(0, 4), big(1499, 8), leaves[once].subarray(12)]);
   const lies = [
     ['an altered leaf', altered('tile/entries/002', 21), 'tiles', /leaf 512 was altered/],
     ['an altered tile', altered('tile/0/003', 32), 'tiles', /tile tile\/0\/003 was altered: its hash number 1 /],
@@ -177,7 +178,7 @@ test('a server that lies is caught, with the sentence that says how', async () =
     ['no witness', filesOf(leaves, 1500, LOG, []), 'witnesses', /./],
     ['a log cut back', filesOf(leaves, 700), 'consistency', /the log was cut back from 1000 to 700 leaves/],
     ['another past', filesOf(other), 'consistency', /two histories: the first 1000 leaves/],
-    ['an event twice', filesOf(twice), 'events', /leaf 5 and leaf 1499 are the same event/],
+    ['an event twice', filesOf(twice), 'events', new RegExp(`leaf ${once} and leaf 1499 are the same event`)],
   ];
   const seen = newFolder();
   await withSite(filesOf(leaves, 1000), async (site) => {
