@@ -22,10 +22,14 @@ HostLog::HostLog(runtime::EventLoop* loop, runtime::Dispatcher* store,
                  const HostOptions& /*options*/)
     : loop_(loop),
       reader_thread_("coffer-log"),
+      contents_thread_("coffer-texts"),
       to_writer_(store, "log writer", kMailbox),
       to_publisher_(loop, "log publisher", kMailbox) {}
 
-HostLog::~HostLog() { reader_thread_.StopAndJoin(); }
+HostLog::~HostLog() {
+  reader_thread_.StopAndJoin();
+  contents_thread_.StopAndJoin();
+}
 
 absl::StatusOr<std::unique_ptr<HostLog>> HostLog::Create(runtime::EventLoop* loop,
                                                          runtime::Dispatcher* store,
@@ -45,7 +49,7 @@ absl::StatusOr<std::unique_ptr<HostLog>> HostLog::Create(runtime::EventLoop* loo
   if (!files.ok()) return files.status();
   log->content_files_ = *std::move(files);
   log->contents_ = std::make_unique<host::ContentStore>(log->content_files_.get(),
-                                                        log->reader_thread_.loop(), loop);
+                                                        log->contents_thread_.loop(), loop);
   if (!options.witness_policy_path.empty()) {
     absl::StatusOr<audit::QuorumPolicy> policy =
         host::ReadWitnessPolicy(options.witness_policy_path);

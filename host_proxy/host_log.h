@@ -33,7 +33,7 @@ class HostLog {
                                                          const host::RecordStore* records,
                                                          runtime::Random* random,
                                                          const HostOptions& options);
-  // Ends the reader's thread. The store's thread has ended before.
+  // Ends the threads of its own. The store's thread has ended before.
   ~HostLog();
 
   // Follows the enclave's heads. Before the link is started; `link` outlives this object's loop.
@@ -62,10 +62,11 @@ class HostLog {
   runtime::EventLoop* const loop_;
   host::EnclaveLink* link_ = nullptr;
   runtime::EventLoopThread reader_thread_;
+  runtime::EventLoopThread contents_thread_;  // credits wait for it, so no stranger may fill it
   std::unique_ptr<host::OsLogFiles> files_;
   std::unique_ptr<host::LogReader> reader_;
   std::unique_ptr<host::OsLogFiles> content_files_;
-  std::unique_ptr<host::ContentStore> contents_;    // on the reader's thread
+  std::unique_ptr<host::ContentStore> contents_;
   std::unique_ptr<host::TileProofs> proofs_;        // for the witnesses, before a head is published
   std::unique_ptr<host::HttpClient> http_;          // to the witnesses
   std::unique_ptr<host::WitnessClient> witnesses_;  // null: none are asked

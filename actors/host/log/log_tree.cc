@@ -68,6 +68,37 @@ absl::StatusOr<std::vector<LogLeaf>> LogTree::Leaves(uint64_t first, uint64_t co
   return leaves;
 }
 
+absl::Status LogTree::CheckFile(const TileRef& tile, std::string_view content) const {
+  if (!tile.entries && tile.width < audit::kTileWidth) return absl::OkStatus();
+  const uint8_t level = tile.entries ? tile.level : static_cast<uint8_t>(tile.level + 1);
+  const uint64_t index = tile.entries ? tile.index : tile.index / audit::kTileWidth;
+  const TileRef above{
+      .level = level, .index = index, .width = audit::TileWidthAt(level, index, size())};
+  const absl::StatusOr<std::string> hashes = Fetch(above);
+  if (!hashes.ok()) return Damaged(hashes.status());
+  std::string expected;
+  std::string found;
+  if (tile.entries) {
+    const auto entries = audit::ParseBundle(content, tile.width);
+    if (!entries.ok()) return Damaged(entries.status());
+    for (const std::string_view entry : *entries) found.append(audit::LeafHash(entry).view());
+    expected = hashes->substr(0, found.size());
+  } else {
+    audit::Tree tree;
+    for (size_t at = 0; at < content.size(); at += audit::Hash::kSize) {
+      audit::Hash hash;
+      std::copy_n(content.begin() + static_cast<std::ptrdiff_t>(at), audit::Hash::kSize,
+                  hash.bytes.begin());
+      tree.Append(hash);
+    }
+    found = std::string(tree.Root().view());
+    expected = hashes->substr(tile.index % audit::kTileWidth * audit::Hash::kSize, found.size());
+  }
+  if (found == expected) return absl::OkStatus();
+  return Damaged(absl::DataLossError(absl::StrCat(audit::TilePath(tile), " is not what ",
+                                                  audit::TilePath(above), " has the hash of")));
+}
+
 absl::StatusOr<LogLeaf> LogTree::LeafAt(uint64_t index) const {
   if (index >= size()) {
     return absl::OutOfRangeError(

@@ -39,6 +39,9 @@ class LogTree {
   // From `first` to `second` of at most size(), both of which the published root confirms. The
   // empty tree needs no proof.
   absl::StatusOr<audit::Proof> Consistency(uint64_t first, uint64_t second) const;
+  // Whether a file of the log is the one that the tiles above it have the hash of. A partial tile
+  // of hashes has none above it, and passes. The content has the tile's width.
+  absl::Status CheckFile(const audit::TileRef& tile, std::string_view content) const;
   // As the tiles say; not checked.
   absl::StatusOr<audit::Hash> RootAt(uint64_t size) const;
 

@@ -44,6 +44,10 @@ absl::StatusOr<std::string> LogView::Tile(const audit::TileRef& tile) {
     content = absl::DataLossError(absl::StrCat(audit::TilePath(tile), " of the published log of ",
                                                size, " leaves is lost here"));
   }
+  if (content.ok()) {
+    const absl::Status checked = LogTree(files_, *head).CheckFile(tile, *content);
+    if (!checked.ok()) content = checked;
+  }
   return Count(std::move(content));
 }
 

@@ -13,7 +13,8 @@ namespace {
 
 constexpr char kRestore[] =
     "; payments go on and the records stay, but nothing is published: restore the log's folder "
-    "from a copy, or with `coffer log mirror` from a peer, and restart coffer-host";
+    "from a copy, or with `coffer log mirror` from a peer, remove the file `durable` in it, and "
+    "restart coffer-host";
 
 }  // namespace
 
@@ -93,6 +94,7 @@ void LogWriter::Adopt() {
   }
   if (!*done) return Later();
   store_ = LogStore::Adopted(files_, adoption_->Take());
+  adopted_ = true;
   adoption_.reset();
   if (absl::Status s = SyncNow(); !s.ok()) return Failed(s);
   CatchUp();
@@ -193,6 +195,11 @@ absl::Status LogWriter::SyncNow() {
 absl::Status LogWriter::Sync() {
   if (!alarm_.ok()) return alarm_;
   if (absl::Status s = NotLive(); !s.ok()) return s;
+  // Until then the records may be all that there is of the true log.
+  if (adopted_) {
+    return absl::FailedPreconditionError(
+        "the log here is a copy that no head of the enclave has confirmed yet");
+  }
   const absl::Status status = SyncNow();
   if (!status.ok()) Failed(status);
   Publish();
@@ -219,6 +226,7 @@ LogEvent LogWriter::On(const CutLog& command) {
   LogCut cut{command.size, NotLive()};
   if (!cut.status.ok()) return cut;
   cut.status = store_->Cut(command.size, command.root);
+  if (cut.status.ok()) adopted_ = false;
   if (absl::IsDataLoss(cut.status)) {
     Alarm(cut.status);
   } else if (!cut.status.ok() && !absl::IsUnavailable(cut.status)) {

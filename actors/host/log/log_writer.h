@@ -100,6 +100,7 @@ class LogWriter final : public runtime::Actor<LogCommand>, public LeafSink {
 
   std::unique_ptr<LogStore> store_;  // none until recovered, and after a failed sync
   std::optional<LogAdoption> adoption_;
+  bool adopted_ = false;  // what is here is a copy, and no signed head was compared with it yet
   std::optional<PublicReader> reader_;
   bool live_ = false;    // leaves are taken as they come
   absl::Status halted_;  // not OK: until a restart

@@ -87,7 +87,12 @@ absl::StatusOr<int> OsLogFiles::Folder(std::string_view path, bool make) {
     const size_t slash = std::min(path.find('/', at), path.size());
     const std::string name(path.substr(at, slash - at));
     const int above = fd < 0 ? root_ : fd;
-    int error = make && mkdirat(above, name.c_str(), 0755) != 0 && errno != EEXIST ? errno : 0;
+    int error = 0;
+    if (make) {
+      // The name of a new folder has to be as durable as what is durable in it.
+      const bool made = mkdirat(above, name.c_str(), 0755) == 0;
+      if (made ? fsync(above) != 0 : errno != EEXIST) error = errno;
+    }
     const int next = error != 0 ? -1 : openat(above, name.c_str(), kFolderFlags);
     if (error == 0 && next < 0) error = errno;
     if (fd >= 0) close(fd);
