@@ -1,7 +1,11 @@
 // The demo's end: a table of what happened, and every figure compared with the chain and with the
-// journal.
+// journal, and the transparency log verified.
+import fs from 'node:fs';
+import path from 'node:path';
 import { formatEther } from 'ethers';
 import { owedBy, transfers } from '../js/lib/audit.mjs';
+import { allPublished, auditApi, publicGet } from '../js/lib/log.mjs';
+import { runProgram } from '../js/lib/program.mjs';
 
 const RECEIPTS_AT_A_TIME = 20;
 
@@ -49,6 +53,38 @@ async function findings({ stack, chain, expected, accounts, payouts }) {
   return { wrong, paid };
 }
 
+/**
+ * The log as a partner checks it: every leaf up to the signed root, what they add up to against the
+ * operator's API, and one payee's receipt. {rows, wrong}.
+ */
+async function verifyLog(stack, accounts) {
+  const { log_key: key } = await allPublished(stack.api);
+  const state = path.join(stack.folder, 'verified-log');
+  const args = ['--url', stack.api.base, '--api', stack.api.base, '--key', key, '--state', state];
+  const verified = await runProgram('coffer', ['verify', 'log', '--full', '--json', ...args, '--address', stack.address], {
+    env: { COFFER_TOKEN: stack.viewerToken },
+    timeoutMs: 120_000,
+  });
+  const [account] = accounts.values();
+  const { entries } = await auditApi(stack.api, `/log?limit=1&order=desc&orchestrator_id=${encodeURIComponent(account.id)}`);
+  const { audit_entry: last } = entries[0];
+  const file = path.join(stack.folder, 'receipt.tlog-proof');
+  const receipt = await publicGet(stack.api, `/api/transparency/tee-core/receipt?leaf_index=${last.leaf_index}&format=file`);
+  fs.writeFileSync(file, receipt.body);
+  const checked = await runProgram('coffer', ['verify', 'receipt', file, '--key', key, '--account', account.id]);
+  const wrong = [];
+  if (verified.code !== 0) wrong.push(`coffer verify log: ${verified.stdout}${verified.stderr}`);
+  if (checked.code !== 0) wrong.push(`coffer verify receipt: ${checked.stdout}${checked.stderr}`);
+  const { published } = await auditApi(stack.api, '/audit/status');
+  return {
+    wrong,
+    rows: [
+      ['log', `${published.size} leaves, ${verified.code === 0 ? 'each one verified; they add up to the ledger' : 'NOT verified'}`],
+      ['receipt', `leaf ${last.leaf_index}, ${last.kind} of ${account.id}: ${checked.code === 0 ? 'verified offline' : 'NOT verified'}`],
+    ],
+  };
+}
+
 /** Prints the table; true when every figure agrees. */
 export async function report({ stack, chain, expected, started }) {
   const accounts = await stack.api.accounts();
@@ -62,6 +98,8 @@ export async function report({ stack, chain, expected, started }) {
   const gas = receipts.reduce((sum, receipt) => sum + receipt.gasUsed, 0n);
   const items = payouts.flatMap((payout) => payout.items);
   const { wrong, paid } = await findings({ stack, chain, expected, accounts, payouts });
+  const log = await verifyLog(stack, accounts);
+  wrong.push(...log.wrong);
   const left = BigInt(totals.available) + BigInt(totals.reserved);
   const wei = (value) => `${value} wei (${formatEther(BigInt(value))} ETH)`;
   const rows = [
@@ -75,6 +113,7 @@ export async function report({ stack, chain, expected, started }) {
     ['left', wei(left)],
     ['transactions', `${receipts.length} mined of ${attempts.length} signed`],
     ['gas a ticket', paid.length === 0 ? 'none' : String(gas / BigInt(paid.length))],
+    ...log.rows,
     ['starts', `enclave ${stack.enclave.starts}, host ${stack.host.starts}`],
     ['time', `${((Date.now() - started) / 1000).toFixed(1)} s`],
   ];
@@ -88,7 +127,7 @@ export async function report({ stack, chain, expected, started }) {
   }
   console.log(
     `RIGHT: each of ${Object.keys(expected.orchestrators).length} recipients got on chain exactly ` +
-      'what the journal owed, to the wei; nobody was paid twice',
+      'what the journal owed, to the wei; nobody was paid twice; the log says the same',
   );
   return true;
 }
