@@ -15,8 +15,6 @@ namespace coffer::host_proxy {
 using boundary::v1::ErrorCode;
 using boundary::v1::PayoutItem;
 
-namespace {
-
 Json::Value Number(uint64_t value) { return Json::Value(static_cast<Json::UInt64>(value)); }
 
 Json::Value Hex(const std::string& bytes) {
@@ -27,6 +25,8 @@ Json::Value AddressText(const std::string& bytes) {
   const absl::StatusOr<ethereum::Address> address = ethereum::Address::FromBytes(bytes);
   return address.ok() ? Json::Value(ethereum::ToChecksum(*address)) : Json::Value();
 }
+
+namespace {
 
 boundary::v1::Wei WeiOf(absl::uint128 value) {
   boundary::v1::Wei wei;

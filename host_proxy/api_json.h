@@ -14,6 +14,11 @@
 
 namespace coffer::host_proxy {
 
+Json::Value Number(uint64_t value);
+// "0x..."; null when there are no bytes.
+Json::Value Hex(const std::string& bytes);
+// 20 bytes in EIP-55; null when they are not an address.
+Json::Value AddressText(const std::string& bytes);
 std::string WeiText(const boundary::v1::Wei& wei);
 // Decimal digits, 1 to 2^127 - 1.
 absl::StatusOr<boundary::v1::Wei> WeiFromText(std::string_view text);

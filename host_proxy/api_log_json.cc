@@ -2,22 +2,12 @@
 
 #include "actors/host/log/leaf_json.h"
 #include "enclave_core/audit/note.h"
+#include "host_proxy/api_json.h"
 
 namespace coffer::host_proxy {
 namespace {
 
 constexpr char kEntrySchema[] = "coffer-host:transparency-log:v1";
-
-Json::Value Number(uint64_t value) { return Json::Value(static_cast<Json::UInt64>(value)); }
-
-Json::Value Hex(const std::string& bytes) {
-  return bytes.empty() ? Json::Value() : Json::Value(ethereum::ToHex(bytes));
-}
-
-Json::Value AddressText(const std::string& bytes) {
-  const absl::StatusOr<ethereum::Address> address = ethereum::Address::FromBytes(bytes);
-  return address.ok() ? Json::Value(ethereum::ToChecksum(*address)) : Json::Value();
-}
 
 Json::Value EntryJson(const host::LogLeaf& leaf) { return host::LeafJson(leaf.leaf, leaf.bytes); }
 

@@ -34,11 +34,6 @@ absl::StatusOr<std::string> NonceOf(const RoutedRequest& request, runtime::Rando
   return bytes;
 }
 
-Json::Value AddressOf(const std::string& bytes) {
-  const absl::StatusOr<ethereum::Address> address = ethereum::Address::FromBytes(bytes);
-  return address.ok() ? Json::Value(ethereum::ToChecksum(*address)) : Json::Value();
-}
-
 HttpResponse FromAttestation(const ServerFrame& frame, const std::string& nonce,
                              const Json::Value& address) {
   if (frame.has_error()) {
@@ -103,7 +98,7 @@ void Api::GetAttestation(const RoutedRequest& request, HttpResponder respond) {
     question.mutable_get_attestation()->set_nonce(nonce);
     ports_.enclave->Call(
         std::move(question),
-        [nonce = std::move(nonce), address = AddressOf(frame->status().address()),
+        [nonce = std::move(nonce), address = AddressText(frame->status().address()),
          respond = std::move(respond)](absl::StatusOr<ServerFrame> answer) mutable {
           if (!answer.ok()) return respond(FromStatus(answer.status()));
           respond(FromAttestation(*answer, nonce, address));

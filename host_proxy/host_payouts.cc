@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "host_proxy/api_json.h"
 #include "runtime/log.h"
 
 namespace coffer::host_proxy {
@@ -21,8 +22,6 @@ std::string Decimal(absl::uint128 value) {
   out << value;
   return out.str();
 }
-
-Json::Value Number(uint64_t value) { return Json::Value(static_cast<Json::UInt64>(value)); }
 
 Json::Value TimeText(const std::optional<absl::Time>& time) {
   if (!time.has_value()) return Json::Value();

@@ -13,24 +13,10 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "actors/host/disk_error.h"
 
 namespace coffer::host {
 namespace {
-
-absl::Status Failed(const char* what, const std::string& where, int error) {
-  const std::string sentence = absl::StrCat(what, " of ", where, " failed: ", std::strerror(error));
-  switch (error) {
-    case ENOSPC:
-    case EDQUOT:
-      return absl::ResourceExhaustedError(sentence);
-    case ENOENT:
-      return absl::NotFoundError(sentence);
-    case EIO:
-      return absl::DataLossError(sentence);
-    default:
-      return absl::InternalError(sentence);
-  }
-}
 
 class OsFile final : public DiskFile {
  public:
@@ -41,7 +27,7 @@ class OsFile final : public DiskFile {
     while (!bytes.empty()) {
       const ssize_t n = pwrite(fd_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
       if (n < 0 && errno == EINTR) continue;
-      if (n < 0) return Failed("write", path_, errno);
+      if (n < 0) return DiskError("write", path_, errno);
       bytes.remove_prefix(static_cast<size_t>(n));
       offset += static_cast<uint64_t>(n);
     }
@@ -54,7 +40,7 @@ class OsFile final : public DiskFile {
     while (got < size) {
       const ssize_t n = pread(fd_, out.data() + got, size - got, static_cast<off_t>(offset + got));
       if (n < 0 && errno == EINTR) continue;
-      if (n < 0) return Failed("read", path_, errno);
+      if (n < 0) return DiskError("read", path_, errno);
       if (n == 0) break;
       got += static_cast<size_t>(n);
     }
@@ -65,7 +51,7 @@ class OsFile final : public DiskFile {
   absl::Status Sync() override {
     // Never repeated after an error: the kernel drops the dirty pages and a second call would claim
     // success.
-    if (fdatasync(fd_) != 0) return Failed("fdatasync", path_, errno);
+    if (fdatasync(fd_) != 0) return DiskError("fdatasync", path_, errno);
     return absl::OkStatus();
   }
 
@@ -73,18 +59,18 @@ class OsFile final : public DiskFile {
     // Unlike fallocate(2), this writes the zeros itself on a file system that cannot reserve space.
     int error = EINTR;
     while (error == EINTR) error = posix_fallocate(fd_, 0, static_cast<off_t>(size));
-    if (error != 0) return Failed("allocation of space", path_, error);
+    if (error != 0) return DiskError("allocation of space", path_, error);
     return absl::OkStatus();
   }
 
   absl::Status Truncate(uint64_t size) override {
-    if (ftruncate(fd_, static_cast<off_t>(size)) != 0) return Failed("truncation", path_, errno);
+    if (ftruncate(fd_, static_cast<off_t>(size)) != 0) return DiskError("truncation", path_, errno);
     return absl::OkStatus();
   }
 
   absl::StatusOr<uint64_t> Size() override {
     struct stat info {};
-    if (fstat(fd_, &info) != 0) return Failed("stat", path_, errno);
+    if (fstat(fd_, &info) != 0) return DiskError("stat", path_, errno);
     return static_cast<uint64_t>(info.st_size);
   }
 
@@ -104,7 +90,7 @@ std::string OwnerOf(int lock_fd) {
 
 absl::StatusOr<int> Lock(int directory_fd, const std::string& path, absl::Duration patience) {
   const int fd = openat(directory_fd, "LOCK", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (fd < 0) return Failed("opening", path + "/LOCK", errno);
+  if (fd < 0) return DiskError("opening", path + "/LOCK", errno);
   constexpr useconds_t kPauseMicros = 20'000;
   int64_t tries = patience / absl::Microseconds(kPauseMicros);
   int error = 0;
@@ -117,7 +103,7 @@ absl::StatusOr<int> Lock(int directory_fd, const std::string& path, absl::Durati
             ? absl::FailedPreconditionError(
                   absl::StrCat("the data directory ", path, " is in use by process ", OwnerOf(fd),
                                ": stop that one first, or give this one another directory"))
-            : Failed("locking", path + "/LOCK", error);
+            : DiskError("locking", path + "/LOCK", error);
     close(fd);
     return status;
   }
@@ -135,10 +121,10 @@ absl::StatusOr<int> Lock(int directory_fd, const std::string& path, absl::Durati
 absl::StatusOr<std::unique_ptr<OsDisk>> OsDisk::Open(const std::string& path,
                                                      absl::Duration patience) {
   if (mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) {
-    return Failed("making the data directory", path, errno);
+    return DiskError("making the data directory", path, errno);
   }
   const int directory_fd = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (directory_fd < 0) return Failed("opening the data directory", path, errno);
+  if (directory_fd < 0) return DiskError("opening the data directory", path, errno);
   absl::StatusOr<int> lock_fd = Lock(directory_fd, path, patience);
   if (!lock_fd.ok()) {
     close(directory_fd);
@@ -155,26 +141,26 @@ OsDisk::~OsDisk() {
 absl::StatusOr<std::unique_ptr<DiskFile>> OsDisk::Create(std::string_view name) {
   const std::string file(name);
   const int fd = openat(directory_fd_, file.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  if (fd < 0) return Failed("creation", path_ + "/" + file, errno);
+  if (fd < 0) return DiskError("creation", path_ + "/" + file, errno);
   return std::make_unique<OsFile>(path_ + "/" + file, fd);
 }
 
 absl::StatusOr<std::unique_ptr<DiskFile>> OsDisk::Open(std::string_view name) {
   const std::string file(name);
   const int fd = openat(directory_fd_, file.c_str(), O_RDWR | O_CLOEXEC);
-  if (fd < 0) return Failed("opening", path_ + "/" + file, errno);
+  if (fd < 0) return DiskError("opening", path_ + "/" + file, errno);
   return std::make_unique<OsFile>(path_ + "/" + file, fd);
 }
 
 absl::StatusOr<std::vector<std::string>> OsDisk::List() {
   DIR* directory = opendir(path_.c_str());
-  if (directory == nullptr) return Failed("listing", path_, errno);
+  if (directory == nullptr) return DiskError("listing", path_, errno);
   std::vector<std::string> names;
   errno = 0;
   while (const dirent* entry = readdir(directory)) names.emplace_back(entry->d_name);
   const int error = errno;
   closedir(directory);
-  if (error != 0) return Failed("listing", path_, error);
+  if (error != 0) return DiskError("listing", path_, error);
   std::sort(names.begin(), names.end());
   return names;
 }
@@ -182,20 +168,20 @@ absl::StatusOr<std::vector<std::string>> OsDisk::List() {
 absl::Status OsDisk::Rename(std::string_view from, std::string_view to) {
   if (renameat(directory_fd_, std::string(from).c_str(), directory_fd_, std::string(to).c_str()) !=
       0) {
-    return Failed("renaming", path_ + "/" + std::string(from), errno);
+    return DiskError("renaming", path_ + "/" + std::string(from), errno);
   }
   return absl::OkStatus();
 }
 
 absl::Status OsDisk::Remove(std::string_view name) {
   if (unlinkat(directory_fd_, std::string(name).c_str(), 0) != 0) {
-    return Failed("removal", path_ + "/" + std::string(name), errno);
+    return DiskError("removal", path_ + "/" + std::string(name), errno);
   }
   return absl::OkStatus();
 }
 
 absl::Status OsDisk::SyncDirectory() {
-  if (fsync(directory_fd_) != 0) return Failed("fsync", path_, errno);
+  if (fsync(directory_fd_) != 0) return DiskError("fsync", path_, errno);
   return absl::OkStatus();
 }
 

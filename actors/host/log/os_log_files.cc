@@ -11,24 +11,12 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "actors/host/disk_error.h"
 
 namespace coffer::host {
 namespace {
 
 constexpr int kFolderFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-
-absl::Status Failed(const char* what, const std::string& where, int error) {
-  const std::string sentence = absl::StrCat(what, " of ", where, " failed: ", std::strerror(error));
-  switch (error) {
-    case ENOSPC:
-    case EDQUOT:
-      return absl::ResourceExhaustedError(sentence);
-    case ENOENT:
-      return absl::NotFoundError(sentence);
-    default:
-      return absl::InternalError(sentence);
-  }
-}
 
 // The folder's part and the name's; the folder is empty for a file of the root.
 std::pair<std::string_view, std::string> Split(std::string_view path) {
@@ -51,11 +39,11 @@ int WriteAll(int fd, std::string_view bytes) {
 
 absl::StatusOr<std::unique_ptr<OsLogFiles>> OsLogFiles::Open(const std::string& path) {
   if (mkdir(path.c_str(), 0755) != 0 && errno != EEXIST) {
-    return Failed("making the log's folder", path, errno);
+    return DiskError("making the log's folder", path, errno);
   }
   // The folder itself may be a link that the operator made to another disk.
   const int root = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (root < 0) return Failed("opening the log's folder", path, errno);
+  if (root < 0) return DiskError("opening the log's folder", path, errno);
   const int parent = openat(root, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (parent >= 0) {
     // Its own name; not worth refusing to start for.
@@ -96,7 +84,7 @@ absl::StatusOr<int> OsLogFiles::Folder(std::string_view path, bool make) {
     const int next = error != 0 ? -1 : openat(above, name.c_str(), kFolderFlags);
     if (error == 0 && next < 0) error = errno;
     if (fd >= 0) close(fd);
-    if (error != 0) return Failed("opening the folder", Where(path.substr(0, slash)), error);
+    if (error != 0) return DiskError("opening the folder", Where(path.substr(0, slash)), error);
     fd = next;
     at = slash + 1;
   }
@@ -113,18 +101,18 @@ absl::Status OsLogFiles::Put(std::string_view path, std::string_view content, bo
   const std::string temporary = name + ".tmp";
   const int fd =
       openat(*in, temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
-  if (fd < 0) return Failed("creation", Where(path), errno);
+  if (fd < 0) return DiskError("creation", Where(path), errno);
   int error = WriteAll(fd, content);
   if (error == 0 && durably && fsync(fd) != 0) error = errno;
   if (close(fd) != 0 && error == 0) error = errno;
   if (error != 0) {
     (void)unlinkat(*in, temporary.c_str(), 0);
-    return Failed("write", Where(path), error);
+    return DiskError("write", Where(path), error);
   }
   if (renameat(*in, temporary.c_str(), *in, name.c_str()) != 0) {
-    return Failed("renaming", Where(path), errno);
+    return DiskError("renaming", Where(path), errno);
   }
-  if (durably && fsync(*in) != 0) return Failed("fsync of the folder", Where(path), errno);
+  if (durably && fsync(*in) != 0) return DiskError("fsync of the folder", Where(path), errno);
   return absl::OkStatus();
 }
 
@@ -142,7 +130,7 @@ absl::StatusOr<std::string> OsLogFiles::Read(std::string_view path) {
   const absl::StatusOr<int> in = Folder(folder, false);
   if (!in.ok()) return in.status();
   const int fd = openat(*in, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-  if (fd < 0) return Failed("opening", Where(path), errno);
+  if (fd < 0) return DiskError("opening", Where(path), errno);
   struct stat info {};
   int error = fstat(fd, &info) != 0 ? errno : S_ISREG(info.st_mode) ? 0 : EISDIR;
   std::string out;
@@ -156,7 +144,7 @@ absl::StatusOr<std::string> OsLogFiles::Read(std::string_view path) {
     if (n > 0) got += static_cast<size_t>(n);
   }
   close(fd);
-  if (error != 0) return Failed("reading", Where(path), error);
+  if (error != 0) return DiskError("reading", Where(path), error);
   if (large)
     return absl::DataLossError(absl::StrCat(Where(path), " is too large for a log's file"));
   out.resize(got);
@@ -170,12 +158,12 @@ absl::Status OsLogFiles::RemoveFolder(std::string_view path) {
   if (absl::IsNotFound(in.status())) return absl::OkStatus();
   if (!in.ok()) return in.status();
   const int fd = openat(*in, name.c_str(), kFolderFlags);
-  if (fd < 0) return errno == ENOENT ? absl::OkStatus() : Failed("opening", Where(path), errno);
+  if (fd < 0) return errno == ENOENT ? absl::OkStatus() : DiskError("opening", Where(path), errno);
   DIR* const listing = fdopendir(fd);
   if (listing == nullptr) {
     const int error = errno;
     close(fd);
-    return Failed("listing", Where(path), error);
+    return DiskError("listing", Where(path), error);
   }
   int error = 0;
   while (const dirent* entry = readdir(listing)) {
@@ -190,11 +178,11 @@ absl::Status OsLogFiles::RemoveFolder(std::string_view path) {
     close(open->second);
     folders_.erase(open);
   }
-  return error == 0 ? absl::OkStatus() : Failed("removal", Where(path), error);
+  return error == 0 ? absl::OkStatus() : DiskError("removal", Where(path), error);
 }
 
 absl::Status OsLogFiles::SyncAll() {
-  if (syncfs(root_) != 0) return Failed("syncfs", path_, errno);
+  if (syncfs(root_) != 0) return DiskError("syncfs", path_, errno);
   return absl::OkStatus();
 }
 

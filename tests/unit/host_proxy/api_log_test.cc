@@ -379,6 +379,8 @@ TEST_F(ApiLogTest, FiguresComeWithTheMetrics) {
   host.Add(&reader_);
   host.Add(&api_);
   AskJson("/audit/proof?event_id=ev-1");
+  // The figures are published after the answer.
+  while (reader_.stats().indexed < 300) own_.RunAndWait([] {});
   host.Refresh();
   EXPECT_THAT(metrics.Text(), HasSubstr("coffer_log_indexed_leaves 300"));
   EXPECT_THAT(metrics.Text(), HasSubstr("coffer_log_questions_total 1"));
