@@ -35,6 +35,8 @@ class Verifier {
 
   LogVerdict Run() {
     if (options_.claims) claims_ = options_.claims();
+    // Before the checkpoint: what is published later must not make an honest log look cut back.
+    if (options_.registry) anchored_ = options_.registry();
     if (ReadCheckpoint()) {
       CheckTrust();
       tiles_.emplace(&source_, head_.checkpoint.size, head_.checkpoint.root);
@@ -168,7 +170,7 @@ class Verifier {
       return report().Add("registry", Outcome::kSkipped,
                           "not asked for: --rpc URL --registry ADDRESS");
     }
-    const absl::StatusOr<AnchoredHead> anchored = options_.registry();
+    const absl::StatusOr<AnchoredHead>& anchored = anchored_;
     const Checkpoint& head = head_.checkpoint;
     if (!anchored.ok()) {
       return report().Add(
@@ -184,12 +186,7 @@ class Verifier {
       return report().Add("registry", Outcome::kUnknown,
                           "the registry has no head of this log: nobody has published one");
     }
-    if (anchored->size > head.size) {
-      return report().Add("registry", Outcome::kFailed,
-                          absl::StrCat("the chain has a head of ", anchored->size,
-                                       " leaves, but this log shows only ", head.size,
-                                       ": it was cut back, or an old head is shown"));
-    }
+    if (anchored->size > head.size) return CheckRegistryAhead(*anchored);
     if (!edge_.ok() && anchored->size < head.size) {
       return report().Add(
           "registry", Outcome::kUnknown,
@@ -209,15 +206,30 @@ class Verifier {
                      " leaves of the head on the chain"));
   }
 
+  // A head may be on the chain before the log publishes it.
+  void CheckRegistryAhead(const AnchoredHead& anchored) {
+    const Checkpoint& head = head_.checkpoint;
+    const Checkpoint later{head.origin, anchored.size, anchored.root, {}};
+    if (absl::IsFailedPrecondition(CheckContinued(source_, head, later))) {
+      return report().Add(
+          "registry", Outcome::kFailed,
+          absl::StrCat("two histories: the first ", head.size, " leaves of the head of ",
+                       anchored.size, " on the chain are not those of this log"));
+    }
+    report().Add("registry", Outcome::kUnknown,
+                 absl::StrCat("the chain has a head of ", anchored.size,
+                              " leaves, but this log shows only ", head.size,
+                              ": it is not published yet, or an old head is shown, or the log was "
+                              "cut back; look again in a while"));
+  }
+
   void Remember() {
     if (report().ExitCode() != kVerified || !key_ || !memory_.ok()) {
       return report().Add("state", Outcome::kSkipped,
                           "this head is not remembered: not everything could be verified");
     }
-    const absl::Status saved = SaveSeenLog(memory_->file, *key_, note_);
-    report().Add("state", saved.ok() ? Outcome::kPassed : Outcome::kUnknown,
-                 saved.ok() ? absl::StrCat("this head is remembered in ", memory_->file)
-                            : std::string(saved.message()));
+    const absl::StatusOr<std::string> saved = RememberHead(*memory_, source_, head_, note_, *key_);
+    Add("state", saved.status(), saved.ok() ? *saved : "");
   }
 
   LogSource& source_;
@@ -229,6 +241,7 @@ class Verifier {
   std::optional<audit::VerifierKey> key_;
   std::optional<VerifiedTiles> tiles_;
   absl::Status edge_;
+  absl::StatusOr<AnchoredHead> anchored_ = AnchoredHead{};
   absl::StatusOr<std::vector<Claim>> claims_ = std::vector<Claim>();
 };
 

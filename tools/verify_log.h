@@ -43,7 +43,8 @@ struct VerifyLogOptions {
   std::optional<Claim> account;  // to be shown, and compared if it claims something
   // Claims for all accounts there are. May be empty. Asked before the checkpoint is read.
   std::function<absl::StatusOr<std::vector<Claim>>()> claims;
-  std::function<absl::StatusOr<AnchoredHead>()> registry;          // may be empty
+  // May be empty. Asked before the checkpoint is read.
+  std::function<absl::StatusOr<AnchoredHead>()> registry;
   std::function<void(uint64_t done, uint64_t total)> on_progress;  // of --full
 };
 
