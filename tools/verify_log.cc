@@ -139,6 +139,13 @@ class Verifier {
                               ": it is another signer's"));
   }
 
+  std::string OlderCopy(const Checkpoint& before) const {
+    return absl::StrCat("this copy, of ", head_.checkpoint.size,
+                        " leaves, is older than the head of ", before.size,
+                        " that was seen before: an older copy cannot show that the one "
+                        "continues the other; bring it up to date");
+  }
+
   void CheckSeen() {
     if (!memory_.ok())
       return report().Add("consistency", Outcome::kUnknown,
@@ -153,6 +160,10 @@ class Verifier {
                           "not checked: no trusted key signed the head that is to be compared");
     }
     const Checkpoint& before = memory_->seen->checkpoint;
+    if (options_.copy && before.origin == head_.checkpoint.origin &&
+        head_.checkpoint.size < before.size) {
+      return report().Add("consistency", Outcome::kUnknown, OlderCopy(before));
+    }
     const bool needs_tiles =
         before.origin == head_.checkpoint.origin && before.size < head_.checkpoint.size;
     if (needs_tiles && !edge_.ok()) {

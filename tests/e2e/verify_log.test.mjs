@@ -214,6 +214,17 @@ test('two servers that tell two histories are caught by whoever looks at both', 
   );
 });
 
+test('a copy that is only older than what was seen is no verdict', async () => {
+  const state = newFolder();
+  const [now, older] = [newFolder(), newFolder()];
+  writeFiles(honest, now);
+  writeFiles(filesOf(leaves, 1200), older);
+  assert.equal((await verify(['--dir', now], state)).code, 0);
+  const result = await verify(['--dir', older], state);
+  assert.equal(result.code, 2, JSON.stringify(result));
+  assert.match(result.check('consistency').sentence, /this copy, of 1200 leaves, is older than the head of 1500/);
+});
+
 test('what cannot be asked is no verdict', async () => {
   const state = newFolder();
   await withSite(honest, async (site) => {
