@@ -105,20 +105,31 @@ absl::StatusOr<std::vector<Claim>> ReadClaims(const std::string& path) {
 }
 
 absl::StatusOr<std::vector<Claim>> FetchClaims(HttpFetcher& api) {
+  return FetchClaims([&](const std::string& target) { return api.Get(target, kMaxPageBytes); },
+                     api.name());
+}
+
+absl::StatusOr<std::vector<Claim>> FetchClaims(const GetPage& get, const std::string& name,
+                                               const ClaimLimits& limits) {
   std::vector<Claim> claims;
+  size_t pages = 0;
   for (uint64_t from = 0;;) {
+    if (++pages > limits.pages || claims.size() > limits.accounts) {
+      return Wrong(absl::StrCat("the list of ", name, " does not end: more than ", limits.accounts,
+                                " accounts or ", limits.pages, " pages"));
+    }
     const absl::StatusOr<std::string> page =
-        api.Get(absl::StrCat("/api/ledger/accounts?from=", from, "&limit=", kPage), kMaxPageBytes);
+        get(absl::StrCat("/api/ledger/accounts?from=", from, "&limit=", kPage));
     if (!page.ok()) return page.status();
     const absl::StatusOr<Json::Value> json = host_proxy::FromText(*page);
     if (!json.ok() || !json->isObject() || !(*json)["accounts"].isArray()) {
-      return Wrong(absl::StrCat("what ", api.name(), " answers is no list of accounts"));
+      return Wrong(absl::StrCat("what ", name, " answers is no list of accounts"));
     }
     if (absl::Status status = AppendAll((*json)["accounts"], claims); !status.ok()) return status;
     const Json::Value& next = (*json)["next"];
     if (next.isNull()) return claims;
     if (!next.isUInt64() || next.asUInt64() <= from) {
-      return Wrong(absl::StrCat("the list of ", api.name(), " goes in circles"));
+      return Wrong(absl::StrCat("the list of ", name, " goes in circles"));
     }
     from = next.asUInt64();
   }

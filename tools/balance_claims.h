@@ -2,6 +2,8 @@
 #ifndef COFFER_TOOLS_BALANCE_CLAIMS_H_
 #define COFFER_TOOLS_BALANCE_CLAIMS_H_
 
+#include <cstddef>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,6 +24,16 @@ absl::StatusOr<std::vector<Claim>> ParseClaims(std::string_view text);
 absl::StatusOr<std::vector<Claim>> ReadClaims(const std::string& path);
 // All pages of GET /api/ledger/accounts.
 absl::StatusOr<std::vector<Claim>> FetchClaims(HttpFetcher& api);
+
+// More than a host has, so that one that never ends is given up.
+struct ClaimLimits {
+  size_t accounts = 10'000'000;
+  size_t pages = 100'000;
+};
+using GetPage = std::function<absl::StatusOr<std::string>(const std::string& target)>;
+// The same with the API's answers from anywhere. `name`: whose they are, for sentences.
+absl::StatusOr<std::vector<Claim>> FetchClaims(const GetPage& get, const std::string& name,
+                                               const ClaimLimits& limits = {});
 
 }  // namespace coffer::tools
 

@@ -24,6 +24,9 @@ constexpr uint32_t kMaxHeaderBytes = 64 * 1024;
 constexpr int kAttempts = 6;  // of a request that the server wants later
 constexpr absl::Duration kLongestWait = absl::Seconds(30);
 
+// Of all that an answer may take on its way, chunks and trailers too.
+constexpr size_t MostOnTheWire(size_t max_bytes) { return 2 * max_bytes + 4 * kMaxHeaderBytes; }
+
 // The answer, and whether the connection can serve another request.
 absl::StatusOr<std::pair<Response, bool>> ReadAnswer(HttpConnection& connection, size_t max_bytes,
                                                      absl::Time deadline) {
@@ -33,6 +36,7 @@ absl::StatusOr<std::pair<Response, bool>> ReadAnswer(HttpConnection& connection,
   parser.eager(true);
   std::string buffer;
   std::vector<char> bytes(64 * 1024);
+  size_t received = 0;
   while (!parser.is_done()) {
     const auto got = connection.Receive(bytes.data(), bytes.size(), deadline);
     if (!got.ok()) return got.status();
@@ -45,6 +49,7 @@ absl::StatusOr<std::pair<Response, bool>> ReadAnswer(HttpConnection& connection,
       }
       break;
     }
+    received += *got;
     buffer.append(bytes.data(), *got);
     const size_t used = parser.put(boost::asio::buffer(buffer), error);
     buffer.erase(0, used);
@@ -54,6 +59,11 @@ absl::StatusOr<std::pair<Response, bool>> ReadAnswer(HttpConnection& connection,
     }
     if (error && error != http::error::need_more) {
       return absl::UnavailableError(absl::StrCat("the answer is not HTTP: ", error.message()));
+    }
+    // The parser asks for more of a chunk's extensions or of trailers for as long as there are any.
+    if (buffer.size() > kMaxHeaderBytes || received > MostOnTheWire(max_bytes)) {
+      return absl::UnavailableError(
+          "the answer has more headers, chunk extensions or trailers than are read");
     }
   }
   const bool keep = parser.keep_alive() && buffer.empty();

@@ -125,6 +125,10 @@ class Mirror {
 
   // What the folder has is compared even when this machine remembers nothing.
   bool ReadMirrored() {
+    std::error_code error;
+    std::filesystem::create_directories(folder_, error);
+    lock_ = LockPath(folder_, WhenLocked::kRefuse);
+    if (!lock_.ok()) return Add("mirror", Outcome::kUnknown, std::string(lock_.status().message()));
     const absl::StatusOr<std::string> note = ReadWholeFile(CheckpointFile(), audit::kMaxNoteBytes);
     if (absl::IsNotFound(note.status())) return true;
     if (!note.ok()) return Fail("consistency", note.status());
@@ -201,10 +205,16 @@ class Mirror {
   }
 
   void Publish() {
+    if (memory_.ok()) {
+      const auto remembered = RememberHead(*memory_, from_, head_, note_, *key_);
+      if (!remembered.ok()) {
+        Fail("mirror", remembered.status());
+        return;
+      }
+    }
     absl::Status status = source_.Commit();
     sync();  // the tiles, before a head says that they are there
     if (status.ok()) status = ReplaceFile(CheckpointFile(), note_, Durability::kSynced);
-    if (status.ok() && memory_.ok()) status = SaveSeenLog(memory_->file, *key_, note_);
     if (!status.ok()) {
       Add("mirror", Outcome::kUnknown, std::string(status.message()));
       return;
@@ -240,6 +250,7 @@ class Mirror {
   SignedCheckpoint head_;
   absl::StatusOr<Memory> memory_ = absl::UnavailableError("not read yet");
   std::optional<audit::VerifierKey> key_;
+  absl::StatusOr<runtime::Fd> lock_ = absl::UnavailableError("not locked yet");
   std::optional<SeenLog> mirrored_;
   std::string consistency_;
 };

@@ -21,7 +21,8 @@ using audit::kTileWidth;
 
 namespace {
 
-// After so many blocks with something wrong the rest says nothing new.
+// After so many blocks with something wrong, in their files or their leaves, the rest says nothing
+// new.
 constexpr uint64_t kMaxBadBlocks = 1000;
 
 // Blocks are read by several threads and taken in order by one.
@@ -159,14 +160,20 @@ class Scan {
     }
     BlockPipe pipe(source_, tiles_, edge.ok(), head_.size, std::max(1u, options_.threads));
     uint64_t bad_blocks = 0;
-    for (uint64_t i = 0; i < pipe.blocks() && bad_blocks < kMaxBadBlocks; ++i) {
+    for (uint64_t i = 0; i < pipe.blocks(); ++i) {
+      if (bad_blocks == kMaxBadBlocks) {
+        result_.source = absl::ResourceExhaustedError(
+            absl::StrCat("given up before leaf ", i * kTileWidth, ", after ", kMaxBadBlocks,
+                         " blocks of leaves with something wrong"));
+        return std::move(result_);
+      }
       const LogBlock& block = pipe.Take();
       if (!block.source.ok()) {
         result_.source = block.source;
         return std::move(result_);
       }
       if (!Take(block)) return std::move(result_);
-      if (!block.tile_problems.empty()) ++bad_blocks;
+      if (!block.tile_problems.empty() || !block.leaf_problems.empty()) ++bad_blocks;
       if (options_.on_progress) {
         options_.on_progress(std::min(head_.size, (i + 1) * kTileWidth), head_.size);
       }

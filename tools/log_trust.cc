@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "enclave_core/audit/proof.h"
 #include "enclave_core/audit/tiles.h"
+#include "tools/small_files.h"
 
 namespace coffer::tools {
 
@@ -165,6 +166,70 @@ absl::StatusOr<std::string> CheckHistory(const Memory& memory, VerifiedTiles& ti
       "two histories: the first ", before.size, " leaves of the tree of ",
       Describe(now.size, now.root), " are not those of ", Describe(before.size, before.root),
       ", which ", now.origin, " signed before; ", keep()));
+}
+
+absl::Status CheckContinued(LogSource& source, const Checkpoint& head, const Checkpoint& later) {
+  VerifiedTiles tiles(&source, later.size, later.root);
+  if (absl::Status status = tiles.LoadEdge(); !status.ok()) return status;
+  return CheckPrefix(tiles, later, head.size, head.root);
+}
+
+namespace {
+
+// The head of another run, which was remembered meanwhile, against this run's.
+absl::StatusOr<std::string> CheckOtherRun(const Memory& memory, LogSource& source,
+                                          const audit::SignedCheckpoint& head,
+                                          const std::string& note, const VerifierKey& key) {
+  const Checkpoint& now = head.checkpoint;
+  const Checkpoint& other = memory.seen->checkpoint;
+  if (memory.seen->key.ToString() != key.ToString()) {
+    return absl::UnavailableError(absl::StrCat("meanwhile another run remembered ", memory.file,
+                                               " with another key: run it again"));
+  }
+  if (other.origin != now.origin || other.size <= now.size) {
+    VerifiedTiles tiles(&source, now.size, now.root);
+    if (absl::Status status = tiles.LoadEdge(); !status.ok()) return status;
+    return CheckHistory(memory, tiles, head, note, key);
+  }
+  const absl::Status continued = CheckContinued(source, now, other);
+  if (continued.ok()) {
+    return absl::StrCat("a later head of ", other.size, " leaves, which continues this one, is ",
+                        "remembered in ", memory.file);
+  }
+  if (absl::IsFailedPrecondition(continued)) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "two histories: the first ", now.size, " leaves of the tree of ",
+        Describe(other.size, other.root), ", which another run saw meanwhile, are not those of ",
+        Describe(now.size, now.root), "; ",
+        Kept(KeepEvidence(memory.file, key, memory.seen->note, note))));
+  }
+  return absl::UnavailableError(absl::StrCat(
+      "meanwhile another run remembered a head of ", other.size, " leaves in ", memory.file,
+      ", and whether it continues this one of ", now.size,
+      " cannot be told from here: run it again (", std::string(continued.message()), ")"));
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> RememberHead(const Memory& memory, LogSource& source,
+                                         const audit::SignedCheckpoint& head,
+                                         const std::string& note, const VerifierKey& key) {
+  // Not the file itself: it is replaced.
+  const auto lock = LockPath(absl::StrCat(memory.file, ".lock"), WhenLocked::kWait);
+  if (!lock.ok()) return lock.status();
+  absl::StatusOr<SeenLog> there = LoadSeenLog(memory.file);
+  if (!there.ok() && !absl::IsNotFound(there.status())) {
+    return absl::UnavailableError(there.status().message());
+  }
+  const bool fresh = there.ok() && (!memory.seen || memory.seen->note != there->note);
+  if (fresh) {
+    const uint64_t size = there->checkpoint.size;
+    const Memory other{memory.file, *std::move(there)};
+    absl::StatusOr<std::string> history = CheckOtherRun(other, source, head, note, key);
+    if (!history.ok() || size > head.checkpoint.size) return history;
+  }
+  if (absl::Status status = SaveSeenLog(memory.file, key, note); !status.ok()) return status;
+  return absl::StrCat("this head is remembered in ", memory.file);
 }
 
 }  // namespace coffer::tools

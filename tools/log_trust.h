@@ -11,6 +11,7 @@
 #include "enclave_core/audit/checkpoint.h"
 #include "enclave_core/audit/note.h"
 #include "enclave_core/audit/quorum.h"
+#include "tools/log_source.h"
 #include "tools/seen_log.h"
 #include "tools/verified_tiles.h"
 
@@ -50,6 +51,20 @@ absl::Status CheckPrefix(VerifiedTiles& tiles, const audit::Checkpoint& head, ui
 // The head against what was seen before. A sentence for success; FailedPrecondition for two
 // histories or a log cut back, with the evidence kept; errors as CheckPrefix.
 absl::StatusOr<std::string> CheckHistory(const Memory& memory, VerifiedTiles& tiles,
+                                         const audit::SignedCheckpoint& head,
+                                         const std::string& note, const audit::VerifierKey& key);
+
+// Whether the tree of `later`, which is the larger one, begins with that of `head`, as far as the
+// source has the later tree's tiles. FailedPrecondition: it does not. Anything else: nobody can
+// tell from here.
+absl::Status CheckContinued(LogSource& source, const audit::Checkpoint& head,
+                            const audit::Checkpoint& later);
+
+// Puts a head that was verified in the state file. Runs may overlap, so what is there now is looked
+// at again, under a lock: a head that was not known when this run began is held against this one,
+// and a larger one stays. A sentence for success; FailedPrecondition for two histories, with the
+// evidence kept; Unavailable when it cannot be told or written. The file is then as it was.
+absl::StatusOr<std::string> RememberHead(const Memory& memory, LogSource& source,
                                          const audit::SignedCheckpoint& head,
                                          const std::string& note, const audit::VerifierKey& key);
 

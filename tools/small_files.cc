@@ -1,6 +1,7 @@
 #include "tools/small_files.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,7 +12,6 @@
 #include <system_error>
 
 #include "absl/strings/str_cat.h"
-#include "runtime/socket_address.h"
 
 namespace coffer::tools {
 namespace {
@@ -28,6 +28,14 @@ absl::Status WriteAll(int fd, std::string_view content) {
     if (n <= 0) return absl::UnavailableError(runtime::ErrnoText(errno));
     content.remove_prefix(static_cast<size_t>(n));
   }
+  return absl::OkStatus();
+}
+
+absl::Status MakeFolderOf(const std::string& path) {
+  const std::filesystem::path folder = std::filesystem::path(path).parent_path();
+  std::error_code made;
+  if (!folder.empty()) std::filesystem::create_directories(folder, made);
+  if (made) return Trouble(folder.string(), "made", made.value());
   return absl::OkStatus();
 }
 
@@ -70,10 +78,7 @@ absl::StatusOr<std::string> ReadWholeFile(const std::string& path, size_t max_by
 
 absl::Status ReplaceFile(const std::string& path, std::string_view content, Durability durability) {
   static std::atomic<uint64_t> counter{0};
-  const std::filesystem::path folder = std::filesystem::path(path).parent_path();
-  std::error_code made;
-  if (!folder.empty()) std::filesystem::create_directories(folder, made);
-  if (made) return Trouble(folder.string(), "made", made.value());
+  if (absl::Status status = MakeFolderOf(path); !status.ok()) return status;
   const std::string temporary =
       absl::StrCat(path, ".tmp-", static_cast<int>(getpid()), "-", ++counter);
   const int flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC;
@@ -89,8 +94,29 @@ absl::Status ReplaceFile(const std::string& path, std::string_view content, Dura
     unlink(temporary.c_str());
     return absl::UnavailableError(absl::StrCat(path, " cannot be written: ", written.message()));
   }
-  if (durability == Durability::kSynced) SyncFolder(folder.empty() ? "." : folder.string());
+  if (durability == Durability::kSynced) {
+    const std::string folder = std::filesystem::path(path).parent_path().string();
+    SyncFolder(folder.empty() ? "." : folder);
+  }
   return absl::OkStatus();
+}
+
+absl::StatusOr<runtime::Fd> LockPath(const std::string& path, WhenLocked when) {
+  if (absl::Status status = MakeFolderOf(path); !status.ok()) return status;
+  std::error_code ignored;
+  const bool folder = std::filesystem::is_directory(path, ignored);
+  const int flags = folder ? O_RDONLY | O_DIRECTORY : O_RDWR | O_CREAT;
+  runtime::Fd fd(open(path.c_str(), flags | O_CLOEXEC, 0644));
+  if (!fd.valid()) return Trouble(path, "opened", errno);
+  const int how = when == WhenLocked::kWait ? LOCK_EX : LOCK_EX | LOCK_NB;
+  while (flock(fd.get(), how) != 0) {
+    if (errno == EINTR) continue;
+    if (errno == EWOULDBLOCK) {
+      return absl::FailedPreconditionError(absl::StrCat(path, " is in use by another program"));
+    }
+    return Trouble(path, "locked", errno);
+  }
+  return fd;
 }
 
 }  // namespace coffer::tools

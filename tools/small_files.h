@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "runtime/socket_address.h"
 
 namespace coffer::tools {
 
@@ -21,6 +22,12 @@ enum class Durability {
 // By way of a temporary file beside it, whose folder is made when it is missing. Unavailable with
 // the path and the reason.
 absl::Status ReplaceFile(const std::string& path, std::string_view content, Durability durability);
+
+enum class WhenLocked { kWait, kRefuse };
+// The lock of a file, which is made when it is missing, or of a folder; other programs' too. Held
+// until what is returned is closed. FailedPrecondition when another has it and it is not to be
+// waited for; Unavailable with the path and the reason.
+absl::StatusOr<runtime::Fd> LockPath(const std::string& path, WhenLocked when);
 
 }  // namespace coffer::tools
 

@@ -98,6 +98,7 @@ absl::StatusOr<VerifyLogOptions> ReadOptions(const VerifyArguments& arguments) {
   if (!trust.ok()) return trust.status();
   options.trust = *std::move(trust);
   options.threads = Threads(arguments);
+  options.copy = !arguments.access.folder.empty();
   if (!arguments.address.empty()) {
     const auto address = ReadAddress("--address", arguments.address);
     if (!address.ok()) return address.status();

@@ -70,6 +70,7 @@ class LedgerChecks {
       return report_.Add("claims", Outcome::kSkipped,
                          "not asked for: --account ID --balance WEI, --accounts FILE or --api URL");
     }
+    const bool claimed = options_.claims || (one && Claims(*options_.account));
     if (!Whole()) return report_.Add("claims", Outcome::kUnknown, NotWhole());
     Problems wrong;
     if (one) Compare(*options_.account, wrong);
@@ -94,6 +95,8 @@ class LedgerChecks {
       if (!fine.empty()) fine += "; ";
       absl::StrAppend(&fine, AccountSentence(*ledger_->Find(options_.account->account)));
     }
+    // What is only shown was compared with nothing.
+    if (!claimed && wrong.empty()) return report_.Add("claims", Outcome::kSkipped, fine);
     Add("claims", wrong, fine);
   }
 
@@ -102,6 +105,9 @@ class LedgerChecks {
  private:
   static std::string Owed(const AccountState& account) {
     return WeiText(account.available + account.reserved);
+  }
+  static bool Claims(const Claim& claim) {
+    return claim.owed || claim.available || claim.reserved || claim.paid;
   }
   static std::string AccountSentence(const AccountState& account) {
     return absl::StrCat("by the leaves the account ", account.id, " is owed ", Owed(account),

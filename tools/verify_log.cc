@@ -35,6 +35,8 @@ class Verifier {
 
   LogVerdict Run() {
     if (options_.claims) claims_ = options_.claims();
+    // Before the checkpoint: what is published later must not make an honest log look cut back.
+    if (options_.registry) anchored_ = options_.registry();
     if (ReadCheckpoint()) {
       CheckTrust();
       tiles_.emplace(&source_, head_.checkpoint.size, head_.checkpoint.root);
@@ -137,6 +139,13 @@ class Verifier {
                               ": it is another signer's"));
   }
 
+  std::string OlderCopy(const Checkpoint& before) const {
+    return absl::StrCat("this copy, of ", head_.checkpoint.size,
+                        " leaves, is older than the head of ", before.size,
+                        " that was seen before: an older copy cannot show that the one "
+                        "continues the other; bring it up to date");
+  }
+
   void CheckSeen() {
     if (!memory_.ok())
       return report().Add("consistency", Outcome::kUnknown,
@@ -151,6 +160,10 @@ class Verifier {
                           "not checked: no trusted key signed the head that is to be compared");
     }
     const Checkpoint& before = memory_->seen->checkpoint;
+    if (options_.copy && before.origin == head_.checkpoint.origin &&
+        head_.checkpoint.size < before.size) {
+      return report().Add("consistency", Outcome::kUnknown, OlderCopy(before));
+    }
     const bool needs_tiles =
         before.origin == head_.checkpoint.origin && before.size < head_.checkpoint.size;
     if (needs_tiles && !edge_.ok()) {
@@ -168,7 +181,7 @@ class Verifier {
       return report().Add("registry", Outcome::kSkipped,
                           "not asked for: --rpc URL --registry ADDRESS");
     }
-    const absl::StatusOr<AnchoredHead> anchored = options_.registry();
+    const absl::StatusOr<AnchoredHead>& anchored = anchored_;
     const Checkpoint& head = head_.checkpoint;
     if (!anchored.ok()) {
       return report().Add(
@@ -184,12 +197,7 @@ class Verifier {
       return report().Add("registry", Outcome::kUnknown,
                           "the registry has no head of this log: nobody has published one");
     }
-    if (anchored->size > head.size) {
-      return report().Add("registry", Outcome::kFailed,
-                          absl::StrCat("the chain has a head of ", anchored->size,
-                                       " leaves, but this log shows only ", head.size,
-                                       ": it was cut back, or an old head is shown"));
-    }
+    if (anchored->size > head.size) return CheckRegistryAhead(*anchored);
     if (!edge_.ok() && anchored->size < head.size) {
       return report().Add(
           "registry", Outcome::kUnknown,
@@ -209,15 +217,30 @@ class Verifier {
                      " leaves of the head on the chain"));
   }
 
+  // A head may be on the chain before the log publishes it.
+  void CheckRegistryAhead(const AnchoredHead& anchored) {
+    const Checkpoint& head = head_.checkpoint;
+    const Checkpoint later{head.origin, anchored.size, anchored.root, {}};
+    if (absl::IsFailedPrecondition(CheckContinued(source_, head, later))) {
+      return report().Add(
+          "registry", Outcome::kFailed,
+          absl::StrCat("two histories: the first ", head.size, " leaves of the head of ",
+                       anchored.size, " on the chain are not those of this log"));
+    }
+    report().Add("registry", Outcome::kUnknown,
+                 absl::StrCat("the chain has a head of ", anchored.size,
+                              " leaves, but this log shows only ", head.size,
+                              ": it is not published yet, or an old head is shown, or the log was "
+                              "cut back; look again in a while"));
+  }
+
   void Remember() {
     if (report().ExitCode() != kVerified || !key_ || !memory_.ok()) {
       return report().Add("state", Outcome::kSkipped,
                           "this head is not remembered: not everything could be verified");
     }
-    const absl::Status saved = SaveSeenLog(memory_->file, *key_, note_);
-    report().Add("state", saved.ok() ? Outcome::kPassed : Outcome::kUnknown,
-                 saved.ok() ? absl::StrCat("this head is remembered in ", memory_->file)
-                            : std::string(saved.message()));
+    const absl::StatusOr<std::string> saved = RememberHead(*memory_, source_, head_, note_, *key_);
+    Add("state", saved.status(), saved.ok() ? *saved : "");
   }
 
   LogSource& source_;
@@ -229,6 +252,7 @@ class Verifier {
   std::optional<audit::VerifierKey> key_;
   std::optional<VerifiedTiles> tiles_;
   absl::Status edge_;
+  absl::StatusOr<AnchoredHead> anchored_ = AnchoredHead{};
   absl::StatusOr<std::vector<Claim>> claims_ = std::vector<Claim>();
 };
 

@@ -39,11 +39,14 @@ struct VerifyLogOptions {
   TrustOptions trust;
   std::optional<ethereum::Address> address;  // of the signing key
   bool full = false;                         // read every leaf
+  // The source is somebody's copy, which may be older than what was seen, and not the log itself.
+  bool copy = false;
   unsigned threads = 2;
   std::optional<Claim> account;  // to be shown, and compared if it claims something
   // Claims for all accounts there are. May be empty. Asked before the checkpoint is read.
   std::function<absl::StatusOr<std::vector<Claim>>()> claims;
-  std::function<absl::StatusOr<AnchoredHead>()> registry;          // may be empty
+  // May be empty. Asked before the checkpoint is read.
+  std::function<absl::StatusOr<AnchoredHead>()> registry;
   std::function<void(uint64_t done, uint64_t total)> on_progress;  // of --full
 };
 

@@ -20,6 +20,22 @@ std::string Utf8(const std::string& text) {
   return out;
 }
 
+// How many bytes the character that begins UTF-8 text takes if it is not to be shown; else 0.
+size_t UnprintableAt(std::string_view text) {
+  const auto byte = [&](size_t at) {
+    return at < text.size() ? static_cast<unsigned char>(text[at]) : 0u;
+  };
+  if (byte(0) < 0x20 || byte(0) == 0x7f) return 1;
+  // U+0080 to U+009F, the control characters of 8-bit terminals, and U+061C.
+  if (byte(0) == 0xc2 && byte(1) < 0xa0) return 2;
+  if (byte(0) == 0xd8 && byte(1) == 0x9c) return 2;
+  // U+200E, U+200F, U+2028 to U+202E; U+2066 to U+2069.
+  const bool marks = byte(2) == 0x8e || byte(2) == 0x8f || (byte(2) >= 0xa8 && byte(2) <= 0xae);
+  if (byte(0) == 0xe2 && byte(1) == 0x80 && marks) return 3;
+  if (byte(0) == 0xe2 && byte(1) == 0x81 && byte(2) >= 0xa6 && byte(2) <= 0xa9) return 3;
+  return 0;
+}
+
 }  // namespace
 
 std::string_view OutcomeName(Outcome outcome) {
@@ -70,11 +86,14 @@ std::string Problems::Sentence() const {
 }
 
 std::string Printable(std::string text) {
-  for (char& c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte == 0x7f) c = '?';
+  const std::string valid = Utf8(text);
+  std::string out;
+  for (size_t at = 0; at < valid.size();) {
+    const size_t length = UnprintableAt(std::string_view(valid).substr(at));
+    out.push_back(length == 0 ? valid[at] : '?');
+    at += std::max<size_t>(length, 1);
   }
-  return text;
+  return out;
 }
 
 void PrintReport(const Report& report, std::ostream& out) {
@@ -85,7 +104,7 @@ void PrintReport(const Report& report, std::ostream& out) {
     mark.resize(8, ' ');
     std::string name = check.name;
     name.resize(width + 2, ' ');
-    out << mark << name << Printable(Utf8(check.sentence)) << "\n";
+    out << mark << name << Printable(check.sentence) << "\n";
   }
   switch (report.ExitCode()) {
     case kVerified:

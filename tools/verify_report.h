@@ -61,8 +61,9 @@ class Problems {
   std::vector<std::string> first_;
 };
 
-// `text` with everything that a terminal could take for a command shown as '?': what comes out of a
-// log or a server is a stranger's.
+// `text` with everything that a terminal could take for a command, or that would end a line or turn
+// the direction of writing, shown as '?': what comes out of a log or a server is a stranger's.
+// UTF-8, or else all beyond ASCII is '?'.
 std::string Printable(std::string text);
 
 void PrintReport(const Report& report, std::ostream& out);

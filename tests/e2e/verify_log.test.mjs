@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import http from 'node:http';
+import net from 'node:net';
 import path from 'node:path';
 import test from 'node:test';
 import { History, Signer, checkpointText, encodeLeaf, formatReceipt, leafHash, sha256, tilesOf } from '../conformance/tlog.mjs';
@@ -213,6 +214,17 @@ test('two servers that tell two histories are caught by whoever looks at both', 
   );
 });
 
+test('a copy that is only older than what was seen is no verdict', async () => {
+  const state = newFolder();
+  const [now, older] = [newFolder(), newFolder()];
+  writeFiles(honest, now);
+  writeFiles(filesOf(leaves, 1200), older);
+  assert.equal((await verify(['--dir', now], state)).code, 0);
+  const result = await verify(['--dir', older], state);
+  assert.equal(result.code, 2, JSON.stringify(result));
+  assert.match(result.check('consistency').sentence, /this copy, of 1200 leaves, is older than the head of 1500/);
+});
+
 test('what cannot be asked is no verdict', async () => {
   const state = newFolder();
   await withSite(honest, async (site) => {
@@ -243,6 +255,29 @@ test('what cannot be asked is no verdict', async () => {
   assert.equal((await verify(['--url', `http://127.0.0.1:${await freePort()}`], state)).code, 2);
   for (const args of [[], ['--dir', '/nowhere'], ['--url', 'ftp://x'], ['--url', 'http://x', '--key', 'what']]) {
     assert.equal((await runProgram('coffer', ['verify', 'log', ...args])).code, 2, args.join(' '));
+  }
+});
+
+test('chunk extensions and trailers without end are given up, not read into memory', async () => {
+  const starts = { extension: '1;', trailer: '0\r\na: ', extensions: '' };
+  for (const [name, start] of Object.entries(starts)) {
+    const more = name === 'extensions' ? Buffer.from(`1;${'a'.repeat(1000)}\r\nx\r\n`.repeat(60)) : Buffer.alloc(1 << 16, 'a');
+    let sent = 0;
+    const server = net.createServer((socket) => {
+      socket.on('error', () => {});
+      socket.on('close', () => (sent += socket.bytesWritten));
+      const pour = (error) => error || socket.destroyed || socket.write(more, pour);
+      socket.once('data', () => socket.write(`HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n${start}`, pour));
+    });
+    await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+    try {
+      const result = await verify(['--url', `http://127.0.0.1:${server.address().port}`, '--timeout', '5'], newFolder());
+      assert.equal(result.code, 2, `${name}: ${JSON.stringify(result)}`);
+      assert.match(result.check('checkpoint').sentence, /chunk extensions or trailers|is not HTTP/, name);
+    } finally {
+      await new Promise((resolve) => server.close(resolve));
+    }
+    assert.ok(sent < 32 << 20, `${name}: ${sent} bytes were taken`);
   }
 });
 
