@@ -155,8 +155,8 @@ TEST_F(LogPublisherTest, WhatIsRefused) {
   boundary::v1::AuditCheckpoint no_note = Head(9);
   no_note.set_note("not a note");
   boundary::v1::AuditCheckpoint other_key = Head(9);
-  other_key.set_note(audit::SignCheckpoint({"coffer/0xabc", 9, RootOf(9), {}},
-                                           TestSigner("coffer/0xabc", 'o')));
+  other_key.set_note(
+      audit::SignCheckpoint({"coffer/0xabc", 9, RootOf(9), {}}, TestSigner("coffer/0xabc", 'o')));
   boundary::v1::AuditCheckpoint other_log = Head(9);
   other_log.set_note(
       audit::SignCheckpoint({"coffer/2/0xabc", 9, RootOf(9), {}}, TestSigner("coffer/2/0xabc")));
