@@ -86,10 +86,14 @@ class LogPublisherTest : public ::testing::Test {
     to_writer_.Bind(&writer_);
     Make(nullptr);
   }
+
+ public:
   ~LogPublisherTest() override {
     main_->Crash();
     thread_->Crash();
   }
+
+ protected:
   void Make(Cosigner* cosigner) {
     publisher_ =
         std::make_unique<LogPublisher>(LogPublisher::Options{}, main_, &to_writer_, cosigner);
