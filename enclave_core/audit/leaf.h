@@ -3,15 +3,20 @@
 //
 // Canonical encoding, version 1; integers big-endian, fields in this order, nothing after the last:
 //
-//   version 1 byte (1) | kind 1 | fields 2 (a bit for each that follows) | sequence 8 | claimed
-//   time 8 bit  0 event id       1 byte length (1..128), bytes bit  1 payout         8 bit  2 item
-//   4 bit  3 account        1 byte length (1..128), bytes bit  4 recipient      20 bit  5 balances
-//   delta 16 (two's complement) | available 16 | reserved 16 | paid 16, wei bit  6 amount 16, wei
-//   bit  7 tx hash        32
-//   bit  8 ticket hash    32
-//   bit  9 content hash   32
-//   bit 10 digest         32
-//   bit 11 host's word    0 bytes: the bit says it
+// - version 1 byte (1) | kind 1 | fields 2 (a bit for each that follows)
+// - sequence 8 | claimed time 8
+// - bit 0 event id: length 1 byte (1..128), then as many
+// - bit 1 payout: 8
+// - bit 2 item: 4
+// - bit 3 account: length 1 byte (1..128), then as many
+// - bit 4 recipient: 20
+// - bit 5 balances, wei: delta 16 (two's complement) | available 16 | reserved 16 | paid 16
+// - bit 6 amount, wei: 16
+// - bit 7 tx hash: 32
+// - bit 8 ticket hash: 32
+// - bit 9 content hash: 32
+// - bit 10 digest: 32
+// - bit 11 host's word: 0, the bit says it
 //
 // A leaf has one encoding and an encoding one leaf: lengths of zero, unknown bits, a field that its
 // kind does not have, one that is missing and bytes left over are all refused. The table of kinds

@@ -2,8 +2,8 @@
 // which anybody reads entries and makes proofs. Their content never changes once written, whatever
 // batches the log grew by.
 //
-//   tile/<L>/<N>[.p/<W>]         hashes of tree level 8 * L, 256 a tile (8,192 bytes), W in a
-//   partial tile/entries/<N>[.p/<W>]     entries, each behind its length as 2 bytes big-endian
+// - tile/<L>/<N>[.p/<W>]: hashes of tree level 8 * L, 256 a tile (8,192 bytes), W in a partial one
+// - tile/entries/<N>[.p/<W>]: entries, each behind its length as 2 bytes big-endian
 //
 // N is written in groups of three digits, all but the last behind an "x": 1234067 is x001/x234/067.
 #ifndef COFFER_ENCLAVE_CORE_AUDIT_TILES_H_
