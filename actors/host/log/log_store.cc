@@ -19,7 +19,8 @@ constexpr std::string_view kMarkTag = "coffer-log-durable:v1";
 std::vector<TileRef> PartialTiles(uint64_t size) {
   std::vector<TileRef> out;
   for (uint8_t level = 0; level < audit::kTileLevels; ++level) {
-    const uint64_t index = size >> (audit::kTileHeight * (level + 1));
+    // In two steps: a tile of the last level would be shifted by all 64 bits.
+    const uint64_t index = (size >> (audit::kTileHeight * level)) / audit::kTileWidth;
     const uint32_t width = audit::TileWidthAt(level, index, size);
     if (width == 0) continue;
     if (level == 0) out.push_back({.entries = true, .index = index, .width = width});
@@ -33,8 +34,9 @@ std::string FullPath(TileRef tile) {
   return audit::TilePath(tile);
 }
 
-// The size of the smallest tree in which this tile is full.
+// The size of the smallest tree in which this tile is full; no tree fills one of the last level.
 uint64_t FullAt(const TileRef& tile) {
+  if (tile.level + 1 >= audit::kTileLevels) return ~uint64_t{0};
   return (tile.index + 1) << (audit::kTileHeight * (tile.level + 1));
 }
 
