@@ -18,8 +18,7 @@ constexpr size_t kMailbox = 16;
 
 }  // namespace
 
-HostLog::HostLog(runtime::EventLoop* loop, runtime::Dispatcher* store,
-                 const HostOptions& /*options*/)
+HostLog::HostLog(runtime::EventLoop* loop, runtime::Dispatcher* store)
     : loop_(loop),
       reader_thread_("coffer-log"),
       contents_thread_("coffer-texts"),
@@ -37,7 +36,7 @@ absl::StatusOr<std::unique_ptr<HostLog>> HostLog::Create(runtime::EventLoop* loo
                                                          runtime::Random* random,
                                                          const HostOptions& options) {
   const std::string folder = absl::StrCat(options.data_dir, "/log");
-  std::unique_ptr<HostLog> log(new HostLog(loop, store, options));
+  std::unique_ptr<HostLog> log(new HostLog(loop, store));
   absl::StatusOr<std::unique_ptr<host::OsLogFiles>> files = host::OsLogFiles::Open(folder);
   if (!files.ok()) return files.status();
   log->files_ = *std::move(files);

@@ -53,7 +53,7 @@ class HostLog {
   Json::Value StatusJson() const;
 
  private:
-  HostLog(runtime::EventLoop* loop, runtime::Dispatcher* store, const HostOptions& options);
+  HostLog(runtime::EventLoop* loop, runtime::Dispatcher* store);
 
   void Take(const boundary::v1::AuditCheckpoint& head);
   void AskForKey();

@@ -17,10 +17,6 @@ using audit::SignedCheckpoint;
 
 namespace {
 
-constexpr const char* kNotAttested =
-    "not available in this version: nothing here shows that the log's key lives in an enclave "
-    "(that comes with attestation)";
-
 Outcome OutcomeOf(const absl::Status& status) {
   if (status.ok()) return Outcome::kPassed;
   const bool wrong = IsLogsFault(status) || absl::IsFailedPrecondition(status) ||

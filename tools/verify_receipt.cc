@@ -14,10 +14,6 @@
 namespace coffer::tools {
 namespace {
 
-constexpr const char* kNotAttested =
-    "not available in this version: nothing here shows that the log's key lives in an enclave "
-    "(that comes with attestation)";
-
 // A policy that asks for this log's signature and, with no other given, for no witness.
 absl::StatusOr<audit::QuorumPolicy> PolicyOf(const audit::VerifierKey& key) {
   return audit::QuorumPolicy::Parse(absl::StrCat("log ", key.ToString(), "\nquorum none\n"));

@@ -14,6 +14,11 @@
 
 namespace coffer::tools {
 
+// What the skipped check "attestation" says, of a log and of a receipt.
+inline constexpr const char* kNotAttested =
+    "not available in this version: nothing here shows that the log's key lives in an enclave "
+    "(that comes with attestation)";
+
 enum class Outcome {
   kPassed,
   kFailed,   // shown to be wrong

@@ -11,7 +11,8 @@ int main(int argc, char** argv) {
   CLI::App app{
       "Simulates enclave and host with crashes, a disk that loses what was not synced, cut links, "
       "reorgs and strangers, "
-      "and checks the rules I1..I7 from outside.\nExample: coffer_sim --seed 42 --runs 1 --steps "
+      "and checks the rules I1..I5, I7 and I9 from outside.\nExample: coffer_sim --seed 42 --runs "
+      "1 --steps "
       "2000 --verbose"};
   uint64_t seed = 0;
   uint64_t steps = 400;
