@@ -107,7 +107,7 @@ void AppendValue(bool json, const LogField::Value& value, std::string* out) {
 }
 
 const char* NameOf(Level level) {
-  constexpr const char* kNames[] = {"debug", "info", "warn", "error"};
+  constexpr const char* kNames[] = {"debug", "info", "warn", "error", "off"};
   return kNames[static_cast<int>(level)];
 }
 
@@ -121,6 +121,8 @@ spdlog::level::level_enum ToSpdlog(Level level) {
       return spdlog::level::warn;
     case Level::kError:
       break;
+    case Level::kOff:
+      return spdlog::level::off;
   }
   return spdlog::level::err;
 }

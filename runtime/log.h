@@ -20,7 +20,13 @@
 
 namespace coffer::runtime {
 
-enum class Level { kDebug, kInfo, kWarn, kError };
+enum class Level {
+  kDebug,
+  kInfo,
+  kWarn,
+  kError,
+  kOff,  // of LogOptions only: nothing is written
+};
 
 // Keys are literals of ours. The value is copied by the time Log returns.
 struct LogField {

@@ -56,6 +56,11 @@ absl::Time TestDispatcher::WallNow() const {
          wall_offset_;
 }
 
+void TestDispatcher::Freeze(absl::Duration duration) {
+  frozen_until_ = std::max(frozen_until_, scheduler_->now_ + duration);
+  scheduler_->Defer(this);
+}
+
 void TestDispatcher::Crash() {
   if (!alive_) return;
   alive_ = false;
@@ -81,6 +86,7 @@ TestDispatcher* TestScheduler::NewDispatcher(std::string name) {
 
 void TestScheduler::PostFrom(uint64_t source, TestDispatcher* to, Task task) {
   if (!to->alive_) return;
+  if (to->frozen_until_ > now_) return PostAt(to->frozen_until_, source, to, std::move(task));
   for (Queue& queue : runnable_) {
     if (queue.to == to && queue.source == source) {
       queue.tasks.push_back(std::move(task));
@@ -171,6 +177,20 @@ void TestScheduler::Drop(TestDispatcher* dispatcher) {
       it = timed_.erase(it);
     } else {
       ++it;
+    }
+  }
+}
+
+void TestScheduler::Defer(TestDispatcher* dispatcher) {
+  for (size_t i = 0; i < runnable_.size();) {
+    if (runnable_[i].to != dispatcher) {
+      ++i;
+      continue;
+    }
+    Queue queue = std::move(runnable_[i]);
+    runnable_.erase(runnable_.begin() + static_cast<std::ptrdiff_t>(i));
+    for (Task& task : queue.tasks) {
+      PostAt(dispatcher->frozen_until_, queue.source, dispatcher, std::move(task));
     }
   }
 }

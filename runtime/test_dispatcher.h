@@ -38,6 +38,9 @@ class TestDispatcher final : public Dispatcher {
   // be destroyed afterwards.
   void Crash();
   bool alive() const { return alive_; }
+  // Like the process being stopped (SIGSTOP) for so long: nothing runs, what falls due meanwhile
+  // runs afterwards, in its order.
+  void Freeze(absl::Duration duration);
   // Called once, at the crash, after the tasks are gone.
   void OnCrash(Task listener) { crash_listeners_.push_back(std::move(listener)); }
   const std::string& name() const { return name_; }
@@ -51,6 +54,7 @@ class TestDispatcher final : public Dispatcher {
   const std::string name_;
   const uint64_t id_;
   bool alive_ = true;
+  absl::Time frozen_until_ = absl::InfinitePast();
   absl::Duration wall_offset_ = absl::ZeroDuration();
   std::vector<Task> crash_listeners_;
 };
@@ -107,6 +111,8 @@ class TestScheduler {
   // Makes what is due at the earliest time, if that is no later than `limit`, runnable.
   bool FireNext(absl::Time limit);
   void Drop(TestDispatcher* dispatcher);
+  // What is runnable there runs when it is no longer frozen.
+  void Defer(TestDispatcher* dispatcher);
   void Mix(uint64_t value);
 
   SeededRandom random_;

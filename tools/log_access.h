@@ -11,6 +11,7 @@
 #include "tools/log_source.h"
 #include "tools/log_trust.h"
 
+// NOLINTNEXTLINE(readability-identifier-naming): the library's name
 namespace CLI {
 class App;
 }

@@ -53,8 +53,9 @@ absl::StatusOr<std::unique_ptr<DeadLetters>> DeadLetters::Open(Disk* disk, std::
   std::unique_ptr<DeadLetters> letters(new DeadLetters(std::move(name), *std::move(file)));
   if (absl::Status status = letters->CutTornLine(); !status.ok()) return status;
   // A file smaller than it was has been replaced: nothing is known of where its new part begins.
-  DeadLetterReader reader(letters->file_.get(), known_from <= letters->size_ ? known_from : 0,
-                          letters->size_);
+  if (known_from > letters->size_) known_from = 0;
+  if (absl::Status status = letters->WriteAgain(known_from); !status.ok()) return status;
+  DeadLetterReader reader(letters->file_.get(), known_from, letters->size_);
   while (true) {
     const auto entry = reader.Next();
     if (!entry.ok()) return entry.status();
@@ -82,6 +83,17 @@ absl::Status DeadLetters::CutTornLine() {
   }
   size_ = end;
   return end == *size ? absl::OkStatus() : file_->Truncate(end);
+}
+
+absl::Status DeadLetters::WriteAgain(uint64_t from) {
+  constexpr size_t kPiece = 1 << 20;
+  for (uint64_t at = from; at < size_; at += kPiece) {
+    const absl::StatusOr<std::string> piece =
+        file_->Read(at, static_cast<size_t>(std::min<uint64_t>(kPiece, size_ - at)));
+    if (!piece.ok()) return piece.status();
+    if (absl::Status status = file_->Write(at, *piece); !status.ok()) return status;
+  }
+  return file_->Sync();
 }
 
 bool DeadLetters::Add(const DeadLetter& letter, absl::Time now) {

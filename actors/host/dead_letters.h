@@ -82,6 +82,8 @@ class DeadLetters {
   DeadLetters(std::string name, std::unique_ptr<DiskFile> file)
       : name_(std::move(name)), file_(std::move(file)) {}
   absl::Status CutTornLine();
+  // Makes the bytes from here on durable, which a process that died may have left in memory only.
+  absl::Status WriteAgain(uint64_t from);
   static std::string KnownKey(uint64_t offset, std::string_view sha256_hex);
 
   const std::string name_;

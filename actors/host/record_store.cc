@@ -92,10 +92,12 @@ absl::Status RecordStore::ScanSegments() {
     const bool last = i + 1 == segments_.size();
     absl::StatusOr<SegmentReader> reader = SegmentReader::Open(*disk_, segments_[i].first, last);
     if (!reader.ok()) return reader.status();
+    uint64_t last_group = reader->offset();
     while (true) {
       absl::StatusOr<std::optional<SegmentReader::Group>> group = reader->Next();
       if (!group.ok()) return group.status();
       if (!group->has_value()) break;
+      last_group = (*group)->offset;
       for (const std::string& record : (*group)->records) {
         if (absl::Status s = Remember(record); !s.ok()) {
           return absl::DataLossError(absl::StrCat(disk_->path(), "/", name,
@@ -113,16 +115,31 @@ absl::Status RecordStore::ScanSegments() {
                                               "the end of ",
                                               name));
     }
-    if (last) return OpenForAppending(*reader);
+    if (last) return OpenForAppending(*reader, last_group);
   }
   return absl::OkStatus();
 }
 
-absl::Status RecordStore::OpenForAppending(const SegmentReader& end) {
+// A process that died between a write and its sync, or after a sync that failed, leaves bytes that
+// can be read and are on no disk; and after a failed sync the next one would claim success for
+// them.
+absl::Status RecordStore::WriteAgain(uint64_t from, uint64_t to) {
+  if (from < to) {
+    const absl::StatusOr<std::string> bytes = file_->Read(from, static_cast<size_t>(to - from));
+    if (!bytes.ok()) return bytes.status();
+    if (absl::Status s = file_->Write(from, *bytes); !s.ok()) return s;
+  }
+  if (absl::Status s = file_->Sync(); !s.ok()) return s;
+  return disk_->SyncDirectory();
+}
+
+absl::Status RecordStore::OpenForAppending(const SegmentReader& end, uint64_t last_group) {
   absl::StatusOr<std::unique_ptr<DiskFile>> file = disk_->Open(SegmentName(segments_.back().first));
   if (!file.ok()) return file.status();
   file_ = *std::move(file);
   file_offset_ = end.offset();
+  // Each group is synced before the next is written: only the last one can be in doubt.
+  if (absl::Status s = WriteAgain(last_group, file_offset_); !s.ok()) return s;
   dropped_ = end.torn();
   if (!dropped_.empty()) {
     // What comes here next must be written into zeros again, or a later crash could not be told

@@ -66,7 +66,8 @@ class RecordStore {
   // Digests kept of the newest records, to tell a repetition from a contradiction.
   static constexpr size_t kDigests = 4096;
 
-  // Recovers: checks every byte, drops a torn tail durably, finishes an interrupted removal.
+  // Recovers: checks every byte, drops a torn tail durably, makes durable what it keeps, finishes
+  // an interrupted removal.
   // DataLoss names what is damaged; nothing was changed then. `disk` must outlive this object.
   static absl::StatusOr<std::unique_ptr<RecordStore>> Open(Disk* disk, Options options);
 
@@ -115,7 +116,9 @@ class RecordStore {
   absl::Status Recover();
   absl::Status CheckSnapshot(uint64_t sequence);
   absl::Status ScanSegments();
-  absl::Status OpenForAppending(const SegmentReader& end);
+  // `last_group`: where it begins, or the end when there is none.
+  absl::Status OpenForAppending(const SegmentReader& end, uint64_t last_group);
+  absl::Status WriteAgain(uint64_t from, uint64_t to);
   absl::Status StartSegment(uint64_t first_sequence, uint64_t group_bytes);
   void RemoveOlder(bool segments_too);
   // Of an entry that is stored in the last of segments_.

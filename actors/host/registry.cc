@@ -34,8 +34,9 @@ absl::StatusOr<Json::Value> ParseJson(const std::string& text) {
   return absl::InvalidArgumentError("not valid JSON: " + errors.substr(0, 500));
 }
 
-absl::StatusOr<std::string> ReadWhole(const std::string& path, FileFacts& facts) {
-  const auto file = OsJournalFiles().Open(path);
+absl::StatusOr<std::string> ReadWhole(JournalFiles& files, const std::string& path,
+                                      FileFacts& facts) {
+  const auto file = files.Open(path);
   if (!file.ok()) return file.status();
   const auto found = (*file)->Facts();
   if (!found.ok()) return found.status();
@@ -50,8 +51,11 @@ absl::StatusOr<std::string> ReadWhole(const std::string& path, FileFacts& facts)
 
 }  // namespace
 
+Registry::Registry(std::string path, JournalFiles* files)
+    : path_(std::move(path)), files_(files != nullptr ? files : &os_files_) {}
+
 absl::Status Registry::Load() {
-  const absl::StatusOr<std::string> text = ReadWhole(path_, seen_);
+  const absl::StatusOr<std::string> text = ReadWhole(*files_, path_, seen_);
   if (!text.ok()) return text.status();
   const absl::StatusOr<Json::Value> root = ParseJson(*text);
   if (!root.ok()) return root.status();
@@ -119,7 +123,7 @@ absl::Status Registry::Reload() {
 }
 
 bool Registry::ReloadIfChanged() {
-  const absl::StatusOr<FileFacts> now = OsJournalFiles().Facts(path_);
+  const absl::StatusOr<FileFacts> now = files_->Facts(path_);
   // Missing for a moment is how many editors replace a file; what is known stays.
   if (!now.ok()) return false;
   if (now->identity == seen_.identity && now->size == seen_.size &&

@@ -35,7 +35,10 @@ class Registry {
     uint64_t refused = 0;   // conflicts met, each as often as a file had it
   };
 
-  explicit Registry(std::string path) : path_(std::move(path)) {}
+  // `files` outlives this object; without it, the files of the machine.
+  explicit Registry(std::string path, JournalFiles* files = nullptr);
+  Registry(const Registry&) = delete;
+  Registry& operator=(const Registry&) = delete;
 
   // Reads the file now. An error (missing, too large, not of this form, an address whose EIP-55
   // checksum is wrong) says where, is logged, and leaves everything as it was: a file is taken in
@@ -62,6 +65,8 @@ class Registry {
   void Merge(Recipients file);
 
   const std::string path_;
+  OsJournalFiles os_files_;
+  JournalFiles* const files_;
   Recipients recipients_;
   std::vector<Conflict> conflicts_;
   Counters counters_;

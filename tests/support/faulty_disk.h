@@ -38,6 +38,16 @@ class FaultyDisk final : public Disk {
     fail_status_ = std::move(status);
   }
   void FailSyncs(absl::Status status) { sync_status_ = std::move(status); }
+  // The next Sync of a file fails, and what it should have made durable never will be, whatever
+  // later ones say, though it can still be read until the power goes: what Linux does.
+  void LoseNextSync() { lose_sync_ = true; }
+  // No more faults.
+  void Heal() {
+    fail_at_ = crash_at_ = 0;
+    lose_sync_ = false;
+    sync_status_ = absl::OkStatus();
+    capacity_ = ~uint64_t{0};
+  }
   // Bytes of all files together; more is ResourceExhausted.
   void set_capacity(uint64_t bytes) { capacity_ = bytes; }
   uint64_t operations() const { return operations_; }
@@ -138,10 +148,11 @@ class FaultyDisk final : public Disk {
       if (absl::Status s = disk_->Operation(); !s.ok()) return s;
       ++disk_->syncs_;
       if (!disk_->sync_status_.ok()) return disk_->sync_status_;
-      inode_->durable = inode_->now;
+      const bool lost = std::exchange(disk_->lose_sync_, false);
+      if (!lost) Persist();
       inode_->dirty.clear();
       inode_->size_dirty = false;
-      return absl::OkStatus();
+      return lost ? absl::InternalError("input/output error") : absl::OkStatus();
     }
     absl::Status Allocate(uint64_t size) override {
       if (absl::Status s = disk_->Operation(); !s.ok()) return s;
@@ -154,6 +165,16 @@ class FaultyDisk final : public Disk {
     absl::StatusOr<uint64_t> Size() override { return inode_->now.size(); }
 
    private:
+    void Persist() {
+      std::string& durable = inode_->durable;
+      durable.resize(inode_->now.size(), '\0');
+      for (const size_t sector : inode_->dirty) {
+        const size_t from = sector * kSector;
+        if (from >= durable.size()) continue;
+        const size_t size = std::min(kSector, durable.size() - from);
+        durable.replace(from, size, inode_->now, from, size);
+      }
+    }
     absl::Status Resize(uint64_t size) {
       uint64_t used = size;
       for (const auto& [name, inode] : disk_->now_) {
@@ -209,6 +230,7 @@ class FaultyDisk final : public Disk {
   absl::Status sync_status_;
   uint64_t capacity_ = ~uint64_t{0};
   bool crashed_ = false;
+  bool lose_sync_ = false;
 };
 
 }  // namespace coffer::host

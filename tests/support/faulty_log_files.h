@@ -26,6 +26,12 @@ class FaultyLogFiles final : public LogFiles {
   }
   // The next SyncAll fails, and what was not synced by then never will be, whatever later ones say.
   void FailSync(absl::Status status) { sync_status_ = std::move(status); }
+  // No more faults.
+  void Heal() {
+    crash_at_ = fail_times_ = 0;
+    sync_status_ = absl::OkStatus();
+    capacity_ = ~uint64_t{0};
+  }
   // Bytes of all files together; more is ResourceExhausted.
   void set_capacity(uint64_t bytes) { capacity_ = bytes; }
   bool crashed() const { return crashed_; }
