@@ -1,75 +1,171 @@
 #include "tests/sim/auditor.h"
 
+#include <set>
+
 #include "absl/strings/str_cat.h"
+#include "actors/host/dead_letters.h"
+#include "actors/host/journal_tailer.h"
+#include "enclave_core/authority/authority.h"
 
 namespace coffer::sim {
 namespace {
 
-using boundary::v1::Event;
-using Fate = EventTruth::Fate;
+using Kind = EventTruth::Kind;
 
+audit::LeafKind LeafOf(Kind kind) {
+  return kind == Kind::kCredit ? audit::LeafKind::kCredit
+         : kind == Kind::kUp   ? audit::LeafKind::kAdjustUp
+                               : audit::LeafKind::kAdjustDown;
+}
+
+// What of an account's events must be in its sums, and what may be.
 struct Sums {
-  // At least (answered as applied) and at most (ever sent).
-  uint64_t credited_least = 0, credited_most = 0, up_least = 0, up_most = 0, down_least = 0,
-           down_most = 0;
+  struct Range {
+    uint64_t least = 0, most = 0;
+  };
+  Range credited, up, down;
 };
 
-Sums Expect(const std::vector<EventTruth>& events, uint32_t account) {
+Sums Expect(const Truth& truth, uint64_t account) {
   Sums sums;
-  for (const EventTruth& event : events) {
+  for (const auto& [id, event] : truth.events) {
     if (event.account != account || !event.sent) continue;
-    uint64_t& least = event.kind == Event::KIND_CREDIT      ? sums.credited_least
-                      : event.kind == Event::KIND_ADJUST_UP ? sums.up_least
-                                                            : sums.down_least;
-    uint64_t& most = event.kind == Event::KIND_CREDIT      ? sums.credited_most
-                     : event.kind == Event::KIND_ADJUST_UP ? sums.up_most
-                                                           : sums.down_most;
-    if (event.fate == Fate::kApplied) least += event.amount;
-    most += event.amount;
+    Sums::Range& range = event.kind == Kind::kCredit ? sums.credited
+                         : event.kind == Kind::kUp   ? sums.up
+                                                     : sums.down;
+    if (event.acknowledged) range.least += event.amount;
+    range.most += event.amount;
   }
   return sums;
 }
 
-bool Within(ledger::Wei value, uint64_t least, uint64_t most) {
-  return value >= least && value <= most;
+bool Within(ledger::Wei value, const Sums::Range& range) {
+  return value >= range.least && value <= range.most;
 }
 
 }  // namespace
 
+std::string Auditor::Observed() const {
+  if (!world_->wire().broken().empty()) return world_->wire().broken();
+  if (!world_->broken().empty()) return world_->broken();
+  if (!world_->log().broken().empty()) return world_->log().broken();
+  return world_->truth().broken;
+}
+
+std::string Auditor::CheckAccount(uint64_t account) const {
+  const ledger::Ledger& ledger = world_->state()->ledger();
+  const std::string name = AccountName(account);
+  const auto index = ledger.Find(name);
+  const ledger::Balances balances = index ? ledger.at(*index).balances : ledger::Balances{};
+  if (index && ledger.at(*index).recipient != RecipientOf(account)) {
+    return absl::StrCat("I1: the recipient of ", name, " changed");
+  }
+  const Sums sums = Expect(world_->truth(), account);
+  if (!Within(balances.credited, sums.credited) || !Within(balances.adjusted_up, sums.up) ||
+      !Within(balances.adjusted_down, sums.down)) {
+    return absl::StrCat("I5/I7: ", name, " was credited ", ledger::ToDecimal(balances.credited),
+                        " (acknowledged ", sums.credited.least, ", asked for ", sums.credited.most,
+                        "), corrected up by ", ledger::ToDecimal(balances.adjusted_up), " (",
+                        sums.up.least, ", ", sums.up.most, "), down by ",
+                        ledger::ToDecimal(balances.adjusted_down), " (", sums.down.least, ", ",
+                        sums.down.most, ")");
+  }
+  if (balances.credited + balances.adjusted_up - balances.adjusted_down !=
+      balances.available + balances.reserved + balances.paid) {
+    return absl::StrCat("I2: ", name, " does not add up");
+  }
+  // It can be on the chain before it is in the ledger, never beyond what is held for it.
+  const ethereum::U256 on_chain = world_->chain().Paid(RecipientOf(account));
+  if (on_chain > ledger::ToU256(balances.reserved + balances.paid)) {
+    return absl::StrCat("I3: ", name, " got ", ethereum::ToDecimal(on_chain),
+                        " on the chain; reserved and paid are ",
+                        ledger::ToDecimal(balances.reserved + balances.paid));
+  }
+  return "";
+}
+
 std::string Auditor::CheckAlways() const {
-  if (!world_->log_failure().empty()) return world_->log_failure();
-  const authority::Authority* state = world_->state();
-  if (state == nullptr) return "";
-  for (uint32_t account = 0; account < Workload::kAccounts; ++account) {
-    const std::string name = Workload::NameOf(account);
-    const auto index = state->ledger().Find(name);
-    const Sums sums = Expect(workload_->events(), account);
-    const ledger::Balances balances =
-        index ? state->ledger().at(*index).balances : ledger::Balances{};
-    if (index && state->ledger().at(*index).recipient != Workload::RecipientOf(account)) {
-      return absl::StrCat("I1: the recipient of ", name, " changed");
+  if (std::string broken = Observed(); !broken.empty()) return broken;
+  if (world_->state() == nullptr) return "";
+  for (uint64_t account = 0; account < kAccounts; ++account) {
+    if (std::string broken = CheckAccount(account); !broken.empty()) return broken;
+  }
+  return "";
+}
+
+std::string Auditor::CheckEvents() const {
+  const auto& leaves = world_->log().events();
+  for (const auto& [id, event] : world_->truth().events) {
+    const auto found = leaves.find(id);
+    if (found == leaves.end()) {
+      if (event.must)
+        return absl::StrCat("I7: ", id, " of ", AccountName(event.account), " is lost");
+      continue;
     }
-    if (!Within(balances.credited, sums.credited_least, sums.credited_most) ||
-        !Within(balances.adjusted_up, sums.up_least, sums.up_most) ||
-        !Within(balances.adjusted_down, sums.down_least, sums.down_most)) {
-      return absl::StrCat("I5/I7: ", name, " was credited ", ledger::ToDecimal(balances.credited),
-                          " (acknowledged ", sums.credited_least, ", sent ", sums.credited_most,
-                          "), corrected up by ", ledger::ToDecimal(balances.adjusted_up), " (",
-                          sums.up_least, ", ", sums.up_most, "), down by ",
-                          ledger::ToDecimal(balances.adjusted_down), " (", sums.down_least, ", ",
-                          sums.down_most, ")");
+    const audit::Leaf& leaf = found->second;
+    const absl::int128 sign = event.kind == Kind::kDown ? -1 : 1;
+    if (leaf.kind != LeafOf(event.kind) || leaf.account != AccountName(event.account) ||
+        !leaf.balances.has_value() || leaf.balances->delta != sign * absl::int128(event.amount)) {
+      return absl::StrCat("I9: the leaf of ", id, " says something else than was asked for");
     }
-    if (balances.credited + balances.adjusted_up - balances.adjusted_down !=
-        balances.available + balances.reserved + balances.paid) {
-      return absl::StrCat("I2: ", name, " does not add up");
+  }
+  for (const auto& [id, leaf] : leaves) {
+    const auto asked = world_->truth().events.find(id);
+    if (asked == world_->truth().events.end() || !asked->second.sent) {
+      return absl::StrCat("I7: ", id, " is in the log and was never asked for");
     }
-    // What the chain has paid was held for it: it can be on the chain before it is in the ledger,
-    // never beyond both.
-    const U256 on_chain = chain_->Paid(Workload::RecipientOf(account));
-    if (on_chain > ledger::ToU256(balances.reserved + balances.paid)) {
-      return absl::StrCat("I3: ", name, " got ", ethereum::ToDecimal(on_chain),
-                          " on the chain, reserved and paid are ",
-                          ledger::ToDecimal(balances.reserved + balances.paid));
+  }
+  return "";
+}
+
+std::string Auditor::CheckLetters() const {
+  std::set<std::string> letters;
+  auto file = world_->journal_disk().Open(host::JournalOptions().dead_letters);
+  if (file.ok()) {
+    host::DeadLetterReader reader(file->get(), 0, *(*file)->Size());
+    for (;;) {
+      const auto entry = reader.Next();
+      if (!entry.ok() || !entry->has_value()) break;
+      if (!(*entry)->resolution) letters.insert("ledger:" + (*entry)->sha256);
+    }
+  }
+  for (const auto& [id, must] : world_->truth().rejected) {
+    if (must && !letters.contains(id)) {
+      return absl::StrCat("journal: a line that cannot be applied is not in the dead letters: ",
+                          id);
+    }
+  }
+  // A correction that is in no leaf was refused, and somebody has to be told.
+  for (const auto& [id, event] : world_->truth().events) {
+    if (event.kind == Kind::kDown && id.rfind("ledger:", 0) == 0 && event.must &&
+        !letters.contains(id) && !world_->log().events().contains(id)) {
+      return absl::StrCat("journal: a correction is neither applied nor in the dead letters: ", id);
+    }
+  }
+  return "";
+}
+
+std::string Auditor::CheckPaid() const {
+  const authority::Authority& state = *world_->state();
+  // Without void_on_host_word, an expired ticket holds its funds for ever.
+  const bool held_for_ever = !world_->policy().void_on_host_word;
+  for (uint64_t account = 0; account < kAccounts; ++account) {
+    const auto index = state.ledger().Find(AccountName(account));
+    if (!index) continue;
+    const ledger::Balances& balances = state.ledger().at(*index).balances;
+    if (balances.available != 0) {
+      return absl::StrCat("liveness: ", AccountName(account), " is still owed ",
+                          ledger::ToDecimal(balances.available), " (", world_->Trouble(), ")");
+    }
+    if (balances.reserved != 0 && !held_for_ever) {
+      return absl::StrCat("liveness: ", AccountName(account), " has ",
+                          ledger::ToDecimal(balances.reserved), " held at rest (",
+                          world_->Trouble(), ")");
+    }
+    const ethereum::U256 on_chain = world_->chain().Paid(RecipientOf(account));
+    if (on_chain != ledger::ToU256(balances.paid)) {
+      return absl::StrCat("I3: ", AccountName(account), " got ", ethereum::ToDecimal(on_chain),
+                          " on the chain, the ledger says ", ledger::ToDecimal(balances.paid));
     }
   }
   return "";
@@ -77,30 +173,16 @@ std::string Auditor::CheckAlways() const {
 
 std::string Auditor::CheckAtRest() const {
   const authority::Authority* state = world_->state();
-  if (state == nullptr) return "liveness: no state is loaded";
-  if (!state->payouts().open().empty()) {
-    boundary::v1::Payout payout;
-    if (state->GetPayout(*state->payouts().open().begin(), false, &payout).ok()) {
-      return absl::StrCat("liveness: a payout is open at rest: ", payout.ShortDebugString());
-    }
+  if (state == nullptr) return absl::StrCat("liveness: no state is loaded: ", world_->Trouble());
+  if (!world_->journal_caught_up()) return "liveness: the journal is not taken in";
+  if (world_->log().sums().tree().Root() != state->log().Root()) {
+    return absl::StrCat("liveness: ", world_->log().sums().tree().size(),
+                        " leaves are published, of ", state->log().size());
   }
-  for (uint32_t account = 0; account < Workload::kAccounts; ++account) {
-    const auto index = state->ledger().Find(Workload::NameOf(account));
-    if (!index) continue;
-    const ledger::Balances& balances = state->ledger().at(*index).balances;
-    if (balances.reserved != 0)
-      return absl::StrCat("liveness: ", Workload::NameOf(account), " has funds held at rest");
-    const U256 on_chain = chain_->Paid(Workload::RecipientOf(account));
-    if (on_chain != ledger::ToU256(balances.paid)) {
-      return absl::StrCat("I3: ", Workload::NameOf(account), " got ", ethereum::ToDecimal(on_chain),
-                          " on the chain, the ledger says ", ledger::ToDecimal(balances.paid));
-    }
-  }
-  if (world_->log().tree().Root() != state->log().Root()) {
-    return absl::StrCat("liveness: ", world_->log().tree().size(), " leaves are published, of ",
-                        state->log().size());
-  }
-  if (std::string differs = test::CompareWithLedger(world_->log(), state->ledger());
+  if (std::string broken = CheckEvents(); !broken.empty()) return broken;
+  if (std::string broken = CheckLetters(); !broken.empty()) return broken;
+  if (std::string broken = CheckPaid(); !broken.empty()) return broken;
+  if (std::string differs = test::CompareWithLedger(world_->log().sums(), state->ledger());
       !differs.empty()) {
     return absl::StrCat("I9: ", differs);
   }

@@ -1,120 +1,442 @@
 #include "tests/sim/simulation.h"
 
+#include <map>
+#include <utility>
+
 #include "absl/strings/str_cat.h"
+#include "enclave_core/authority/authority.h"
 #include "tests/sim/auditor.h"
-#include "tests/sim/chain_model.h"
-#include "tests/sim/workload.h"
 #include "tests/sim/world.h"
 
 namespace coffer::sim {
 namespace {
 
-// In per mille of the rounds.
-struct Faults {
-  uint64_t kill_enclave, kill_host, power_loss, cut, reorg, stranger, fail_percent, revive;
-};
-
-Faults Draw(runtime::Random& random) {
-  return {random.Below(25), random.Below(25), random.Below(15),    random.Below(30),
-          random.Below(20), random.Below(40), 5 * random.Below(5), 50 + random.Below(400)};
-}
-
-std::string Describe(const Faults& f) {
-  return absl::StrCat("kill enclave ", f.kill_enclave, ", kill host ", f.kill_host, ", power loss ",
-                      f.power_loss, ", cut ", f.cut, ", reorg ", f.reorg, ", stranger ", f.stranger,
-                      " per mille; transactions fail ", f.fail_percent, " %; revive ", f.revive,
-                      " per mille");
-}
+// From the last fault to rest.
+constexpr absl::Duration kLivenessBound = absl::Minutes(5);
+// Of a process that ended by itself.
+constexpr absl::Duration kRestart = absl::Milliseconds(100);
 
 class Run {
  public:
-  explicit Run(uint64_t seed)
-      : world_(seed),
-        chain_(world_.policy().chain_id, world_.policy().broker, world_.address(),
-               &world_.random()),
-        workload_(&chain_, &world_.random()),
-        auditor_(&world_, &chain_, &workload_),
-        faults_(Draw(world_.random())) {
-    chain_.AddDeposit(50'000'000);
-    world_.OnHostStart([this](runtime::TestDispatcher* dispatcher, host::EnclaveClient* client) {
-      ++host_starts_;
-      workload_.OnHostStart(dispatcher, client);
-    });
+  Run(uint64_t seed, const Swarm& swarm, const Watcher& watcher)
+      : watcher_(watcher), world_(seed, swarm), auditor_(&world_), begin_(Now()) {
     world_.StartEnclave();
     world_.StartHost();
   }
-  ~Run() { KillHost(false); }
 
-  Result Go(uint64_t rounds) {
-    Result result;
-    result.faults = Describe(faults_);
-    for (uint64_t i = 0; i < rounds && result.failure.empty(); ++i) {
-      Fault();
-      Chain(faults_.fail_percent);
-      world_.scheduler().Advance(absl::Milliseconds(1 + world_.random().Below(20)));
-      result.failure = auditor_.CheckAlways();
+  Result Go(const Plan& plan) {
+    for (const Action& action : plan) {
+      if (!Until(begin_ + action.at)) break;
+      if (watcher_) watcher_(Describe(action));
+      Take(action);
+      if (Broken(auditor_.CheckAlways())) break;
     }
-    if (result.failure.empty()) result.failure = ComeToRest();
-    result.steps = world_.scheduler().steps();
-    result.events = workload_.events().size();
-    result.payouts = world_.state() ? world_.state()->payouts().size() : 0;
-    result.recoveries = world_.recoveries();
-    result.host_starts = host_starts_;
-    result.trace = world_.scheduler().trace();
-    return result;
+    if (failure_.empty()) ComeToRest();
+    return Summary();
   }
 
  private:
-  bool Happens(uint64_t per_mille) { return world_.random().Below(1000) < per_mille; }
-
-  void KillHost(bool power) {
-    workload_.OnHostKilled();
-    world_.KillHost(power);
+  absl::Time Now() { return world_.scheduler().Now(); }
+  void Say(const std::string& what) {
+    if (!watcher_) return;
+    char time[32];
+    std::snprintf(time, sizeof time, "%9.3f s  ", absl::ToDoubleSeconds(Now() - begin_));
+    watcher_(time + what);
   }
-
-  void Fault() {
-    if (Happens(faults_.kill_enclave)) world_.KillEnclave();
-    if (Happens(faults_.kill_host)) KillHost(false);
-    if (Happens(faults_.power_loss)) KillHost(true);
-    if (Happens(faults_.cut)) world_.CutLink();
-    if (Happens(faults_.revive)) world_.StartEnclave();
-    if (Happens(faults_.revive)) world_.StartHost();
-  }
-
-  void Chain(uint64_t fail_percent) {
-    if (Happens(faults_.reorg)) chain_.Reorg();
-    if (Happens(faults_.stranger)) chain_.StrangerRedeems();
-    if (Happens(300)) chain_.Mine(1 + world_.random().Below(4), fail_percent);
-    if (Happens(100)) chain_.AddDeposit(world_.random().Below(20'000'000));
-  }
-
-  // Faults stop; everything that was asked for must come about in bounded virtual time.
-  std::string ComeToRest() {
-    workload_.Finish();
-    world_.StartEnclave();
-    world_.StartHost();
-    for (int i = 0; i < 3000; ++i) {
-      chain_.Mine(4, 0);
-      world_.scheduler().Advance(absl::Milliseconds(20));
-      if (std::string broken = auditor_.CheckAlways(); !broken.empty()) return broken;
-      if (workload_.Quiet() && auditor_.CheckAtRest().empty()) return "";
+  bool Broken(std::string sentence) {
+    if (failure_.empty() && !sentence.empty()) {
+      failure_ = std::move(sentence);
+      Say("BROKEN: " + failure_);
     }
-    const std::string rest = auditor_.CheckAtRest();
-    return rest.empty()
-               ? "liveness: events or payouts did not come to rest within 60 s of virtual time"
-               : rest;
+    return !failure_.empty();
   }
 
+  // Lets the world go on to that time, doing on the way what was put off. False when it broke.
+  bool Until(absl::Time time) {
+    for (;;) {
+      const absl::Time next = later_.empty() ? time : std::min(time, later_.begin()->first);
+      while (world_.scheduler().RunUntil(
+          [this] { return world_.power_failed() || !auditor_.Observed().empty(); }, next - Now())) {
+        if (Broken(auditor_.Observed())) return false;
+        Say("the power is off");
+        Down(true, absl::Milliseconds(power_down_));
+      }
+      world_.scheduler().Advance(next - Now());
+      if (Broken(auditor_.Observed())) return false;
+      if (later_.empty() || later_.begin()->first > time) return true;
+      runtime::Task task = std::move(later_.begin()->second);
+      later_.erase(later_.begin());
+      task();
+    }
+  }
+  void Later(uint64_t millis, runtime::Task task) {
+    later_.emplace(Now() + absl::Milliseconds(millis), std::move(task));
+  }
+
+  void Down(bool power, absl::Duration duration) {
+    world_.KillHost(power);
+    later_.emplace(Now() + duration, [this] { StartHost(); });
+  }
+  // A supervisor tries again and again.
+  void StartHost() {
+    Say("the host starts");
+    if (!world_.StartHost()) later_.emplace(Now() + kRestart, [this] { StartHost(); });
+  }
+
+  void Take(const Action& action);
+  bool TakeJournal(const Action& action);
+  bool TakeApi(const Action& action);
+  bool TakeProcess(const Action& action);
+  bool TakeDisk(const Action& action);
+  bool TakeChain(const Action& action);
+  void Trouble(const Action& action);
+  void Mend();
+  void ComeToRest();
+  Result Summary();
+
+  const Watcher& watcher_;
   World world_;
-  ChainModel chain_;
-  Workload workload_;
   Auditor auditor_;
-  const Faults faults_;
-  uint64_t host_starts_ = 0;
+  const absl::Time begin_;
+  std::multimap<absl::Time, runtime::Task> later_;
+  uint64_t power_down_ = 100;  // ms, of the next loss of power in mid-operation
+  std::string failure_;
 };
+
+void Run::Take(const Action& action) {
+  if (TakeJournal(action) || TakeApi(action) || TakeProcess(action) || TakeDisk(action)) return;
+  TakeChain(action);
+}
+
+bool Run::TakeJournal(const Action& action) {
+  JournalWriter& journal = world_.journal();
+  switch (action.what) {
+    case What::kCredit:
+      journal.Credit(action.a % kKnownAccounts, action.b);
+      return true;
+    case What::kCorrection:
+      journal.Correction(action.a % kKnownAccounts, action.b);
+      return true;
+    case What::kRepeatLine:
+      journal.Repeat(action.a);
+      return true;
+    case What::kSkippedLine:
+      journal.Skipped(action.a);
+      return true;
+    case What::kBadLine:
+      journal.Bad(action.a);
+      return true;
+    case What::kPartialLine:
+      journal.BeginPartial(action.a % kKnownAccounts, action.b);
+      Later(action.b % 700, [this] { world_.journal().FinishPartial(); });
+      return true;
+    case What::kUnknownAccount:
+      journal.Credit(kKnownAccounts + action.a % (kAccounts - kKnownAccounts), action.b);
+      return true;
+    case What::kRegister:
+      journal.RegisterAll();
+      world_.ReplayDeadLetters();
+      return true;
+    case What::kRotate:
+      journal.Rotate();
+      return true;
+    case What::kTruncate:
+      journal.Truncate(action.a);
+      return true;
+    case What::kDamage:
+      journal.Damage(action.a);
+      return true;
+    case What::kCopyTruncate:
+      journal.CopyTruncate();
+      return true;
+    default:
+      return false;
+  }
+}
+
+bool Run::TakeApi(const Action& action) {
+  ApiClient& api = world_.api();
+  switch (action.what) {
+    case What::kApiCredit:
+      api.Credit(action.a, action.b);
+      return true;
+    case What::kApiCorrection:
+      api.Correction(action.a, action.b);
+      return true;
+    case What::kApiRepeat:
+      api.Repeat(action.a);
+      return true;
+    case What::kApiConflict:
+      api.Conflict(action.a);
+      return true;
+    case What::kApiRedirect:
+      api.Redirect(action.a);
+      return true;
+    case What::kRunNow:
+      world_.RunPayouts();
+      return true;
+    case What::kPauseDriver:
+      world_.PausePayouts(true);
+      Later(action.a, [this] { world_.PausePayouts(false); });
+      return true;
+    default:
+      return false;
+  }
+}
+
+bool Run::TakeProcess(const Action& action) {
+  switch (action.what) {
+    case What::kKillEnclave:
+      world_.KillEnclave();
+      Later(action.a, [this] {
+        Say("the enclave starts");
+        world_.StartEnclave();
+      });
+      return true;
+    case What::kKillHost:
+      Down(false, absl::Milliseconds(action.a));
+      return true;
+    case What::kPowerLoss:
+      Down(true, absl::Milliseconds(action.a));
+      return true;
+    case What::kPowerLossAtWrite:
+      power_down_ = action.a;
+      if (action.b % 3 == 0) {
+        world_.journal_disk().CrashAt(world_.journal_disk().operations() + action.b);
+      } else if (action.b % 3 == 1) {
+        world_.log_files().CrashAt(action.b);
+      } else {
+        world_.disk().CrashAt(world_.disk().operations() + action.b);
+      }
+      return true;
+    case What::kCutLink:
+      world_.CutLink();
+      return true;
+    case What::kPartition:
+      world_.Partition(true);
+      Later(action.a, [this] { world_.Partition(false); });
+      return true;
+    case What::kStopEnclave:
+      world_.StopEnclave(absl::Milliseconds(action.a));
+      return true;
+    case What::kClockJump:
+      world_.JumpClock(action.a % 2 == 1, absl::Seconds(static_cast<int64_t>(action.b) - 100'000));
+      return true;
+    default:
+      return false;
+  }
+}
+
+bool Run::TakeDisk(const Action& action) {
+  const auto some_disk = [this, &action]() -> host::FaultyDisk& {
+    return action.b % 2 == 0 ? world_.disk() : world_.journal_disk();
+  };
+  switch (action.what) {
+    case What::kDiskError:
+      some_disk().FailAt(some_disk().operations() + 1, absl::InternalError("input/output error"),
+                         action.b);
+      break;
+    case What::kSyncError:
+      some_disk().LoseNextSync();
+      break;
+    case What::kDiskFull:
+      world_.disk().set_capacity(0);
+      world_.journal_disk().set_capacity(0);
+      Later(action.a, [this] {
+        world_.disk().set_capacity(~uint64_t{0});
+        world_.journal_disk().set_capacity(~uint64_t{0});
+      });
+      return true;
+    case What::kBitFlip:
+      world_.FlipBit(action.a);
+      Down(false, absl::Milliseconds(50));
+      return true;
+    case What::kLogDiskError:
+      world_.log_files().FailNext(action.b, absl::InternalError("input/output error"));
+      return true;
+    case What::kLogSyncError:
+      world_.log_files().FailSync(absl::InternalError("fsync failed"));
+      return true;
+    case What::kLogDiskFull:
+      world_.log_files().set_capacity(0);
+      Later(action.a, [this] { world_.log_files().set_capacity(~uint64_t{0}); });
+      return true;
+    default:
+      return false;
+  }
+  // A disk that gave an error is trusted again only by a new process.
+  Later(action.a, [this] {
+    world_.KillHostIfDiskFailed();
+    StartHost();
+  });
+  return true;
+}
+
+bool Run::TakeChain(const Action& action) {
+  chain::ChainModel& chain = world_.chain();
+  switch (action.what) {
+    case What::kMine:
+      chain.Mine(action.a);
+      return true;
+    case What::kMineFailing:
+      chain.Mine(action.a, true);
+      return true;
+    case What::kReorg: {
+      chain::ChainModel::Branch branch;
+      branch.depth = action.a;
+      branch.keep = action.b % 4 == 0 ? action.b / 4 : UINT64_MAX;
+      branch.keep_strangers = action.b % 2 == 0;
+      branch.new_blocks = action.b % 5;
+      branch.strangers_last = action.b % 3 == 0;
+      chain.Reorg(branch);
+      return true;
+    }
+    case What::kStranger:
+      chain.StrangerRedeems(action.a);
+      return true;
+    case What::kDropPending:
+      chain.DropPending(action.a);
+      return true;
+    case What::kBaseFee:
+      chain.SetBaseFee(ethereum::U256(10'000'000) * (1 + action.a % 200));
+      return true;
+    case What::kRound:
+      chain.AdvanceRound(action.a % 2 == 1);
+      return true;
+    case What::kInitializeRound:
+      chain.InitializeRound();
+      return true;
+    case What::kPauseBroker:
+      chain.SetPaused(true);
+      Later(action.a, [this] { world_.chain().SetPaused(false); });
+      return true;
+    case What::kFailInner:
+      chain.FailInner(action.a);
+      return true;
+    case What::kDeposit:
+      chain.AddDeposit(world_.address(), action.a);
+      return true;
+    case What::kReserve:
+      chain.AddReserve(world_.address(), action.a);
+      return true;
+    case What::kEther:
+      chain.AddEther(world_.address(), action.a);
+      return true;
+    case What::kNodeTrouble:
+      Trouble(action);
+      return true;
+    default:
+      return false;
+  }
+}
+
+void Run::Trouble(const Action& action) {
+  chain::NodeFaults faults;
+  const auto rate = static_cast<uint32_t>(100 + 40 * (action.b % 20));
+  switch (action.b % 10) {
+    case 0:
+      faults.timeout = rate;
+      break;
+    case 1:
+      faults.refused = rate;
+      break;
+    case 2:
+      faults.rate_limited = rate;
+      break;
+    case 3:
+      faults.garbage = rate;
+      break;
+    case 4:
+      faults.wrong_ids = faults.truncated = rate / 2;
+      break;
+    case 5:
+      faults.stale = rate;
+      break;
+    case 6:
+      faults.contradictory = rate;
+      break;
+    case 7:
+      faults.forgets = rate;
+      break;
+    case 8:
+      faults.odd_refusals = rate;
+      break;
+    default:
+      faults.timeout = faults.rate_limited = faults.server_error = faults.stale = faults.forgets =
+          faults.truncated = rate / 6;
+      break;
+  }
+  world_.nodes().SetFaults(faults);
+  Later(action.a, [this] { world_.nodes().SetFaults(chain::NodeFaults()); });
+}
+
+// Everything that was broken is whole again, and whoever has to do something has done it.
+void Run::Mend() {
+  world_.Partition(false);
+  for (host::FaultyDisk* disk : {&world_.disk(), &world_.journal_disk()}) {
+    disk->set_capacity(~uint64_t{0});
+    disk->Heal();
+  }
+  world_.log_files().Heal();
+  world_.nodes().SetFaults(chain::NodeFaults());
+  chain::ChainModel& chain = world_.chain();
+  chain.SetPaused(false);
+  chain.FailInner(0);
+  chain.InitializeRound();
+  chain.SetBaseFee(100'000'000);
+  chain.AddDeposit(world_.address(), 1'000'000'000);
+  world_.journal().FinishPartial();
+  world_.journal().RegisterAll();
+  world_.PausePayouts(false);
+  world_.StartEnclave();
+  world_.KillHostIfDiskFailed();
+  StartHost();
+}
+
+void Run::ComeToRest() {
+  while (failure_.empty() && !later_.empty()) Until(later_.begin()->first);
+  if (!failure_.empty()) return;
+  Say("no more faults");
+  Mend();
+  const absl::Time bound = Now() + kLivenessBound;
+  std::string unrest;
+  for (uint64_t turn = 0; Now() < bound; ++turn) {
+    world_.chain().Mine(8);
+    if (turn % 20 == 0) world_.ReplayDeadLetters();
+    if (!Until(Now() + absl::Milliseconds(250)) || Broken(auditor_.CheckAlways())) return;
+    if (!world_.api().quiet() || turn < 4) continue;
+    unrest = auditor_.CheckAtRest();
+    if (unrest.empty()) return Say("at rest");
+  }
+  Broken(unrest.empty() ? "liveness: the API's events were not answered" : unrest);
+}
+
+Result Run::Summary() {
+  Result result;
+  result.failure = failure_;
+  result.steps = world_.scheduler().steps();
+  result.virtual_time = Now() - begin_;
+  const WireAuditor::Seen& seen = world_.wire().seen();
+  result.frames = seen.requests + seen.answers;
+  result.events = world_.truth().events.size();
+  result.payouts = world_.state() ? world_.state()->payouts().size() : 0;
+  result.tickets = seen.tickets;
+  result.leaves = seen.leaves;
+  result.enclave_starts = world_.enclave_starts();
+  result.host_starts = world_.host_starts();
+  result.trace = world_.scheduler().trace();
+  return result;
+}
 
 }  // namespace
 
-Result Simulate(uint64_t seed, uint64_t rounds) { return Run(seed).Go(rounds); }
+Result RunPlan(uint64_t seed, const Swarm& swarm, const Plan& plan, const Watcher& watcher) {
+  return Run(seed, swarm, watcher).Go(plan);
+}
+
+Result Simulate(uint64_t seed, size_t actions, const Watcher& watcher) {
+  const Swarm swarm = DrawSwarm(seed);
+  return RunPlan(seed, swarm, DrawPlan(seed, swarm, actions), watcher);
+}
 
 }  // namespace coffer::sim

@@ -1,24 +1,37 @@
-// One simulated run: a seed draws the fault rates, faults happen, faults stop, and progress must
-// follow.
+// One simulated run: a plan is carried out while the auditors look on (safety); then faults stop,
+// and everything that was asked for must come about within a bound of virtual time (liveness).
 #ifndef COFFER_TESTS_SIM_SIMULATION_H_
 #define COFFER_TESTS_SIM_SIMULATION_H_
 
 #include <cstdint>
+#include <functional>
 #include <string>
+
+#include "absl/time/time.h"
+#include "tests/sim/plan.h"
 
 namespace coffer::sim {
 
+// Of a plan, unless said otherwise.
+inline constexpr size_t kDefaultActions = 300;
+
 struct Result {
   std::string failure;  // empty when every rule held and everything came to rest
-  std::string faults;   // the rates this seed drew
   uint64_t steps = 0;   // of the scheduler
-  uint64_t events = 0, payouts = 0, recoveries = 0, host_starts = 0;
+  absl::Duration virtual_time;
+  uint64_t frames = 0;  // through the enclave's door
+  uint64_t events = 0, payouts = 0, tickets = 0, leaves = 0;
+  uint64_t enclave_starts = 0, host_starts = 0;
   uint64_t trace = 0;  // equal seeds give equal traces
 };
 
-// `rounds` turns of the outer loop, each some milliseconds of virtual time; then the liveness
-// phase.
-Result Simulate(uint64_t seed, uint64_t rounds);
+// Called with a line for each action, and for each thing that a person needs to follow a run.
+using Watcher = std::function<void(const std::string& line)>;
+
+// The run of this plan in the world of this seed.
+Result RunPlan(uint64_t seed, const Swarm& swarm, const Plan& plan, const Watcher& watcher = {});
+// The run that this seed draws.
+Result Simulate(uint64_t seed, size_t actions = kDefaultActions, const Watcher& watcher = {});
 
 }  // namespace coffer::sim
 

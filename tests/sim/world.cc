@@ -3,49 +3,46 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "enclave_core/audit/log_keys.h"
-#include "enclave_core/audit/tiles.h"
 #include "invariant/check.h"
+#include "tests/sim/processes.h"
 
 namespace coffer::sim {
 namespace {
 
-// A key for simulations only.
-const std::string kKey(32, '\x42');
+constexpr char kEndpoint[] = "unix:///enclave";
 
-ethereum::PrivateKey Key() {
-  absl::StatusOr<ethereum::PrivateKey> key = ethereum::PrivateKey::FromBytes(kKey);
-  COFFER_CHECK(key.ok(), "sim: no key");
-  return *std::move(key);
-}
-
-policy::Policy MakePolicy() {
-  policy::Policy policy;
-  policy.chain_id = 42161;
-  policy.broker = *ethereum::Address::FromBytes(std::string(20, '\xb0'));
-  policy.allow_eth_transfer = true;
-  policy.max_face_value = 5'000'000;
-  policy.max_transfer = 5'000'000;
-  policy.max_batch_total = 20'000'000;
-  policy.max_tickets = 10;
-  policy.max_gas_limit = 30'000'000;
-  policy.max_fee_per_gas = 1'000'000'000'000;
-  policy.max_priority_fee_per_gas = 1'000'000'000'000;
-  policy.max_fund_deposit = 100'000'000;
-  policy.ticket_validity_rounds = 2;
-  return policy;
+chain::ChainOptions ChainOptionsOf(const policy::Policy& policy) {
+  chain::ChainOptions options;
+  options.chain_id = policy.chain_id;
+  options.broker.contracts.broker = policy.broker;
+  options.broker.ticket_validity_period = policy.ticket_validity_rounds;
+  return options;
 }
 
 }  // namespace
 
-World::World(uint64_t seed)
-    : scheduler_(seed),
+World::World(uint64_t seed, const Swarm& swarm)
+    : swarm_(swarm),
+      scheduler_(seed),
       network_(&scheduler_),
+      endpoint_(*runtime::Endpoint::Parse(kEndpoint)),
+      policy_(SimulationPolicy(swarm)),
+      address_(SimulationKey().address()),
       power_(seed),
-      endpoint_(*runtime::Endpoint::Parse("unix:///enclave")),
-      policy_(MakePolicy()),
-      address_(Key().address()) {
-  network_.SetDelay(absl::Microseconds(20), absl::Milliseconds(3));
+      folder_(&scheduler_),
+      chain_(ChainOptionsOf(policy_)),
+      nodes_(&scheduler_, &chain_, swarm.nodes),
+      journal_(&folder_, &truth_),
+      api_(&truth_),
+      log_(&log_files_),
+      wire_(policy_, address_) {
+  network_.SetDelay(swarm.min_delay, swarm.max_delay);
+  wire_.ExpectOneHistory();
+  folder_.Append(kJournal, "");
+  chain_.SetNonce(address_, 7);  // the key has a past
+  chain_.AddEther(address_, ethereum::U256(1'000'000'000) * 1'000'000'000 * 1'000);
+  chain_.AddDeposit(address_, swarm.small_deposit ? 1'000'000 : 50'000'000);
+  chain_.AddReserve(address_, 1'000'000);
 }
 
 World::~World() {
@@ -53,30 +50,19 @@ World::~World() {
   KillEnclave();
 }
 
-World::EnclaveProcess::EnclaveProcess(World* world, runtime::TestDispatcher* main_dispatcher,
-                                      runtime::TestDispatcher* signing_dispatcher)
-    : main(main_dispatcher),
-      signing(signing_dispatcher),
-      network(world->network_.NewNode(main)),
-      enclave(
-          [world] {
-            enclave::EnclaveOptions options;
-            options.version = "sim";
-            options.policy = world->policy_;
-            // Small, so that snapshots happen all the time.
-            options.min_snapshot_interval_bytes = 2000 + world->random().Below(20000);
-            return options;
-          }(),
-          Key(), &world->random(), main, signing) {
-  const absl::Status listening = enclave.Listen(network.get(), world->endpoint_);
-  COFFER_CHECK(listening.ok(), "sim: the enclave cannot listen");
+void World::Broken(std::string sentence) {
+  if (broken_.empty()) broken_ = std::move(sentence);
 }
+
+// ---- the enclave
 
 void World::StartEnclave() {
   if (enclave_ != nullptr) return;
+  ++enclave_starts_;
+  wire_.OnEnclaveStarted(enclave_starts_);
   enclave_ = std::make_unique<EnclaveProcess>(this, scheduler_.NewDispatcher("enclave"),
                                               scheduler_.NewDispatcher("signer"));
-  ++recoveries_;
+  JumpClock(true, absl::ZeroDuration());
 }
 
 void World::KillEnclave() {
@@ -86,102 +72,174 @@ void World::KillEnclave() {
   enclave_.reset();
 }
 
-World::HostProcess::HostProcess(World* world, runtime::TestDispatcher* main_dispatcher,
-                                runtime::TestDispatcher* disk_dispatcher,
-                                std::unique_ptr<host::RecordStore> records)
-    : main(main_dispatcher),
-      disk_thread(disk_dispatcher),
-      network(world->network_.NewNode(main)),
-      to_store(disk_thread, "store", 1u << 16),
-      from_store(main, "link", host::EnclaveLink::kStoreEvents),
-      to_writer(disk_thread, "log writer", 64),
-      from_writer(main, "log publisher", 64),
-      writer({}, disk_thread, &world->log_files_, records.get(), &from_writer),
-      publisher({}, main, &to_writer, nullptr),
-      store({}, disk_thread, std::move(records), &from_store, &writer),
-      link(
-          [world] {
-            host::EnclaveLink::Options options;
-            options.endpoint = world->endpoint_;
-            return options;
-          }(),
-          main, network.get(), &world->random(), &to_store) {
-  to_store.Bind(&store);
-  from_store.Bind(&link);
-  to_writer.Bind(&writer);
-  from_writer.Bind(&publisher);
-  const absl::StatusOr<audit::LogKeys> keys = audit::LogKeys::Derive(Key());
-  COFFER_CHECK(keys.ok() && publisher.UseLogKey(keys->log_key().ToString()).ok(),
-               "sim: no log key");
-  publisher.Watch([world](const auto& published) { world->OnPublished(published); });
-  const auto take = [this, world](const boundary::v1::AuditCheckpoint& head) {
-    const absl::Status taken = publisher.OnSignedHead(head);
-    if (!taken.ok() && world->log_failure_.empty()) {
-      world->log_failure_ = absl::StrCat("I9: a head is refused: ", taken.message());
-    }
-  };
-  link.OnSignedHead([take](boundary::v1::AuditCheckpoint head) { take(head); });
-  link.Watch([this, take](bool ready) {
-    if (!ready) return;
-    boundary::v1::ClientFrame frame;
-    frame.mutable_get_checkpoint();
-    link.Call(std::move(frame), [take](absl::StatusOr<boundary::v1::ServerFrame> answer) {
-      if (answer.ok() && answer->has_audit_checkpoint()) take(answer->audit_checkpoint());
-    });
-  });
+void World::StopEnclave(absl::Duration duration) {
+  if (enclave_ == nullptr) return;
+  enclave_->main->Freeze(duration);
+  enclave_->signing->Freeze(duration);
 }
 
-void World::OnPublished(const host::LogPublisher::Published& published) {
-  const auto wrong = [this](const std::string& sentence) {
-    if (log_failure_.empty()) log_failure_ = absl::StrCat("I9: ", sentence);
-  };
-  if (published.size < log_.tree().size()) {
-    return wrong(absl::StrCat("a log of ", published.size, " leaves is published after one of ",
-                              log_.tree().size()));
-  }
-  while (log_.tree().size() < published.size) {
-    const uint64_t next = log_.tree().size();
-    audit::TileRef bundle;
-    bundle.entries = true;
-    bundle.index = next / audit::kTileWidth;
-    bundle.width = audit::TileWidthAt(0, bundle.index, published.size);
-    const absl::StatusOr<std::string> bytes = log_files_.Read(audit::TilePath(bundle));
-    if (!bytes.ok()) return wrong(std::string(bytes.status().message()));
-    const auto leaves = audit::ParseBundle(*bytes, bundle.width);
-    if (!leaves.ok()) return wrong(std::string(leaves.status().message()));
-    for (size_t i = next % audit::kTileWidth; i < leaves->size(); ++i) {
-      if (std::string broken = log_.Add((*leaves)[i]); !broken.empty()) return wrong(broken);
-    }
-  }
-  if (log_.tree().Root() != published.root) {
-    wrong(absl::StrCat("the leaves of the log of size ", published.size,
-                       " do not make the root that was signed"));
-  }
+const authority::Authority* World::state() const {
+  return enclave_ ? enclave_->enclave.state() : nullptr;
 }
 
-void World::StartHost() {
-  if (host_ != nullptr) return;
+// ---- the host
+
+std::unique_ptr<host::RecordStore> World::OpenRecords() {
   host::RecordStore::Options options;
-  options.segment_bytes = 64u << 10;
+  options.segment_bytes = swarm_.segment_bytes;
   options.hold_segments = true;
   absl::StatusOr<std::unique_ptr<host::RecordStore>> records =
       host::RecordStore::Open(&disk_, options);
-  COFFER_CHECK(records.ok(), "sim: the store does not recover from a crash");
+  if (records.ok()) return *std::move(records);
+  // Damage: nothing here does any that is not a fault of the store, FlipBit's copies apart.
+  if (absl::IsDataLoss(records.status())) {
+    Broken(absl::StrCat("I5: the store does not recover: ", records.status().message()));
+  }
+  return nullptr;
+}
+
+bool World::StartHost() {
+  if (host_ != nullptr || !broken_.empty()) return true;
+  std::unique_ptr<host::RecordStore> records = OpenRecords();
+  if (records == nullptr) return false;
+  if (records->last_sequence() < acknowledged_) {
+    Broken(absl::StrCat("I5: the store ends with record ", records->last_sequence(), ", but ",
+                        acknowledged_, " was acknowledged as stored"));
+    return false;
+  }
+  ++host_starts_;
   host_ = std::make_unique<HostProcess>(this, scheduler_.NewDispatcher("host"),
-                                        scheduler_.NewDispatcher("store"), *std::move(records));
-  host_->writer.Start();
-  host_->link.Start();
-  on_host_(host_->main, &host_->link);
+                                        scheduler_.NewDispatcher("store"), std::move(records));
+  JumpClock(false, absl::ZeroDuration());
+  api_.OnHostStart(host_->main, &host_->link);
+  if (host_->tailer.Start().ok()) return true;
+  KillHost(false);
+  return false;
 }
 
 void World::KillHost(bool power) {
-  if (host_ == nullptr) return;
-  host_->main->Crash();
-  host_->disk_thread->Crash();
-  host_.reset();
+  if (host_ != nullptr) {
+    acknowledged_ = std::max(acknowledged_, host_->store.status().last_sequence);
+    api_.OnHostKilled();
+    host_->main->Crash();
+    host_->disk_thread->Crash();
+    host_.reset();
+  }
   if (!power) return;
   disk_.Restart(power_);
+  journal_disk_.Restart(power_);
   log_files_.Restart(power_);
+}
+
+bool World::power_failed() const {
+  return disk_.crashed() || journal_disk_.crashed() || log_files_.crashed();
+}
+
+void World::Partition(bool cut) {
+  if (cut) {
+    network_.Cut(endpoint_);
+  } else {
+    network_.Heal(endpoint_);
+  }
+}
+
+void World::JumpClock(bool enclave, absl::Duration offset) {
+  if (enclave) {
+    enclave_clock_ += offset;
+    if (enclave_ == nullptr) return;
+    enclave_->main->set_wall_offset(enclave_clock_);
+    enclave_->signing->set_wall_offset(enclave_clock_);
+  } else {
+    host_clock_ += offset;
+    if (host_ == nullptr) return;
+    host_->main->set_wall_offset(host_clock_);
+    host_->disk_thread->set_wall_offset(host_clock_);
+  }
+}
+
+void World::KillHostIfDiskFailed() {
+  if (host_ != nullptr && host_->store.status().trouble.empty() &&
+      host_->tailer.metrics().disk_errors == 0) {
+    return;
+  }
+  KillHost(false);
+}
+
+void World::RunPayouts() {
+  if (host_ != nullptr) host_->driver.RunNow();
+}
+
+void World::PausePayouts(bool pause) {
+  if (host_ == nullptr) return;
+  if (pause) {
+    host_->driver.Pause();
+  } else {
+    host_->driver.Resume();
+  }
+}
+
+void World::ReplayDeadLetters() {
+  if (host_ == nullptr) return;
+  host_->tailer.ReloadRegistry();
+  host_->tailer.ReplayDeadLetters([](const absl::StatusOr<host::ReplaySummary>&) {});
+}
+
+bool World::journal_caught_up() const { return host_ != nullptr && host_->tailer.caught_up(); }
+
+std::string World::Trouble() const {
+  if (host_ == nullptr) return "the host is down";
+  std::string text = host_->link.not_ready_reason();
+  if (!host_->store.status().trouble.empty()) {
+    absl::StrAppend(&text, "; store: ", host_->store.status().trouble);
+  }
+  for (const host::PayoutHalt& halt : host_->driver.Status().halts) {
+    absl::StrAppend(&text, "; payouts: ", halt.sentence);
+  }
+  for (const std::string& note : host_->driver.Status().notes) {
+    absl::StrAppend(&text, "; note: ", note);
+  }
+  return text;
+}
+
+// ---- damage
+
+namespace {
+
+// Everything that a fresh enclave would be given.
+std::vector<std::string> ReadAll(host::RecordStore& records) {
+  std::vector<std::string> items;
+  host::StoreReader reader = records.Read();
+  for (;;) {
+    absl::StatusOr<std::optional<std::string>> item = reader.Next();
+    COFFER_CHECK(item.ok(), "sim: what was checked at the start cannot be read");
+    if (!item->has_value()) return items;
+    items.push_back(**std::move(item));
+  }
+}
+
+}  // namespace
+
+void World::FlipBit(uint64_t choice) {
+  KillHost(false);
+  const absl::StatusOr<std::vector<std::string>> names = disk_.List();
+  if (!names.ok() || names->empty()) return;
+  const std::unique_ptr<host::FaultyDisk> sound = disk_.Clone();
+  host::RecordStore::Options options;
+  options.segment_bytes = swarm_.segment_bytes;
+  options.hold_segments = true;
+  const auto whole = host::RecordStore::Open(sound.get(), options);
+  if (!whole.ok()) return Broken(absl::StrCat("I5: ", whole.status().message()));
+  const std::unique_ptr<host::FaultyDisk> damaged = disk_.Clone();
+  std::string& bytes = damaged->Contents((*names)[choice % names->size()]);
+  if (bytes.empty()) return;
+  bytes[(choice * 7919) % bytes.size()] ^= static_cast<char>(1 << (choice % 8));
+  const auto opened = host::RecordStore::Open(damaged.get(), options);
+  if (!opened.ok()) return;  // named; the operator has a copy
+  // The very last group may look torn and be dropped: the enclave refuses a storage that is behind.
+  const bool torn = (*opened)->last_sequence() < (*whole)->last_sequence();
+  if (!torn && ReadAll(**opened) != ReadAll(**whole)) {
+    Broken("I5: a flipped bit in the store changes what is read, and nobody notices");
+  }
 }
 
 }  // namespace coffer::sim

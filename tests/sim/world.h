@@ -1,97 +1,131 @@
-// The simulated machines: one enclave process and one host process, made of the production actors,
-// on one scheduler; a disk that outlives the host, a network between them, and the means to kill
-// either at any step.
+// The simulated machines: one enclave process and one host process, made of the production actors;
+// what outlives a process (disks, the journal's folder, the chain, the nodes); the network between
+// them; and the means to kill, stop, cut and starve any of it at any step.
 #ifndef COFFER_TESTS_SIM_WORLD_H_
 #define COFFER_TESTS_SIM_WORLD_H_
 
+#include <cstdint>
 #include <memory>
 #include <random>
+#include <string>
 
-#include "actors/enclave/enclave.h"
-#include "actors/host/enclave_link.h"
-#include "actors/host/log/log_publisher.h"
-#include "actors/host/log/log_writer.h"
-#include "actors/host/state_store.h"
+#include "actors/host/record_store.h"
 #include "runtime/memory_network.h"
 #include "runtime/test_dispatcher.h"
+#include "tests/sim/api_client.h"
+#include "tests/sim/chain/chain_model.h"
+#include "tests/sim/chain/sim_nodes.h"
+#include "tests/sim/journal_folder.h"
+#include "tests/sim/journal_writer.h"
+#include "tests/sim/plan.h"
+#include "tests/sim/published_log.h"
+#include "tests/sim/truth.h"
+#include "tests/sim/wire/wire_auditor.h"
 #include "tests/support/faulty_disk.h"
 #include "tests/support/faulty_log_files.h"
-#include "tests/support/leaf_auditor.h"
+
+namespace coffer::authority {
+class Authority;
+}
 
 namespace coffer::sim {
 
+class EnclaveProcess;
+class HostProcess;
+
 class World {
  public:
-  explicit World(uint64_t seed);
+  World(uint64_t seed, const Swarm& swarm);
   ~World();
+  World(const World&) = delete;
+  World& operator=(const World&) = delete;
 
   void StartEnclave();
   void KillEnclave();
-  bool enclave_runs() const { return enclave_ != nullptr; }
-
-  // `on_start` is called with the new host's dispatcher and link, to put a client beside it.
-  using OnHost = absl::AnyInvocable<void(runtime::TestDispatcher*, host::EnclaveClient*)>;
-  void OnHostStart(OnHost on_start) { on_host_ = std::move(on_start); }
-  void StartHost();
+  void StopEnclave(absl::Duration duration);  // SIGSTOP
+  // False when it ended at once, as the program does when a disk gives an error at the start:
+  // somebody has to start it again.
+  bool StartHost();
   // `power`: what was not synced is lost as well.
   void KillHost(bool power);
-  bool host_runs() const { return host_ != nullptr; }
+  // A machine whose disk went off in the middle of an operation.
+  bool power_failed() const;
   void CutLink() { network_.Reset(endpoint_); }
+  void Partition(bool cut);
+  // Flips one bit of what the store holds while nobody runs, and sees whether that is noticed.
+  void FlipBit(uint64_t choice);
+  void JumpClock(bool enclave, absl::Duration offset);
+  // What an operator does about a disk that failed, before the host is started again.
+  void KillHostIfDiskFailed();
+
+  // Levers of the host process; nothing happens when it is down.
+  void RunPayouts();
+  void PausePayouts(bool pause);
+  void ReplayDeadLetters();
 
   runtime::TestScheduler& scheduler() { return scheduler_; }
-  runtime::Random& random() { return scheduler_.random(); }
   host::FaultyDisk& disk() { return disk_; }
+  host::FaultyDisk& journal_disk() { return journal_disk_; }
+  host::FaultyLogFiles& log_files() { return log_files_; }
+  chain::ChainModel& chain() { return chain_; }
+  const chain::ChainModel& chain() const { return chain_; }
+  chain::SimNodes& nodes() { return nodes_; }
+  JournalWriter& journal() { return journal_; }
+  ApiClient& api() { return api_; }
+  Truth& truth() { return truth_; }
+  const Truth& truth() const { return truth_; }
+
+  bool enclave_runs() const { return enclave_ != nullptr; }
+  bool host_runs() const { return host_ != nullptr; }
+  // The journal was taken in to its end and nothing is on its way.
+  bool journal_caught_up() const;
   // The enclave's own state, for the auditor; null when none is loaded.
-  const authority::Authority* state() const {
-    return enclave_ ? enclave_->enclave.state() : nullptr;
-  }
+  const authority::Authority* state() const;
   const ethereum::Address& address() const { return address_; }
   const policy::Policy& policy() const { return policy_; }
-  uint64_t recoveries() const { return recoveries_; }
-  // The published log as a reader sees it, added up; and the first thing that was wrong with it.
-  const test::LeafAuditor& log() const { return log_; }
-  const std::string& log_failure() const { return log_failure_; }
+  const PublishedLog& log() const { return log_; }
+  const WireAuditor& wire() const { return wire_; }
+  // What the world itself saw that must not be; the first.
+  const std::string& broken() const { return broken_; }
+  uint64_t enclave_starts() const { return enclave_starts_; }
+  uint64_t host_starts() const { return host_starts_; }
+  // Why the host says that it is not ready, for a person who reads a trace.
+  std::string Trouble() const;
 
  private:
-  struct EnclaveProcess {
-    EnclaveProcess(World* world, runtime::TestDispatcher* main, runtime::TestDispatcher* signing);
-    runtime::TestDispatcher* main;
-    runtime::TestDispatcher* signing;
-    std::unique_ptr<runtime::Network> network;
-    enclave::Enclave enclave;
-  };
-  struct HostProcess {
-    HostProcess(World* world, runtime::TestDispatcher* main, runtime::TestDispatcher* disk_thread,
-                std::unique_ptr<host::RecordStore> records);
-    runtime::TestDispatcher* main;
-    runtime::TestDispatcher* disk_thread;
-    std::unique_ptr<runtime::Network> network;
-    runtime::Mailbox<host::StoreMessage> to_store;
-    runtime::Mailbox<host::StoreEvent> from_store;
-    runtime::Mailbox<host::LogCommand> to_writer;
-    runtime::Mailbox<host::LogEvent> from_writer;
-    host::LogWriter writer;
-    host::LogPublisher publisher;
-    host::StateStore store;
-    host::EnclaveLink link;
-  };
-  // Reads what is new and holds it against the head.
-  void OnPublished(const host::LogPublisher::Published& published);
+  friend class EnclaveProcess;
+  friend class HostProcess;
+  void Broken(std::string sentence);
+  // Null when the disk gives an error.
+  std::unique_ptr<host::RecordStore> OpenRecords();
 
+  const Swarm swarm_;
   runtime::TestScheduler scheduler_;
   runtime::MemoryNetwork network_;
-  host::FaultyDisk disk_;
-  host::FaultyLogFiles log_files_;
-  test::LeafAuditor log_;
-  std::string log_failure_;
+  const runtime::Endpoint endpoint_;
+  const policy::Policy policy_;
+  const ethereum::Address address_;
   std::mt19937_64 power_;
-  runtime::Endpoint endpoint_;
-  policy::Policy policy_;
-  ethereum::Address address_;
-  OnHost on_host_;
+
+  host::FaultyDisk disk_;
+  host::FaultyDisk journal_disk_;
+  host::FaultyLogFiles log_files_;
+  JournalFolder folder_;
+  chain::ChainModel chain_;
+  chain::SimNodes nodes_;
+
+  Truth truth_;
+  JournalWriter journal_;
+  ApiClient api_;
+  PublishedLog log_;
+  WireAuditor wire_;
+  std::string broken_;
+  absl::Duration enclave_clock_, host_clock_;  // how far their wall clocks are off
+  uint64_t enclave_starts_ = 0;
+  uint64_t host_starts_ = 0;
+  uint64_t acknowledged_ = 0;  // the last record that the host said to have stored
   std::unique_ptr<EnclaveProcess> enclave_;
   std::unique_ptr<HostProcess> host_;
-  uint64_t recoveries_ = 0;
 };
 
 }  // namespace coffer::sim

@@ -1,0 +1,167 @@
+#include "tests/sim/processes.h"
+
+#include <utility>
+
+#include "enclave_core/audit/log_keys.h"
+#include "invariant/check.h"
+
+namespace coffer::sim {
+namespace {
+
+enclave::EnclaveOptions EnclaveOptionsOf(const policy::Policy& policy, const Swarm& swarm) {
+  enclave::EnclaveOptions options;
+  options.version = "sim";
+  options.policy = policy;
+  options.min_snapshot_interval_bytes = swarm.snapshot_bytes;
+  return options;
+}
+
+host::EnclaveLink::Options LinkOptions(const runtime::Endpoint& endpoint) {
+  host::EnclaveLink::Options options;
+  options.endpoint = endpoint;
+  options.request_timeout = absl::Seconds(10);
+  options.max_retry = absl::Seconds(1);
+  options.refused_retry = absl::Seconds(3);
+  options.load_window = 8;
+  return options;
+}
+
+host::JournalOptions TailOptions() {
+  host::JournalOptions options;
+  options.path = kJournal;
+  options.window = 3;
+  options.max_events = 7;
+  options.chunk_bytes = 1500;
+  return options;
+}
+
+host::ChainRpcOptions RpcOptions(std::vector<host::HttpUrl> urls) {
+  host::ChainRpcOptions options;
+  options.urls = std::move(urls);
+  options.try_timeout = absl::Seconds(1);
+  options.deadline = absl::Seconds(5);
+  options.max_pause = absl::Seconds(2);
+  options.max_retry_after = absl::Seconds(3);
+  return options;
+}
+
+// Everything some ten times faster than an operator has it.
+host::PayoutDriverOptions DriverOptions(const Swarm& swarm) {
+  host::PayoutDriverOptions options;
+  options.strategy = swarm.transfers ? boundary::v1::STRATEGY_ETH_TRANSFER
+                                     : boundary::v1::STRATEGY_LIVEPEER_TICKET;
+  options.run_interval = absl::Seconds(2);
+  options.tick = absl::Milliseconds(200);
+  options.idle_interval = absl::Seconds(2);
+  options.resync_interval = absl::Seconds(5);
+  options.max_tickets = swarm.max_tickets;
+  options.confirmations = swarm.confirmations;
+  options.stuck_after = absl::Seconds(3);
+  options.retry_after = absl::Milliseconds(500);
+  options.retry_max = absl::Seconds(4);
+  options.lost_nonce_after = absl::Seconds(30);
+  options.void_expired = swarm.void_expired;
+  options.fund_below = swarm.small_deposit ? 500'000 : 0;
+  options.fund_target = swarm.small_deposit ? 3'000'000 : 0;
+  return options;
+}
+
+}  // namespace
+
+ethereum::PrivateKey SimulationKey() {
+  absl::StatusOr<ethereum::PrivateKey> key =
+      ethereum::PrivateKey::FromBytes(std::string(32, '\x42'));
+  COFFER_CHECK(key.ok(), "sim: no key");
+  return *std::move(key);
+}
+
+policy::Policy SimulationPolicy(const Swarm& swarm) {
+  policy::Policy policy;
+  policy.chain_id = 42161;
+  policy.broker = *ethereum::Address::FromBytes(std::string(20, '\xb0'));
+  policy.allow_eth_transfer = swarm.transfers;
+  policy.max_face_value = swarm.max_face_value;
+  policy.max_transfer = swarm.max_face_value;
+  policy.max_batch_total = 20'000'000;
+  policy.max_tickets = 10;
+  policy.max_gas_limit = 30'000'000;
+  policy.max_fee_per_gas = 1'000'000'000'000;
+  policy.max_priority_fee_per_gas = 1'000'000'000'000;
+  policy.max_fund_deposit = 100'000'000;
+  policy.ticket_validity_rounds = 2;
+  policy.void_on_host_word = swarm.void_expired;
+  return policy;
+}
+
+EnclaveProcess::EnclaveProcess(World* world, runtime::TestDispatcher* main_dispatcher,
+                               runtime::TestDispatcher* signing_dispatcher)
+    : main(main_dispatcher),
+      signing(signing_dispatcher),
+      network_(std::make_unique<TappedNetwork>(world->network_.NewNode(main),
+                                               world->enclave_starts_, &world->wire_)),
+      enclave(EnclaveOptionsOf(world->policy_, world->swarm_), SimulationKey(),
+              &world->scheduler_.random(), main, signing) {
+  const absl::Status listening = enclave.Listen(network_.get(), world->endpoint_);
+  COFFER_CHECK(listening.ok(), "sim: the enclave cannot listen");
+}
+
+HostProcess::HostProcess(World* world, runtime::TestDispatcher* main_dispatcher,
+                         runtime::TestDispatcher* disk_dispatcher,
+                         std::unique_ptr<host::RecordStore> records)
+    : main(main_dispatcher),
+      disk_thread(disk_dispatcher),
+      network_(world->network_.NewNode(main)),
+      to_store_(disk_thread, "store", 1u << 16),
+      from_store_(main, "link", host::EnclaveLink::kStoreEvents),
+      to_writer_(disk_thread, "log writer", 64),
+      from_writer_(main, "log publisher", 64),
+      writer_({}, disk_thread, &world->log_files_, records.get(), &from_writer_),
+      publisher_({}, main, &to_writer_, nullptr),
+      store({}, disk_thread, std::move(records), &from_store_, &writer_),
+      link(LinkOptions(world->endpoint_), main, network_.get(), &world->scheduler_.random(),
+           &to_store_),
+      registry(kRegistry, &world->folder_),
+      tailer(main, &world->folder_, &world->journal_disk_, &link, &registry, TailOptions()),
+      http_(world->nodes_.NewTransport(main)),
+      rpc_(main, http_.get(), &world->scheduler_.random(), RpcOptions(world->nodes_.urls())),
+      driver(main, &link, &rpc_, DriverOptions(world->swarm_)) {
+  to_store_.Bind(&store);
+  from_store_.Bind(&link);
+  to_writer_.Bind(&writer_);
+  from_writer_.Bind(&publisher_);
+  FollowHeads(world);
+  writer_.Start();
+  link.Start();
+  COFFER_CHECK(registry.Reload().ok(), "sim: the registry cannot be read");
+  StartPayouts(world->policy_.chain_id);
+}
+
+void HostProcess::FollowHeads(World* world) {
+  const absl::StatusOr<audit::LogKeys> keys = audit::LogKeys::Derive(SimulationKey());
+  COFFER_CHECK(keys.ok() && publisher_.UseLogKey(keys->log_key().ToString()).ok(),
+               "sim: no log key");
+  publisher_.Watch([world](const auto& published) { world->log_.OnPublished(published); });
+  const auto take = [this, world](const boundary::v1::AuditCheckpoint& head) {
+    const absl::Status taken = publisher_.OnSignedHead(head);
+    if (!taken.ok()) world->log_.OnRefused(taken);
+  };
+  link.OnSignedHead([take](boundary::v1::AuditCheckpoint head) { take(head); });
+  link.Watch([this, take](bool ready) {
+    if (!ready) return;
+    boundary::v1::ClientFrame frame;
+    frame.mutable_get_checkpoint();
+    link.Call(std::move(frame), [take](absl::StatusOr<boundary::v1::ServerFrame> answer) {
+      if (answer.ok() && answer->has_audit_checkpoint()) take(answer->audit_checkpoint());
+    });
+  });
+}
+
+void HostProcess::StartPayouts(uint64_t chain_id) {
+  rpc_.CheckChainId(chain_id, [this](const absl::Status& status) {
+    if (driving_ || !(status.ok() || absl::IsUnavailable(status))) return;
+    driving_ = true;
+    driver.Start();
+  });
+}
+
+}  // namespace coffer::sim
