@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "enclave_core/ethereum/transaction.h"
 #include "tests/sim/chain/broker_model.h"
 
@@ -122,6 +123,9 @@ class ChainModel {
     uint64_t new_blocks = 0;
     uint64_t txs = 8;
     bool strangers_last = false;
+    // What returns to the pool is another transaction of its nonce, where there was one (see
+    // SwapReplaced).
+    bool swap_replaced = false;
   };
   // False when nothing could vanish.
   bool Reorg(const Branch& branch);
@@ -134,6 +138,12 @@ class ChainModel {
   // The pick-th waiting transaction (modulo) vanishes from the pool. False: none waits.
   bool DropPending(uint64_t pick);
   void DropAllPending() { pool_.clear(); }
+  // Who builds the next block has another of the transactions that were once pooled for the nonce
+  // of the pick-th waiting one (modulo), such as the one that it replaced. False: there is none.
+  bool SwapReplaced(uint64_t pick);
+  // Somebody hands in again the pick-th (modulo) of all submissions, as anybody can. False: it was
+  // not taken.
+  bool Resurface(uint64_t pick);
   // Of the next block; from there it moves as EIP-1559 says.
   void SetBaseFee(const U256& wei_per_gas) { next_base_fee_ = wei_per_gas; }
   // The next `count` inner calls of batches run out of gas.
@@ -214,16 +224,21 @@ class ChainModel {
   Refusal Judge(const Submission& submission) const;
   void OpenBlock();
   void CloseBlock();
+  void MineBlock(uint64_t max_txs, bool fail_one, bool strangers_last);
   void RunOthers(bool strangers);
   void RunPool(uint64_t max_txs, bool fail_one);
-  void RunOther(Other other);
+  void RunStranger(const Other& other);
   void ByOthers(std::function<void()> change);
   bool CanRun(const Submission& submission) const;
+  size_t OtherOfNonce(size_t submission) const;  // or the same
+  void LearnTickets(const BrokerCall& call);
   void Execute(size_t submission, bool fails);
   CallOutcome Apply(const Address& from, const std::optional<Address>& to, const U256& value,
                     const BrokerCall& call, uint64_t gas, uint64_t* fail_inner);
-  void AddReceipt(Receipt receipt, CallOutcome outcome);
-  void TakeBlockAway(const Branch& branch, std::vector<size_t>* own, std::deque<Other>* others);
+  void AddReceipt(const Hash& hash, const Address& from, const std::optional<Address>& to,
+                  uint64_t gas_used, const U256& gas_price, CallOutcome outcome);
+  // The newest block's transactions go in front of these.
+  void TakeBlockAway(std::deque<size_t>* own, std::deque<Other>* others);
 
   const ChainOptions options_;
   VersionedStore store_;
@@ -235,9 +250,11 @@ class ChainModel {
   std::deque<Other> waiting_others_;
   std::deque<Submission> submissions_;
   absl::flat_hash_map<Hash, size_t> submission_of_;
+  std::map<std::pair<Address, uint64_t>, std::vector<size_t>> of_nonce_;  // once pooled
   std::vector<TicketCall> known_tickets_;  // by strangers, in the order of first sight
-  absl::flat_hash_map<Hash, size_t> known_ticket_;
+  absl::flat_hash_set<Hash> known_;
   std::vector<Hash> strangers_;
+  uint64_t stranger_count_ = 0;
   U256 next_base_fee_;
   uint64_t fail_inner_ = 0;
   uint64_t finalized_ = 0;

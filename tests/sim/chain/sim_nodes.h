@@ -33,6 +33,8 @@ struct NodeFaults {
   uint32_t forgets = 0;       // says yes and keeps nothing
   uint32_t odd_refusals = 0;  // takes it, and says "already known" or "nonce too low"
   uint64_t max_lag = 6;       // blocks
+  // Not a rate: a wider eth_getLogs is refused; 0: none is.
+  uint64_t max_log_range = 0;
   absl::Duration min_delay = absl::Milliseconds(1);  // of a request and its answer together
   absl::Duration max_delay = absl::Milliseconds(40);
 };
