@@ -163,19 +163,23 @@ std::string EncodeRedeem(const TicketCall& ticket) {
          Uint(ticket.recipient_rand) + tuple + Bytes(ticket.signature);
 }
 
-std::string EncodeBatchRedeem(const std::vector<TicketCall>& tickets) {
+std::string EncodeBatchRedeem(const std::vector<TicketCall>& tickets, size_t signatures_less,
+                              size_t rands_less) {
   std::vector<std::string> tuples;
   std::vector<std::string> signatures;
-  std::string rands = Uint(tickets.size());
+  std::string rands;
   for (const TicketCall& ticket : tickets) {
     tuples.push_back(TicketTuple(ticket));
     signatures.push_back(Bytes(ticket.signature));
     rands += Uint(ticket.recipient_rand);
   }
+  signatures.resize(tickets.size() - signatures_less);
+  rands.resize((tickets.size() - rands_less) * kWord);
   const std::string first = Array(tuples);
   const std::string second = Array(signatures);
   return Selector("d01b808e") + Uint(3 * kWord) + Uint(3 * kWord + first.size()) +
-         Uint(3 * kWord + first.size() + second.size()) + first + second + rands;
+         Uint(3 * kWord + first.size() + second.size()) + first + second +
+         Uint(rands.size() / kWord) + rands;
 }
 
 }  // namespace coffer::sim::chain

@@ -3,6 +3,7 @@
 #ifndef COFFER_TESTS_SIM_CHAIN_BROKER_CALLS_H_
 #define COFFER_TESTS_SIM_CHAIN_BROKER_CALLS_H_
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -51,9 +52,11 @@ struct BrokerCall {
 };
 
 BrokerCall DecodeBrokerCall(std::string_view calldata);
-// Calldata of kRedeem (one ticket) or kBatchRedeem, for strangers and tests.
+// Calldata of kRedeem (one ticket) or kBatchRedeem, for strangers and tests. Arrays of different
+// lengths: without the last `signatures_less` signatures and `rands_less` recipientRands.
 std::string EncodeRedeem(const TicketCall& ticket);
-std::string EncodeBatchRedeem(const std::vector<TicketCall>& tickets);
+std::string EncodeBatchRedeem(const std::vector<TicketCall>& tickets, size_t signatures_less = 0,
+                              size_t rands_less = 0);
 
 }  // namespace coffer::sim::chain
 
