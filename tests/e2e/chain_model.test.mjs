@@ -1,6 +1,7 @@
 // The simulator's TicketBroker (tests/sim/chain) against the contract: coffer_chain_scenario plays random calls on
 // the model and tells what became of each; here the same calls are made on the contract and everything is compared:
 // status, the revert's words, every event, what each ticket paid, and what the contracts then answer to a payer.
+// COFFER_SCENARIOS sets how many plays.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -10,8 +11,8 @@ import { AbiCoder, getAddress, keccak256, toBeHex } from 'ethers';
 import { deployCoffer, startAnvil } from '../js/lib/chain.mjs';
 import { testSeed } from '../js/lib/random.mjs';
 
-const SCENARIOS = 3;
-const STEPS = 150;
+const SCENARIOS = Number(process.env.COFFER_SCENARIOS ?? 3);
+const STEPS = 250;
 const GAS = '0x1312d00'; // 20 million, as the model's
 const BLOCK_HASH_SLOT = 3; // of RoundsManager.blockHashForRound
 const PROGRAM = path.join(
@@ -105,7 +106,7 @@ class Stage {
       gas: GAS,
     };
     await node.setBalance(line.from, 10n ** 18n);
-    // Sent to begin with, so that a deposit that is too large for the balance is not the question.
+    if (line.starved) transaction.gas = await node.rpc('eth_estimateGas', transaction);
     const dry = await ethCall(transaction);
     assert.equal(dry.status, line.status, 'whether it reverts');
     if (dry.status === 0) assert.equal(revertWords(dry.data), line.revert, 'why it reverts');
@@ -161,7 +162,7 @@ for (let index = 0; index < SCENARIOS; index++) {
         error.message = `--seed ${number}, step ${i + 1} (${line.op}): ${error.message}\n${JSON.stringify(line.tickets ?? {})}`;
         throw error;
       }
-      count(line.op);
+      count(line.starved ? 'starved' : line.op);
       if (line.op === 'call') count(line.status === 1 ? 'succeeded' : line.revert);
       for (const ticket of line.tickets ?? []) count(ticket.revert || (ticket.paid === '0' ? 'burnt' : 'paid'));
     }
@@ -170,7 +171,7 @@ for (let index = 0; index < SCENARIOS; index++) {
 
 test('the scenarios met what they are for', (t) => {
   t.diagnostic([...met].map(([what, times]) => `${what || '(no word)'}: ${times}`).join(', '));
-  for (const what of ['call', 'round', 'mark', 'succeeded', 'paid', 'burnt', 'ticket is used', 'ticket is expired']) {
+  for (const what of ['call', 'round', 'mark', 'succeeded', 'paid', 'burnt', 'starved', 'out of gas', 'ticket is used', 'ticket is expired']) {
     assert.ok(met.get(what) > 0, `no ${what}`);
   }
 });

@@ -86,43 +86,59 @@ Json::Value Scenario::Setup() const {
 
 Json::Value Scenario::Step() {
   store_.OpenBlock(++step_);
+  // Times in which nothing can be redeemed are short.
+  if (model_.paused() && Below(3) == 0) return Pause(false);
+  if (!model_.round_initialized() && Below(3) == 0) return InitializeRound();
   switch (Below(24)) {
     case 0:
-    case 1:
-      return AdvanceRound();
-    case 2: {
-      model_.InitializeRound();
+      model_.AdvanceRound(Below(4) != 0);
       return RoundJson("round", model_);
-    }
-    case 3: {
-      Json::Value json(Json::objectValue);
-      const bool pause = !model_.paused() && Below(3) == 0;
-      model_.SetPaused(pause);
-      json["op"] = "pause";
-      json["paused"] = pause;
-      return json;
-    }
-    case 4: {
-      Json::Value json(Json::objectValue);
-      const Address who = AnyRecipient();
-      model_.Register(who);
-      json["op"] = "register";
-      json["who"] = who.ToHex();
-      return json;
-    }
-    case 5: {
-      Json::Value json(Json::objectValue);
-      const uint64_t rounds = 1 + Below(3);
-      model_.SetTicketValidityPeriod(rounds);
-      json["op"] = "validity";
-      json["rounds"] = static_cast<Json::UInt64>(rounds);
-      return json;
-    }
-    case 6:
+    case 1:
+      return InitializeRound();
+    case 2:
+      return Pause(Below(3) == 0);
+    case 3:
+      return Register();
+    case 4:
+      return SetValidityPeriod();
+    case 5:
       return Back();
+    case 6:
+      return Starved();
     default:
       return Call();
   }
+}
+
+Json::Value Scenario::InitializeRound() {
+  model_.InitializeRound();
+  return RoundJson("round", model_);
+}
+
+Json::Value Scenario::Pause(bool paused) {
+  model_.SetPaused(paused);
+  Json::Value json(Json::objectValue);
+  json["op"] = "pause";
+  json["paused"] = paused;
+  return json;
+}
+
+Json::Value Scenario::Register() {
+  const Address who = AnyRecipient();
+  model_.Register(who);
+  Json::Value json(Json::objectValue);
+  json["op"] = "register";
+  json["who"] = who.ToHex();
+  return json;
+}
+
+Json::Value Scenario::SetValidityPeriod() {
+  const uint64_t rounds = Below(2) == 0 ? 2 : 1 + Below(3);
+  model_.SetTicketValidityPeriod(rounds);
+  Json::Value json(Json::objectValue);
+  json["op"] = "validity";
+  json["rounds"] = static_cast<Json::UInt64>(rounds);
+  return json;
 }
 
 // Half of the times that "back" comes up only remember where to go back to.
@@ -141,11 +157,6 @@ Json::Value Scenario::Back() {
   return json;
 }
 
-Json::Value Scenario::AdvanceRound() {
-  model_.AdvanceRound(Below(4) != 0);
-  return RoundJson("round", model_);
-}
-
 Json::Value Scenario::Call() {
   Address from = Below(4) == 0 ? Made("stranger") : senders_[Below(senders_.size())].address();
   store_.Set({F::kBalance, from}, kSomeEther);
@@ -159,9 +170,13 @@ Json::Value Scenario::Call() {
   }
   if (Below(40) == 0) value += 1;  // too much, or ether for what takes none
   if (Below(40) == 0) data.resize(Below(data.size() + 1));
+  return Tell(from, value, data, kPlentyOfGas, tickets);
+}
+
+Json::Value Scenario::Tell(const Address& from, const U256& value, const std::string& data,
+                           uint64_t gas, const std::vector<TicketCall>& tickets) {
   uint64_t none = 0;
-  const CallOutcome outcome =
-      model_.Execute(from, value, DecodeBrokerCall(data), kPlentyOfGas, &none);
+  const CallOutcome outcome = model_.Execute(from, value, DecodeBrokerCall(data), gas, &none);
   Json::Value json(Json::objectValue);
   json["op"] = "call";
   json["from"] = from.ToHex();
@@ -187,6 +202,40 @@ Json::Value Scenario::Call() {
   return json;
 }
 
+// A batch of good tickets with the least gas with which it succeeds, which is too little for the
+// last of them.
+Json::Value Scenario::Starved() {
+  const ethereum::PrivateKey& key = senders_[0];
+  const uint64_t round = model_.round();
+  const U256 withdraw_round = store_.Get({F::kWithdrawRound, key.address()});
+  if (model_.paused() || !model_.round_initialized() || model_.Deposit(key.address()) < 50 ||
+      withdraw_round > 0) {
+    return Call();
+  }
+  std::vector<TicketCall> tickets;
+  for (uint64_t count = 1 + Below(5); count > 0; --count) {
+    tickets.push_back(MakeTicket(key, recipients_[Below(3)], 1 + Below(9), ++sender_nonce_, round,
+                                 model_.BlockHashForRound(round)));
+  }
+  made_.insert(made_.end(), tickets.begin(), tickets.end());
+  const std::string data = EncodeBatchRedeem(tickets);
+  const Address from = Made("stranger");
+  const auto succeeds = [&](uint64_t gas) {
+    const size_t mark = store_.Mark();
+    uint64_t none = 0;
+    const bool done = model_.Execute(from, 0, DecodeBrokerCall(data), gas, &none).succeeded;
+    store_.RevertTo(mark);
+    return done;
+  };
+  uint64_t least = 0;
+  for (uint64_t bit = uint64_t{1} << 24; bit > 0; bit /= 2) {
+    if (!succeeds(least + bit)) least += bit;
+  }
+  Json::Value json = Tell(from, 0, data, least + 1, tickets);
+  json["starved"] = true;
+  return json;
+}
+
 void Scenario::FundingCall(Address* from, U256* value, std::string* data) {
   const U256 first = Below(3) == 0 ? 0 : Below(2000);
   const U256 second = Below(1000);
@@ -201,18 +250,17 @@ void Scenario::FundingCall(Address* from, U256* value, std::string* data) {
       *value = second;
       *data = Selector("6f9c3c8f");
       return;
-    case 4: {
+    case 4:
+    case 5: {
       const bool overflows = Below(4) == 0;
       *value = overflows ? U256(5) : first + second;
       *data = Selector("511f4073") + ethereum::ToBytes32(overflows ? ~U256(0) : first) +
               ethereum::ToBytes32(overflows ? U256(6) : second + Below(8) / 7);
       return;
     }
-    case 5:
-      *data = Selector("a69df4b5");
-      return;
     case 6:
-      *data = Selector("3ccfd60b");
+      // An unlock stops every redemption in the end: not often.
+      *data = Selector(Below(3) == 0 ? "a69df4b5" : "3ccfd60b");
       return;
     default:
       *from = Made("stranger");
@@ -240,7 +288,8 @@ TicketCall Scenario::RandomTicket() {
   const ethereum::PrivateKey& key = senders_[Below(senders_.size())];
   const Address recipient = AnyRecipient();
   // Mostly of this round or the last, sometimes one that is expired or yet to come.
-  const uint64_t round = model_.round() + 1 - (Below(8) == 0 ? Below(6) : 1 + Below(2));
+  const uint64_t round =
+      Below(8) == 0 ? model_.round() + 1 - Below(6) : model_.round() - (Below(4) == 0 ? 1 : 0);
   TicketCall ticket = MakeTicket(key, recipient, RandomFaceValue(key.address(), recipient),
                                  ++sender_nonce_, round, model_.BlockHashForRound(round));
   if (Below(5) == 0) {

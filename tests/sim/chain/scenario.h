@@ -26,8 +26,15 @@ class Scenario {
   Json::Value Step();
 
  private:
-  Json::Value AdvanceRound();
+  Json::Value InitializeRound();
+  Json::Value Pause(bool paused);
+  Json::Value Register();
+  Json::Value SetValidityPeriod();
   Json::Value Call();
+  Json::Value Starved();
+  // Makes the call on the model and says what became of it.
+  Json::Value Tell(const Address& from, const U256& value, const std::string& data, uint64_t gas,
+                   const std::vector<TicketCall>& tickets);
   // Picks a caller, the value and calldata of a call that is no redemption.
   void FundingCall(Address* from, U256* value, std::string* data);
   std::string RedemptionCall(std::vector<TicketCall>* tickets);
