@@ -84,7 +84,8 @@ size_t ChainModel::Record(std::string_view raw, ethereum::SignedTransaction tx,
 
 void ChainModel::LearnTickets(const BrokerCall& call) {
   for (const TicketCall& ticket : call.tickets) {
-    if (known_.insert(ticket.TicketHash()).second) known_tickets_.push_back(ticket);
+    const Hash hash = ticket.TicketHash();
+    if (known_.insert(hash).second) known_tickets_.emplace_back(hash, ticket);
   }
 }
 
@@ -142,8 +143,8 @@ Refusal ChainModel::Judge(const Submission& submission) const {
 
 bool ChainModel::StrangerRedeems(uint64_t pick) {
   std::vector<const TicketCall*> unused;
-  for (const TicketCall& ticket : known_tickets_) {
-    if (!broker_.Used(ticket.TicketHash())) unused.push_back(&ticket);
+  for (const auto& [hash, ticket] : known_tickets_) {
+    if (!broker_.Used(hash)) unused.push_back(&ticket);
   }
   if (unused.empty()) return false;
   StrangerRedeems(std::vector<TicketCall>{*unused[pick % unused.size()]});

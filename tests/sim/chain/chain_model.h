@@ -251,7 +251,7 @@ class ChainModel {
   std::deque<Submission> submissions_;
   absl::flat_hash_map<Hash, size_t> submission_of_;
   std::map<std::pair<Address, uint64_t>, std::vector<size_t>> of_nonce_;  // once pooled
-  std::vector<TicketCall> known_tickets_;  // by strangers, in the order of first sight
+  std::vector<std::pair<Hash, TicketCall>> known_tickets_;  // by strangers, as first seen
   absl::flat_hash_set<Hash> known_;
   std::vector<Hash> strangers_;
   uint64_t stranger_count_ = 0;
