@@ -39,6 +39,8 @@ class WireAuditor : public FrameObserver {
 
   // A new enclave process, before its first frame. `enclave` is a number that was not used before.
   void OnEnclaveStarted(uint64_t enclave);
+  // That process is gone for good. Saves memory and time, and is not needed otherwise.
+  void OnEnclaveStopped(uint64_t enclave);
   void OnToEnclave(uint64_t enclave, uint64_t connection, std::string_view payload) override;
   void OnFromEnclave(uint64_t enclave, uint64_t connection, std::string_view payload) override;
 
