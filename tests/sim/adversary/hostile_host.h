@@ -1,0 +1,97 @@
+// The adversary itself: carries out the actions of a plan, keeps everything it is handed, and
+// counts what it is answered.
+#ifndef COFFER_TESTS_SIM_ADVERSARY_HOSTILE_HOST_H_
+#define COFFER_TESTS_SIM_ADVERSARY_HOSTILE_HOST_H_
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tests/sim/adversary/adversary_run.h"
+#include "tests/sim/adversary/hostile_world.h"
+#include "tests/sim/adversary/memory.h"
+
+namespace coffer::sim {
+
+class HostileHost {
+ public:
+  using Session = HostileWorld::Session;
+
+  HostileHost(HostileWorld* world, AdversaryOptions::Mode mode);
+
+  void Act(const Action& action);
+  const AdversaryResult& counted() const { return counted_; }
+
+ private:
+  struct Draw;  // the numbers of an action, one after the other
+  struct Place {
+    std::vector<Session*> sessions;  // ever made, of the process that runs now
+    Session* storage = nullptr;      // that loads or attached
+    bool answered = false;           // a state is loaded, as far as it was told
+    bool loading = false;
+    bool acknowledges = true;  // at once, everything
+    int newest = -1;           // record that was handed out, or that was loaded
+    int acknowledged = -1;
+  };
+
+  // ---- hostile_host.cc: processes, storage, loads
+  void Recover(size_t slot, Draw& draw);
+  Session* Connect(size_t slot);
+  Session* Any(size_t slot, Draw& draw);
+  void Kill(size_t slot);
+  void Load(size_t slot, uint64_t how, Draw& draw);
+  int ChooseRecord(Draw& draw) const;
+  bool MayLoad(size_t slot) const;
+  void LoadPiece(size_t slot, uint64_t how, Draw& draw);
+  void Attach(size_t slot, uint64_t how, Draw& draw);
+  void Acknowledge(size_t slot, uint64_t how, Draw& draw);
+  bool MayAcknowledge(size_t slot) const;
+  void Stored(size_t slot, Session* session, uint64_t sequence);
+  void OnFrame(Session* session, const std::string& payload);
+  void OnStore(Session* session, const boundary::v1::Store& store);
+  void Count(const std::string& kind, const boundary::v1::ServerFrame& answer);
+  uint64_t Send(Session* session, boundary::v1::ClientFrame frame);
+
+  // ---- hostile_requests.cc: everything that is asked of a loaded state
+  boundary::v1::ClientFrame Request(Kind kind, uint64_t how, Draw& draw);
+  void NewEvents(Draw& draw, boundary::v1::ApplyEvents* out);
+  boundary::v1::Event NewEvent(Draw& draw);
+  boundary::v1::Event Repeat(uint64_t how, Draw& draw);
+  void Reading(Draw& draw, boundary::v1::ChainReading* out) const;
+  void Fees(Draw& draw, boundary::v1::Fees* out) const;
+  uint64_t PayoutId(Draw& draw) const;
+  void Prepare(Draw& draw, boundary::v1::PreparePayout* out) const;
+  boundary::v1::ReportReceipt Receipt(uint64_t how, Draw& draw);
+  void AddRedemptions(const KeptTransaction& kept, uint64_t how, Draw& draw,
+                      boundary::v1::ReportReceipt* out) const;
+  std::string Transaction(Draw& draw) const;  // a hash, mostly of one that was signed
+  void Read(uint64_t how, Draw& draw, boundary::v1::ClientFrame* out) const;
+  void Sign(uint64_t how, Draw& draw, boundary::v1::ClientFrame* out) const;
+  void ChangePolicy(uint64_t how, Draw& draw, boundary::v1::ChangePolicy* out);
+  void Keys(uint64_t how, Draw& draw, boundary::v1::ClientFrame* out) const;
+
+  HostileWorld* const world_;
+  const AdversaryOptions::Mode mode_;
+  Memory memory_;
+  Place places_[kSlots];
+  std::map<std::pair<uint64_t, uint64_t>, std::string> asked_;  // names, by session and id
+  uint64_t last_id_ = 0;
+  uint64_t event_count_ = 0;
+  uint64_t policy_sequence_ = 0;
+  int released_ = -1;  // the newest record that was acknowledged to anybody
+  std::string blob_;   // the last export
+  AdversaryResult counted_;
+};
+
+struct HostileHost::Draw {
+  explicit Draw(uint64_t seed) : random(seed) {}
+  uint64_t Below(uint64_t bound) { return random.Below(bound); }
+  bool OneIn(uint64_t n) { return random.Below(n) == 0; }
+  runtime::SeededRandom random;
+};
+
+}  // namespace coffer::sim
+
+#endif  // COFFER_TESTS_SIM_ADVERSARY_HOSTILE_HOST_H_
