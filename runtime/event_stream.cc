@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -18,11 +19,9 @@
 namespace coffer::runtime {
 namespace {
 
-constexpr size_t kHeaderBytes = 4;
+// What is read at once, and at most while frames that have arrived wait for their turn: the decoder
+// takes everything else, so that reading never stalls on a frame that is still arriving.
 constexpr size_t kReadChunk = 256u << 10;
-// Room for the largest frame and a chunk read ahead: reading never stalls on a frame that is still
-// arriving.
-constexpr size_t kInputLimit = kHeaderBytes + kMaxFrameBytes + kReadChunk;
 
 // Frames of one connection in a turn of the loop: a client that floods waits for the others after
 // each of its turns.
@@ -66,7 +65,7 @@ EventStream::EventStream(EventLoop* loop, Fd fd, std::string peer, const Network
   bev_ = bufferevent_socket_new(loop->base(), fd.Release(), BEV_OPT_CLOSE_ON_FREE);
   COFFER_CHECK(bev_ != nullptr, "out of memory for a connection");
   bufferevent_setcb(bev_, &OnRead, &OnWrite, &OnEvent, this);
-  bufferevent_setwatermark(bev_, EV_READ, 0, kInputLimit);
+  bufferevent_setwatermark(bev_, EV_READ, 0, kReadChunk);
   bufferevent_setwatermark(bev_, EV_WRITE, options_.output_limit / 2, 0);
   bufferevent_set_max_single_read(bev_, kReadChunk);
   bufferevent_set_max_single_write(bev_, kReadChunk);
@@ -112,17 +111,14 @@ void EventStream::ResumeReading() {
 void EventStream::Send(std::string_view payload) {
   COFFER_CHECK(!payload.empty() && payload.size() <= kMaxFrameBytes, "frame of a forbidden length");
   if (bev_ == nullptr || closing_ != nullptr || flushing_) return;
-  if (PendingOutput() + kHeaderBytes + payload.size() > options_.output_ceiling) {
+  if (PendingOutput() + kFrameHeaderBytes + payload.size() > options_.output_ceiling) {
     CloseLater(absl::ResourceExhaustedError(
         absl::StrCat("the peer reads too slowly: ", PendingOutput(), " bytes wait to be sent")));
     return;
   }
-  const auto length = static_cast<uint32_t>(payload.size());
-  const unsigned char header[kHeaderBytes] = {
-      static_cast<unsigned char>(length >> 24), static_cast<unsigned char>(length >> 16),
-      static_cast<unsigned char>(length >> 8), static_cast<unsigned char>(length)};
+  const std::array<char, kFrameHeaderBytes> header = FrameHeader(payload.size());
   evbuffer* output = bufferevent_get_output(bev_);
-  evbuffer_add(output, header, kHeaderBytes);
+  evbuffer_add(output, header.data(), header.size());
   evbuffer_add(output, payload.data(), payload.size());
   if (PendingOutput() > options_.output_limit) above_limit_ = true;
 }
@@ -185,23 +181,21 @@ void EventStream::OnEvent(bufferevent*, short what, void* self) {
   }
 }
 
-absl::StatusOr<bool> EventStream::NextFrame(std::string* payload) {
+absl::StatusOr<bool> EventStream::NextFrame() {
   evbuffer* input = bufferevent_get_input(bev_);
-  unsigned char header[kHeaderBytes];
-  if (evbuffer_copyout(input, header, kHeaderBytes) < static_cast<ev_ssize_t>(kHeaderBytes)) {
-    return false;
+  evbuffer_iovec piece;
+  while (!decoder_.whole() && evbuffer_get_length(input) > 0) {
+    evbuffer_peek(input, 1, nullptr, &piece, 1);
+    const absl::StatusOr<size_t> took =
+        decoder_.Feed({static_cast<const char*>(piece.iov_base), piece.iov_len});
+    if (!took.ok()) return took.status();
+    evbuffer_drain(input, *took);
   }
-  const size_t length = size_t{header[0]} << 24 | size_t{header[1]} << 16 | size_t{header[2]} << 8 |
-                        size_t{header[3]};
-  if (length == 0 || length > kMaxFrameBytes) {
-    return absl::InvalidArgumentError(absl::StrCat("the peer announced a frame of ", length,
-                                                   " bytes; allowed are 1 to ", kMaxFrameBytes));
-  }
-  if (evbuffer_get_length(input) < kHeaderBytes + length) return false;
-  evbuffer_drain(input, kHeaderBytes);
-  payload->resize(length);
-  evbuffer_remove(input, payload->data(), length);
-  return true;
+  return decoder_.whole();
+}
+
+size_t EventStream::InputBytes() const {
+  return decoder_.held_bytes() + evbuffer_get_length(bufferevent_get_input(bev_));
 }
 
 void EventStream::Deliver() {
@@ -222,15 +216,14 @@ void EventStream::Deliver() {
       rest = true;
       break;
     }
-    std::string payload;
-    const absl::StatusOr<bool> whole = NextFrame(&payload);
+    const absl::StatusOr<bool> whole = NextFrame();
     if (!whole.ok()) {
       broken = whole.status();
       break;
     }
     if (!*whole) break;
     ++delivered;
-    handler_->OnFrame(*this, std::move(payload));
+    handler_->OnFrame(*this, decoder_.Take());
     if (gone) return;
   }
   delivering_ = false;
@@ -244,7 +237,7 @@ void EventStream::Deliver() {
   SetBacklog(rest);
   if (rest) return;
   const bool waiting = !paused_ && !flushing_ && closing_ == nullptr;
-  const bool within = evbuffer_get_length(bufferevent_get_input(bev_)) > 0;
+  const bool within = InputBytes() > 0;
   if (input_ended_ && waiting) return EndInput(within);
   WatchMidFrame(waiting && within);
 }
@@ -262,8 +255,7 @@ void EventStream::SetBacklog(bool backlog) {
 
 void EventStream::CountPartial(bool fresh) {
   if (partial_ == nullptr || closing_ != nullptr) return;
-  const size_t bytes = evbuffer_get_length(bufferevent_get_input(bev_));
-  EventStream* const victim = partial_->Hold(this, bytes, fresh);
+  EventStream* const victim = partial_->Hold(this, InputBytes(), fresh);
   if (victim == nullptr) return;
   victim->CloseLater(
       absl::ResourceExhaustedError("its frame has been arriving for the longest, and there is no "

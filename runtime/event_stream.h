@@ -63,8 +63,9 @@ class EventStream final : public FramedStream {
 
   // Hands over what has arrived, frame by frame. The stream may be gone afterwards.
   void Deliver();
-  // The next whole frame, nothing if it has not all arrived, or why there will never be one.
-  absl::StatusOr<bool> NextFrame(std::string* payload);
+  // Moves what has arrived to the decoder, up to the end of a frame. False if none became whole.
+  absl::StatusOr<bool> NextFrame();
+  size_t InputBytes() const;
   void WatchMidFrame(bool on);
   void CountPartial(bool fresh);
   void SetBacklog(bool backlog);
@@ -79,6 +80,7 @@ class EventStream final : public FramedStream {
   const std::string peer_;
   std::shared_ptr<PartialFrames> partial_;
   bufferevent* bev_ = nullptr;
+  FrameDecoder decoder_;
   StreamHandler* handler_ = nullptr;
   bool paused_ = false;
   bool delivering_ = false;

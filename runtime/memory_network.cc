@@ -10,10 +10,17 @@
 
 #include "absl/strings/str_cat.h"
 #include "invariant/check.h"
+#include "runtime/frame_codec.h"
+#include "runtime/memory_pipe.h"
 
 namespace coffer::runtime {
 
 namespace {
+
+// Frames of one connection that are handed over before others have their turn; the real stream's
+// figure.
+constexpr int kFramesATurn = 4;
+
 class MemoryListener;
 class MemoryStream;
 
@@ -22,15 +29,17 @@ class MemoryStream;
 struct End {
   TestDispatcher* dispatcher = nullptr;
   MemoryStream* stream = nullptr;
-  bool closed = false;         // nothing is sent from here any more
-  uint64_t source = 0;         // orders what travels from here to the other end
-  absl::Time last_arrival;     // of what was sent from here
-  uint64_t sent = 0;           // frames sent from here
-  uint64_t arrived = 0;        // of them
-  uint64_t lost_from = ~0ull;  // frames from this number on are lost
-  size_t unread_bytes = 0;     // sent from here and not yet delivered to the other owner
+  bool closed = false;      // nothing is sent from here any more
+  uint64_t source = 0;      // orders what travels from here to the other end
+  absl::Time last_arrival;  // of what was sent from here
+  MemoryPipe pipe;          // of what was sent from here
+  size_t unread_bytes = 0;  // sent from here and not yet taken by the other owner
   bool above_limit = false;
 };
+
+// How the bytes of a direction end: as the kernel ends those of a socket that is closed or whose
+// process died, or because the connection broke.
+enum class Ending { kClosed, kReset };
 
 struct Connection {
   std::string key;  // of the listener
@@ -51,12 +60,12 @@ class MemoryNetwork::Wire : public std::enable_shared_from_this<MemoryNetwork::W
 
   MemoryListener* FindListener(const Endpoint& endpoint) const;
   void Open(const Endpoint& endpoint, TestDispatcher* client, Network::OnConnect on_connect);
-  void SendFrame(const std::shared_ptr<Connection>& connection, int from, std::string payload);
+  void SendFrame(const std::shared_ptr<Connection>& connection, int from, std::string_view payload);
   // Ends the direction from `from`: the other owner hears of it after what is under way.
-  void SendClose(const std::shared_ptr<Connection>& connection, int from, const absl::Status& why);
-  void TookFrame(const std::shared_ptr<Connection>& connection, int from, size_t bytes);
+  void SendClose(const std::shared_ptr<Connection>& connection, int from, Ending ending);
+  void TookBytes(const std::shared_ptr<Connection>& connection, int from, size_t bytes);
   // The connection breaks; `told` are the ends that hear of it.
-  void Break(const std::shared_ptr<Connection>& connection, bool tell0, bool tell1);
+  void Break(const std::shared_ptr<Connection>& connection, bool tell0, bool tell1, Ending ending);
   void BreakAll(const std::string& key);
   void OnCrash(TestDispatcher* dispatcher);
   void Watch(TestDispatcher* dispatcher);
@@ -66,6 +75,7 @@ class MemoryNetwork::Wire : public std::enable_shared_from_this<MemoryNetwork::W
   TestScheduler* const scheduler_;
   absl::Duration min_delay_ = absl::ZeroDuration();
   absl::Duration max_delay_ = absl::ZeroDuration();
+  MemoryPipe::Rates rates_;
   std::set<std::string> cut_;
   std::map<std::string, MemoryListener*> listeners_;
   std::vector<std::shared_ptr<Connection>> connections_;
@@ -93,10 +103,7 @@ class MemoryStream final : public FramedStream {
   ~MemoryStream() override {
     if (gone_ != nullptr) *gone_ = true;
     mine().stream = nullptr;
-    if (!dead_) {
-      wire_->SendClose(connection_, side_,
-                       absl::UnavailableError("the peer closed the connection"));
-    }
+    if (!dead_) wire_->SendClose(connection_, side_, Ending::kClosed);
     if (other().stream == nullptr) wire_->Forget(connection_);
   }
 
@@ -108,7 +115,7 @@ class MemoryStream final : public FramedStream {
     COFFER_CHECK(!payload.empty() && payload.size() <= kMaxFrameBytes,
                  "frame of a forbidden length");
     if (dead_ || mine().closed) return;
-    wire_->SendFrame(connection_, side_, std::string(payload));
+    wire_->SendFrame(connection_, side_, payload);
     if (PendingOutput() > OutputLimit()) mine().above_limit = true;
   }
   size_t PendingOutput() const override {
@@ -125,26 +132,27 @@ class MemoryStream final : public FramedStream {
   }
   void CloseAfterFlush() override {
     if (dead_ || mine().closed) return;
-    wire_->SendClose(connection_, side_, absl::UnavailableError("the peer closed the connection"));
+    wire_->SendClose(connection_, side_, Ending::kClosed);
     inbox_.clear();
+    read_ = 0;
     closing_ = true;
-    close_why_ = absl::CancelledError("closed on our side after everything was sent");
+    flushed_ = true;
     DeliverLater();
   }
   const std::string& peer() const override { return peer_; }
 
-  void Arrive(std::string payload) {
+  void Arrive(std::string bytes) {
     if (closing_) {
-      wire_->TookFrame(connection_, 1 - side_, payload.size());
+      wire_->TookBytes(connection_, 1 - side_, bytes.size());
       return;
     }
-    inbox_.push_back(std::move(payload));
+    inbox_.push_back(std::move(bytes));
     Deliver();
   }
-  void ArriveClose(const absl::Status& why) {
+  void ArriveEnd(Ending ending) {
     if (closing_ || dead_) return;
     closing_ = true;
-    close_why_ = why;
+    ending_ = ending;
     Deliver();
   }
   void Writable() {
@@ -164,19 +172,47 @@ class MemoryStream final : public FramedStream {
     bool gone = false;
     gone_ = &gone;
     delivering_ = true;
-    while (!paused_ && !dead_ && !inbox_.empty()) {
-      std::string payload = std::move(inbox_.front());
-      inbox_.pop_front();
-      wire_->TookFrame(connection_, 1 - side_, payload.size());
-      handler_->OnFrame(*this, std::move(payload));
+    int delivered = 0;
+    while (!paused_ && !dead_ && !inbox_.empty() && delivered < kFramesATurn) {
+      if (!NextFrame()) continue;
+      ++delivered;
+      handler_->OnFrame(*this, decoder_.Take());
       if (gone) return;
     }
     delivering_ = false;
     gone_ = nullptr;
-    if (!closing_ || !inbox_.empty()) return;
+    if (!inbox_.empty() && !paused_) DeliverLater();
+    if (closing_ && inbox_.empty()) Die();
+  }
+
+  // Feeds the decoder from the first piece. False if no frame became whole.
+  bool NextFrame() {
+    const std::string_view rest = std::string_view(inbox_.front()).substr(read_);
+    const absl::StatusOr<size_t> took = decoder_.Feed(rest);
+    COFFER_CHECK(took.ok(), "a stream in memory lost its framing");
+    wire_->TookBytes(connection_, 1 - side_, *took);
+    read_ += *took;
+    if (read_ == inbox_.front().size()) {
+      inbox_.pop_front();
+      read_ = 0;
+    }
+    return decoder_.whole();
+  }
+
+  void Die() {
     dead_ = true;
     mine().closed = true;
-    handler_->OnClosed(*this, close_why_);
+    handler_->OnClosed(*this, Why());
+  }
+
+  absl::Status Why() const {
+    if (flushed_) return absl::CancelledError("closed on our side after everything was sent");
+    if (ending_ == Ending::kReset) {
+      return absl::UnavailableError("the connection failed: Connection reset by peer");
+    }
+    return absl::UnavailableError(decoder_.mid_frame()
+                                      ? "the peer closed the connection within a frame"
+                                      : "the peer closed the connection");
   }
 
   const std::shared_ptr<Wire> wire_;
@@ -184,13 +220,16 @@ class MemoryStream final : public FramedStream {
   const int side_;
   const std::string peer_;
   StreamHandler* handler_ = nullptr;
-  std::deque<std::string> inbox_;
+  std::deque<std::string> inbox_;  // pieces that have arrived, none empty
+  size_t read_ = 0;                // bytes of the first one that the decoder has
+  FrameDecoder decoder_;
   bool paused_ = false;
   bool delivering_ = false;
-  bool closing_ = false;  // the close has arrived; OnClosed follows what is in the inbox
-  bool dead_ = false;     // OnClosed was called
+  bool closing_ = false;  // the end has arrived; OnClosed follows what is in the inbox
+  bool flushed_ = false;  // CloseAfterFlush was called
+  Ending ending_ = Ending::kClosed;
+  bool dead_ = false;  // OnClosed was called
   bool* gone_ = nullptr;
-  absl::Status close_why_;
   std::unique_ptr<Timer> later_;
 };
 
@@ -286,8 +325,7 @@ void MemoryNetwork::Wire::Open(const Endpoint& endpoint, TestDispatcher* client,
          endpoint = listener->endpoint()] {
           if (connection->ends[1].closed) return;
           if (self->listeners_.count(KeyOf(endpoint)) == 0) {
-            self->SendClose(connection, 1,
-                            absl::UnavailableError("the peer closed the connection"));
+            self->SendClose(connection, 1, Ending::kClosed);
             return;
           }
           (*on_accept)(std::make_unique<MemoryStream>(self, connection, 1));
@@ -301,32 +339,30 @@ void MemoryNetwork::Wire::Later(End& from, TestDispatcher* to, Task task) {
 }
 
 void MemoryNetwork::Wire::SendFrame(const std::shared_ptr<Connection>& connection, int from,
-                                    std::string payload) {
+                                    std::string_view payload) {
   End& end = connection->ends[from];
-  const uint64_t number = end.sent++;
-  end.unread_bytes += payload.size();
-  Later(end, connection->ends[1 - from].dispatcher,
-        [connection, from, number, payload = std::move(payload)]() mutable {
-          End& sender = connection->ends[from];
-          if (number >= sender.lost_from) return;
-          ++sender.arrived;
-          MemoryStream* stream = connection->ends[1 - from].stream;
-          if (stream != nullptr) stream->Arrive(std::move(payload));
-        });
+  end.unread_bytes += kFrameHeaderBytes + payload.size();
+  for (size_t more = end.pipe.Send(payload, rates_, scheduler_->random()); more > 0; --more) {
+    Later(end, connection->ends[1 - from].dispatcher, [connection, from] {
+      std::string bytes = connection->ends[from].pipe.Arrive();
+      MemoryStream* stream = connection->ends[1 - from].stream;
+      if (stream != nullptr && !bytes.empty()) stream->Arrive(std::move(bytes));
+    });
+  }
 }
 
 void MemoryNetwork::Wire::SendClose(const std::shared_ptr<Connection>& connection, int from,
-                                    const absl::Status& why) {
+                                    Ending ending) {
   End& end = connection->ends[from];
   if (end.closed) return;
   end.closed = true;
-  Later(end, connection->ends[1 - from].dispatcher, [connection, from, why] {
+  Later(end, connection->ends[1 - from].dispatcher, [connection, from, ending] {
     MemoryStream* stream = connection->ends[1 - from].stream;
-    if (stream != nullptr) stream->ArriveClose(why);
+    if (stream != nullptr) stream->ArriveEnd(ending);
   });
 }
 
-void MemoryNetwork::Wire::TookFrame(const std::shared_ptr<Connection>& connection, int from,
+void MemoryNetwork::Wire::TookBytes(const std::shared_ptr<Connection>& connection, int from,
                                     size_t bytes) {
   End& end = connection->ends[from];
   end.unread_bytes -= std::min(bytes, end.unread_bytes);
@@ -339,16 +375,12 @@ void MemoryNetwork::Wire::TookFrame(const std::shared_ptr<Connection>& connectio
 }
 
 void MemoryNetwork::Wire::Break(const std::shared_ptr<Connection>& connection, bool tell0,
-                                bool tell1) {
-  const absl::Status why =
-      absl::UnavailableError("the connection failed: Connection reset by peer");
+                                bool tell1, Ending ending) {
   for (int from = 0; from < 2; ++from) {
     End& end = connection->ends[from];
-    const uint64_t under_way = end.sent - end.arrived;
-    end.lost_from =
-        std::min(end.lost_from, end.arrived + scheduler_->random().Below(under_way + 1));
+    end.pipe.LoseEnd(scheduler_->random());
     // What `from` sends last reaches the other end.
-    if (from == 0 ? tell1 : tell0) SendClose(connection, from, why);
+    if (from == 0 ? tell1 : tell0) SendClose(connection, from, ending);
     end.closed = true;
   }
   Forget(connection);
@@ -357,7 +389,7 @@ void MemoryNetwork::Wire::Break(const std::shared_ptr<Connection>& connection, b
 void MemoryNetwork::Wire::BreakAll(const std::string& key) {
   const std::vector<std::shared_ptr<Connection>> all = connections_;
   for (const auto& connection : all) {
-    if (connection->key == key) Break(connection, true, true);
+    if (connection->key == key) Break(connection, true, true, Ending::kReset);
   }
 }
 
@@ -366,7 +398,7 @@ void MemoryNetwork::Wire::OnCrash(TestDispatcher* dispatcher) {
   for (const auto& connection : all) {
     const bool dead0 = connection->ends[0].dispatcher == dispatcher;
     const bool dead1 = connection->ends[1].dispatcher == dispatcher;
-    if (dead0 || dead1) Break(connection, !dead0, !dead1);
+    if (dead0 || dead1) Break(connection, !dead0, !dead1, Ending::kClosed);
   }
 }
 
@@ -400,6 +432,10 @@ std::unique_ptr<Network> MemoryNetwork::NewNode(TestDispatcher* dispatcher) {
 void MemoryNetwork::SetDelay(absl::Duration min, absl::Duration max) {
   wire_->min_delay_ = min;
   wire_->max_delay_ = max;
+}
+
+void MemoryNetwork::SetPieces(uint64_t cut_per_mille, uint64_t join_per_mille) {
+  wire_->rates_ = {cut_per_mille, join_per_mille};
 }
 
 void MemoryNetwork::Cut(const Endpoint& endpoint) {

@@ -11,10 +11,12 @@
 
 namespace coffer::runtime {
 
-// The wire between simulated processes. Frames of one direction of one connection arrive in order;
-// everything else is interleaved by the scheduler's seed. When a dispatcher crashes, its peers are
-// told that the connection is closed, and an arbitrary end of what it had sent is lost, as with a
-// real socket.
+// The wire between simulated processes. It carries bytes: what is sent is cut and joined at any
+// byte, the pieces of one direction of one connection arrive in order, and everything else is
+// interleaved by the scheduler's seed. When a dispatcher crashes, its peers are told that the
+// connection is closed, and an arbitrary end of the bytes it had sent is lost, in the middle of a
+// frame too, as with a real socket. One thing is simpler than there: the end of a peer's input
+// closes the stream at once, and OnInputEnded is not asked.
 class MemoryNetwork {
  public:
   // FramedStream::OutputLimit() of every stream, and what a "kernel" takes before output counts as
@@ -30,8 +32,11 @@ class MemoryNetwork {
   // after a crash.
   std::unique_ptr<Network> NewNode(TestDispatcher* dispatcher);
 
-  // Every connection and every frame sent from now on takes a time drawn from [min, max].
+  // Every connection and every piece sent from now on takes a time drawn from [min, max].
   void SetDelay(absl::Duration min, absl::Duration max);
+  // How often, in a thousand frames sent from now on, one is cut into pieces, and how often it
+  // joins what is still under way before it.
+  void SetPieces(uint64_t cut_per_mille, uint64_t join_per_mille);
   // Connections made to this endpoint die on both sides, an arbitrary end of what is under way is
   // lost, and new ones are refused, until Heal.
   void Cut(const Endpoint& endpoint);

@@ -15,10 +15,9 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "runtime/endpoint.h"
+#include "runtime/frame_codec.h"
 
 namespace coffer::runtime {
-
-inline constexpr size_t kMaxFrameBytes = 16u << 20;  // 16 MiB, payload only
 
 class FramedStream;
 

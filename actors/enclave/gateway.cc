@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "actors/enclave/frame_weight.h"
 #include "enclave_core/authority/authority.h"
 #include "enclave_core/error.h"
 #include "runtime/log.h"
@@ -113,6 +114,13 @@ void Gateway::OnFrame(runtime::FramedStream& stream, std::string payload) {
 }
 
 void Gateway::OnProtobuf(Session& session, const std::string& payload) {
+  if (payload.size() >= kMinWeighedBytes &&
+      FrameWeight(ClientFrame::descriptor(), payload, kMaxFrameWeight) > kMaxFrameWeight) {
+    return Refused(
+        session, 0,
+        Refuse(ERROR_MALFORMED, absl::StrCat("a frame of ", payload.size(),
+                                             " bytes has more fields than any request needs")));
+  }
   Request request;
   request.arena = std::make_unique<google::protobuf::Arena>();
   request.frame = google::protobuf::Arena::CreateMessage<ClientFrame>(request.arena.get());

@@ -125,6 +125,82 @@ TEST(MemoryNetworkTest, ACrashClosesTheOtherSideAndMayLoseTheEnd) {
   EXPECT_TRUE(lost_none);
 }
 
+// The other side sees what a real socket shows: a close between frames or within one.
+TEST(MemoryNetworkTest, BytesAreLostInTheMiddleOfAFrameToo) {
+  const std::string frame(1000, 'f');
+  int within = 0;
+  int between = 0;
+  for (uint64_t seed = 0; seed < 60; ++seed) {
+    World world(seed);
+    world.wire.SetDelay(absl::Milliseconds(1), absl::Milliseconds(5));
+    world.wire.SetPieces(500, 500);
+    world.Dial();
+    world.scheduler.Advance(absl::Seconds(1));
+    for (int i = 0; i < 3; ++i) world.server->streams[0]->Send(frame);
+    world.enclave->Crash();
+    world.scheduler.Advance(absl::Seconds(1));
+    ASSERT_EQ(world.client.closed, 1);
+    for (const std::string& got : world.client.frames) EXPECT_EQ(got, frame);
+    const bool torn =
+        world.client.close_why.message() == "the peer closed the connection within a frame";
+    EXPECT_TRUE(torn || world.client.close_why.message() == "the peer closed the connection");
+    EXPECT_FALSE(torn && world.client.count == 3);
+    ++(torn ? within : between);
+  }
+  EXPECT_GT(within, 10);
+  EXPECT_GT(between, 10);
+}
+
+TEST(MemoryNetworkTest, ACutTellsBothSidesOfAReset) {
+  for (uint64_t seed = 0; seed < 60; ++seed) {
+    World world(seed);
+    world.wire.SetDelay(absl::Milliseconds(1), absl::Milliseconds(5));
+    world.wire.SetPieces(1000, 0);
+    world.Dial();
+    world.scheduler.Advance(absl::Seconds(1));
+    world.server->streams[0]->Send("to the host");
+    world.stream->Send("to the enclave");
+    world.wire.Reset(world.at);
+    world.stream->Send("after the cut");
+    world.scheduler.Advance(absl::Seconds(1));
+    Recorder& server = *world.server->recorders[0];
+    for (Recorder* end : {&world.client, &server}) {
+      EXPECT_EQ(end->closed, 1);
+      EXPECT_THAT(end->close_why.message(), HasSubstr("reset by peer"));
+      EXPECT_LE(end->count, 1u);
+    }
+    // A partial frame of the old connection is no part of the new one.
+    world.Dial();
+    world.scheduler.Advance(absl::Seconds(1));
+    world.stream->Send("new");
+    world.scheduler.Advance(absl::Seconds(1));
+    EXPECT_THAT(world.server->recorders[1]->frames, ElementsAre("new"));
+  }
+}
+
+// A reader that pauses inside OnFrame gets the rest of a piece later, also the half of a frame.
+TEST(MemoryNetworkTest, APauseInTheMiddleOfAPiece) {
+  for (uint64_t seed = 0; seed < 40; ++seed) {
+    World world(seed);
+    world.wire.SetDelay(absl::Milliseconds(1), absl::Milliseconds(5));
+    world.wire.SetPieces(500, 1000);
+    world.server->prepare = [](Recorder& recorder) {
+      recorder.hook = [](FramedStream& stream) { stream.PauseReading(); };
+    };
+    world.Dial();
+    world.scheduler.Advance(absl::Seconds(1));
+    for (int i = 0; i < 12; ++i) world.stream->Send(absl::StrCat("frame ", i));
+    for (size_t i = 1; i <= 12; ++i) {
+      world.scheduler.Advance(absl::Seconds(1));
+      ASSERT_EQ(world.server->recorders[0]->count, i) << "seed " << seed;
+      EXPECT_EQ(world.server->recorders[0]->frames.back(), absl::StrCat("frame ", i - 1));
+      world.server->streams[0]->ResumeReading();
+    }
+    world.scheduler.Advance(absl::Seconds(1));
+    EXPECT_EQ(world.server->recorders[0]->count, 12u);
+  }
+}
+
 TEST(MemoryNetworkTest, ACrashBeforeTheAcceptanceIsToldToo) {
   World world(5);
   world.wire.SetDelay(absl::Milliseconds(10), absl::Milliseconds(10));

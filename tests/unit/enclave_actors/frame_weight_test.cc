@@ -1,0 +1,123 @@
+#include "actors/enclave/frame_weight.h"
+
+#include <gmock/gmock.h>
+#include <google/protobuf/arena.h>
+#include <gtest/gtest.h>
+
+#include "tests/unit/enclave_actors/world.h"
+
+namespace coffer::test {
+namespace {
+
+using enclave::FrameWeight;
+using enclave::kMaxFrameWeight;
+using testing::HasSubstr;
+
+constexpr size_t kNoLimit = 1u << 30;
+
+std::string Varint(uint64_t value) {
+  std::string out;
+  for (; value >= 0x80; value >>= 7) out.push_back(static_cast<char>(value | 0x80));
+  return out + static_cast<char>(value);
+}
+
+std::string Field(uint32_t number, std::string_view bytes) {
+  return Varint(number << 3 | 2).append(Varint(bytes.size())).append(bytes);
+}
+
+std::string Times(size_t count, std::string_view bytes) {
+  std::string out;
+  for (; count > 0; --count) out += bytes;
+  return out;
+}
+
+size_t Weight(std::string_view payload, size_t limit = kNoLimit) {
+  return FrameWeight(ClientFrame::descriptor(), payload, limit);
+}
+
+// Frames that cost far more than their bytes: 20 is apply_events with events (1), 34 report_receipt
+// with logs (5), 36 void_tickets with packed items (2), 61 change_policy with signatures (3).
+struct Bomb {
+  const char* what;
+  std::string payload;
+};
+std::vector<Bomb> Bombs(size_t count) {
+  return {{"empty events", Field(20, Times(count, Field(1, "")))},
+          {"events with empty amounts", Field(20, Times(count, Field(1, Field(5, ""))))},
+          {"empty logs", Field(34, Times(count, Field(5, "")))},
+          {"empty topics", Field(34, Field(5, Times(count, Field(2, ""))))},
+          {"packed items", Field(36, Field(2, std::string(2 * count, '\x01')))},
+          {"items one by one", Field(36, Times(count, std::string("\x10\x01", 2)))},
+          {"empty signatures", Field(61, Times(count, Field(3, "")))},
+          {"unknown numbers", Times(count, std::string("\x10\x01", 2))},
+          {"unknown strings", Times(count, Field(2, ""))},
+          {"unknown numbers inside", Field(20, Times(count, std::string("\x78\x01", 2)))},
+          {"a number as a string", Times(count, Field(1, ""))},
+          {"a string as a number", Field(20, Field(1, Times(count, std::string("\x08\x01", 2))))},
+          {"a number of the wrong width", Times(count, std::string("\x0d\x01\0\0\0", 5))},
+          {"one body after the other", Times(count / 2, Field(20, "") + Field(34, ""))}};
+}
+
+TEST(FrameWeightTest, WeighsNoLessThanTheParserTakes) {
+  for (const Bomb& bomb : Bombs(20'000)) {
+    google::protobuf::Arena arena;
+    auto* frame = google::protobuf::Arena::CreateMessage<ClientFrame>(&arena);
+    ASSERT_TRUE(frame->ParseFromString(bomb.payload)) << bomb.what;
+    // Unknown fields and strings are on the heap, which the message knows better than the arena.
+    const size_t taken = std::max<size_t>(arena.SpaceUsed(), frame->SpaceUsedLong());
+    const size_t weight = Weight(bomb.payload);
+    EXPECT_GE(weight + bomb.payload.size() + 1024, taken) << bomb.what;
+    EXPECT_GT(weight, bomb.payload.size()) << bomb.what;
+    EXPECT_LE(Weight(bomb.payload, 10'000), 10'000u + 20'000 * 2 * 16) << "it stops: " << bomb.what;
+  }
+}
+
+TEST(FrameWeightTest, BytesThatAreNoFrame) {
+  EXPECT_EQ(Weight(""), 0u);
+  EXPECT_EQ(Weight(std::string(1000, '\0')), 0u) << "field number 0";
+  EXPECT_EQ(Weight(std::string(1000, '\xff')), 0u) << "a tag without an end";
+  EXPECT_LT(Weight(Varint(20 << 3 | 2) + Varint(1u << 30)), 1000u) << "longer than what is there";
+  EXPECT_GT(Weight("\x0b\x0c"), kMaxFrameWeight) << "a group";
+}
+
+TEST(FrameWeightTest, WhatIsUsefulIsLight) {
+  ClientFrame events;
+  for (int i = 0; i < 10'000; ++i) {
+    *events.mutable_apply_events()->add_events() = MakeEvent(std::string(71, 'e'), "account", 7);
+  }
+  EXPECT_LT(Weight(events.SerializeAsString()), kMaxFrameWeight / 4);
+  ClientFrame receipt;
+  for (int i = 0; i < 16'384; ++i) {
+    v1::Log* log = receipt.mutable_report_receipt()->add_logs();
+    log->set_address(std::string(20, 'a'));
+    for (int t = 0; t < 4; ++t) log->add_topics(std::string(32, 't'));
+    log->set_data(std::string(256, 'd'));
+  }
+  EXPECT_LT(Weight(receipt.SerializeAsString()), kMaxFrameWeight / 3);
+  ClientFrame record;
+  record.mutable_load_record()->set_sealed(std::string(15u << 20, 's'));
+  EXPECT_LT(Weight(record.SerializeAsString()), 1000u);
+}
+
+TEST(FrameWeightTest, TheGatewayRefusesABombAndServesOn) {
+  for (const Bomb& bomb : Bombs(5'000'000)) {
+    World world(1);
+    Host& host = world.Connect();
+    ASSERT_GT(bomb.payload.size(), kMaxFrameWeight / 8) << bomb.what;
+    const std::string payload = bomb.payload.substr(0, runtime::kMaxFrameBytes);
+    host.stream->Send(payload);
+    world.scheduler.RunUntilIdle();
+    ASSERT_EQ(host.answers.count(0), 1u) << bomb.what;
+    EXPECT_EQ(host.answers[0].error().code(), v1::ERROR_MALFORMED) << bomb.what;
+    EXPECT_FALSE(host.closed);
+  }
+  World world(1);
+  Host& host = world.Connect();
+  host.stream->Send(Bombs(2'000'000)[0].payload);
+  world.scheduler.RunUntilIdle();
+  EXPECT_THAT(host.answers[0].error().message(), HasSubstr("more fields than any request needs"));
+  EXPECT_EQ(world.Status(host).phase(), world.Status(world.Connect()).phase());
+}
+
+}  // namespace
+}  // namespace coffer::test
