@@ -59,8 +59,11 @@ absl::Status JournalTailer::Start() {
   letters_done_ = std::min(tail_.dead_letters_at_start(), letters_->size());
   place_ = tail_.place();
   done_ = saved_ = place_.offset;
-  saved_generation_ = place_.generation;
+  saved_generation_ = tail_.generation_at_start();
   started_ = true;
+  // Before anything of a file is taken in, the cursor names it: it may be rotated while we are
+  // dead.
+  Commit();
   OnTick();
   return absl::OkStatus();
 }
@@ -100,8 +103,10 @@ void JournalTailer::Work() {
   if (!started_) return;
   const absl::Time now = dispatcher_->Now();
   if (letters_->buffered() > kMaxBufferedLetters && !SyncLetters()) return;
+  SwitchJobs();
   const bool more = PushStaged() && ReadSome();
-  const bool unsaved = done_ != saved_ || letters_->buffered() > 0;
+  const bool unsaved = done_ != saved_ || letters_->buffered() > 0 ||
+                       (source() != nullptr && source()->place().generation != saved_generation_);
   if (unsaved && now >= next_commit_) {
     next_commit_ = now + options_.cursor_interval;
     Commit();
@@ -116,7 +121,9 @@ void JournalTailer::Work() {
 
 // True when there may be more to read now.
 bool JournalTailer::ReadSome() {
-  if (job_ == nullptr && !jobs_.empty()) return false;  // SwitchJobs waits for the window
+  // A replay waits for the window. When that is empty and the cursor still cannot be saved, the
+  // file may have been replaced, and only reading finds that out.
+  if (job_ == nullptr && !jobs_.empty() && !Drained()) return false;
   TailFile* const file = source();
   return file == nullptr ? ReadLetters() : ReadFile(*file);
 }

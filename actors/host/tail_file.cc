@@ -35,7 +35,7 @@ absl::Status TailFile::Start() {
 }
 
 absl::Status TailFile::Resume(const Cursor& cursor) {
-  generation_ = cursor.generation;
+  generation_ = generation_at_start_ = cursor.generation;
   dead_letters_at_start_ = cursor.dead_letters;
   if (TryResume(options_.path, cursor)) return absl::OkStatus();
   if (options_.follow) {
@@ -85,6 +85,7 @@ void TailFile::Begin(std::unique_ptr<JournalFile> file, const FileFacts& facts, 
   open_path_ = std::move(path);
   head_ = tail_ = Fingerprint{.length = 0, .sha256 = Sha256().Hash("")};
   tail_at_ = 0;
+  replaced_ = false;
   rotated_since_.reset();
   reader_ = std::make_unique<LineReader>(file_.get(), offset, options_.chunk_bytes);
 }
@@ -149,9 +150,10 @@ absl::StatusOr<bool> TailFile::StillTheSame() {
   if (facts->size != facts_.size) rotated_since_.reset();
   const bool touched = facts->size != facts_.size || facts->modified_nanos != facts_.modified_nanos;
   facts_ = *facts;
-  if (facts->size < reader_->read_at()) return false;
-  if (!touched) return true;
-  return Matches(*file_, 0, head_) && Matches(*file_, tail_at_, tail_);
+  // Once seen, it stays: it is acted upon only when everything before is dealt with.
+  replaced_ = replaced_ || facts->size < reader_->read_at() ||
+              (touched && !(Matches(*file_, 0, head_) && Matches(*file_, tail_at_, tail_)));
+  return !replaced_;
 }
 
 // What was read is what the file is known by from now on.

@@ -61,6 +61,8 @@ class TailFile {
   LinePlace place() const;
   // The size of the dead-letter file when the loaded cursor was saved, 0 without one.
   uint64_t dead_letters_at_start() const { return dead_letters_at_start_; }
+  // The loaded cursor's, 0 without one.
+  uint64_t generation_at_start() const { return generation_at_start_; }
   // Not yet read, in the present file.
   uint64_t lag_bytes() const;
   uint64_t read_at() const { return reader_ == nullptr ? 0 : reader_->read_at(); }
@@ -94,11 +96,13 @@ class TailFile {
   uint64_t generation_ = 0;
   Fingerprint tail_;      // of the bytes before the first unreturned line
   uint64_t tail_at_ = 0;  // where tail_ begins
+  bool replaced_ = false;  // the present file has other bytes than were read
   // Finished files modified no earlier than the present one, which their times alone would not tell
   // from those to come.
   std::vector<FileFacts> finished_;
   std::optional<absl::Time> rotated_since_;
   uint64_t dead_letters_at_start_ = 0;
+  uint64_t generation_at_start_ = 0;
   Counters counters_;
 };
 

@@ -213,6 +213,53 @@ TEST_F(JournalTailerTest, TwoRotationsWhileItWasDown) {
   EXPECT_EQ(tailer_->metrics().batches.duplicates, 0u);
 }
 
+// Found by the simulation: without a cursor, nobody looked for a rotated file.
+TEST_F(JournalTailerTest, TheVeryFirstFileRotatedBeforeAnythingWasAnswered) {
+  Append(Line(1, "1", 0));
+  Begin();
+  enclave_->Hold();
+  Run(absl::Milliseconds(100));
+  std::mt19937_64 random(1);
+  Kill();
+  disk_.Restart(random);
+  std::filesystem::rename(options_.path, options_.path + ".1");
+  Append(Line(1, "1", 1));
+  Begin();
+  Run(absl::Seconds(20));
+  EXPECT_EQ(ledger_.order.size(), 2u);
+}
+
+// Found by the simulation: the change was seen while answers were awaited, and then forgotten.
+TEST_F(JournalTailerTest, TruncatedWhileAnswersAreAwaited) {
+  Append(Line(1, "1", 0));
+  Begin();
+  enclave_->Hold();
+  Run(absl::Seconds(1));
+  std::filesystem::resize_file(options_.path, 0);
+  Append(Line(1, "1", 1));  // as long as the line before
+  Run(absl::Seconds(2));
+  enclave_->Resume();
+  Run(absl::Seconds(20));
+  EXPECT_EQ(tailer_->metrics().tail.truncations, 1u);
+  EXPECT_EQ(ledger_.order.size(), 2u);
+}
+
+// Found by the simulation: the replay waited for the cursor, the cursor for the replaced file.
+TEST_F(JournalTailerTest, AReplayIsAskedForJustAfterATruncation) {
+  Append(Line(1, "1", 0));
+  Begin();
+  enclave_->Hold();
+  Run(absl::Seconds(1));
+  std::filesystem::resize_file(options_.path, 0);
+  bool replayed = false;
+  tailer_->ReplayDeadLetters([&](const auto& summary) { replayed = summary.ok(); });
+  Run(absl::Seconds(1));
+  enclave_->Resume();
+  Run(absl::Seconds(20));
+  EXPECT_TRUE(replayed);
+  EXPECT_TRUE(tailer_->caught_up());
+}
+
 TEST_F(JournalTailerTest, AVanishedFileIsReported) {
   Append(Line(1, "1", 0));
   Begin();
