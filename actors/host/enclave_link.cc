@@ -425,7 +425,8 @@ void EnclaveLink::Probe() {
         probing_ = false;
         if (frame.ok() || state_ != State::kReady || !silent()) return;
         Drop(absl::StrCat("the enclave hangs: it has sent nothing for ",
-                          absl::FormatDuration(dispatcher_->Now() - last_frame_)),
+                          absl::FormatDuration(
+                              absl::Trunc(dispatcher_->Now() - last_frame_, absl::Seconds(1)))),
              backoff_.Next());
       },
       options_.request_timeout);
