@@ -156,8 +156,10 @@ void EnclaveLink::On(ReadBatch batch) {
   load_asked_ = false;
   if (state_ != State::kLoading) return;
   if (!batch.status.ok()) {
+    // Out of descriptors: that passes.
+    const bool passing = absl::IsUnavailable(batch.status);
     return Drop(absl::StrCat("the stored state cannot be read: ", batch.status.message()),
-                options_.refused_retry);
+                passing ? backoff_.Next() : options_.refused_retry);
   }
   load_end_ = batch.end;
   for (std::string& item : batch.items) load_items_.push_back(std::move(item));

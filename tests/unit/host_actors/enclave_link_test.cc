@@ -426,6 +426,17 @@ TEST_F(EnclaveLinkTest, AFullDiskAcknowledgesNothingUntilThereIsSpace) {
   EXPECT_EQ(host_->store.status().trouble, "");
 }
 
+TEST_F(EnclaveLinkTest, TooManyOpenFilesPassWithoutARestart) {
+  Prepare(1);
+  disk_.FailAt(disk_.operations() + 1, absl::UnavailableError("Too many open files"), 5);
+  Seal(100);
+  EXPECT_LT(enclave_->stored_, 101u);
+  EXPECT_THAT(host_->store.status().trouble, HasSubstr("too many open files"));
+  scheduler_.Advance(absl::Seconds(30));
+  EXPECT_EQ(enclave_->stored_, 101u);
+  EXPECT_EQ(host_->store.status().trouble, "");
+}
+
 TEST_F(EnclaveLinkTest, AFailedSyncStopsAcknowledgementsUntilARestart) {
   Prepare(3);
   disk_.FailSyncs(absl::DataLossError("fdatasync failed: Input/output error"));
