@@ -13,6 +13,7 @@ const amount = (random) => 1n + (BigInt(random.uint32()) * MAX_WEI) / 2n ** 32n;
 export class JournalLoad {
   lines = 0;
   #extra = '';
+  #actions = [];
   #stopping = false;
 
   /** `recipients` {id: address}; at most `burst` lines at a time, `pauseMs` at most between. */
@@ -38,9 +39,21 @@ export class JournalLoad {
     this.#extra += text;
   }
 
+  /** Calls `action` when the file ends with a whole line; nothing is written meanwhile. */
+  between(action) {
+    return new Promise((resolve, reject) => {
+      this.#actions.push(() => Promise.resolve().then(action).then(resolve, reject));
+    });
+  }
+
   async #run() {
     let left = '';
     while (!this.#stopping) {
+      if (this.#actions.length > 0) {
+        this.writer.append(left);
+        left = '';
+        for (const action of this.#actions.splice(0)) await action();
+      }
       let text = left;
       for (let i = this.random.below(this.burst); i >= 0; i--) text += this.#line();
       text += this.#extra;
