@@ -29,30 +29,48 @@ function deadLines(world, count) {
   }
 }
 
-test('a full disk, and a limit on the size of files', { timeout: 120_000 }, async (t) => {
+/** A disk made by `make(mounts)` with the data directory on it, as options of underLoad; or {why}. */
+async function onDisk(make) {
   const mounts = await Mounts.make();
-  if (mounts.why) return t.skip(mounts.why);
+  if (mounts.why) return { why: mounts.why };
   try {
-    mounts.memoryDisk(48);
+    make(mounts);
   } catch (error) {
     await mounts.close();
-    return t.skip(`no small disk can be made here: ${error.message}`);
+    return { why: `no such disk can be made here: ${error.message}` };
   }
   const dataDir = path.join(mounts.folder, 'data');
+  return {
+    mounts,
+    stack: { dataDir },
+    prepare: (stack) => {
+      stack.host.wrap = mounts.enter;
+      stack.dataDir = mounts.seen(dataDir);
+    },
+  };
+}
+
+test('a full disk, and a limit on the size of files', { timeout: 120_000 }, async (t) => {
+  const { mounts, why, ...options } = await onDisk((made) => made.memoryDisk(48));
+  const step = stepsOf(t);
+  const fill = () => fillUp(mounts.seen(path.join(mounts.folder, 'ballast')));
   try {
-    await underLoad({
-      name: 'faults_disk', seed, stack: { dataDir },
-      prepare: (stack) => {
-        stack.host.wrap = mounts.enter;
-        stack.dataDir = mounts.seen(dataDir);
-      },
-    }, async (world) => {
+    await underLoad({ name: 'faults_disk', seed, ...options }, async (world) => {
       const { stack } = world;
-      const step = stepsOf(t);
       const took = async (what) => console.log(`faults_disk: ${what}: ${await world.goesOn(what)} ms`);
 
+      // Where nothing can be mounted, this is all that can be shown.
+      await step('a limit on the size of files, as a quota that is used up', async () => {
+        const undo = limit(stack.host, 'fsize', 64 << 10);
+        await said(world, 'no larger files', /disk is full.*File too large/, 'coffer_store_stalled');
+        await world.standsStill(500);
+        undo();
+        await took('larger files again');
+      });
+      if (why) return t.test('a full disk', (inner) => inner.skip(why));
+
       await step('full, and with space again', async () => {
-        const ballast = fillUp(mounts.seen(path.join(mounts.folder, 'ballast')));
+        const ballast = fill();
         deadLines(world, 20);
         await said(world, 'full', /disk is full/, 'coffer_store_stalled');
         await world.counted('coffer_journal_errors_total', 0);
@@ -64,7 +82,7 @@ test('a full disk, and a limit on the size of files', { timeout: 120_000 }, asyn
       });
 
       await step('full, the host killed meanwhile, and grown', async () => {
-        const ballast = fillUp(mounts.seen(path.join(mounts.folder, 'ballast')));
+        const ballast = fill();
         await said(world, 'full again', /disk is full/, 'coffer_store_stalled');
         await stack.host.kill();
         stack.host.start();
@@ -76,40 +94,19 @@ test('a full disk, and a limit on the size of files', { timeout: 120_000 }, asyn
         await took('a larger disk');
         fs.rmSync(ballast);
       });
-
-      await step('a limit on the size of files, as a quota that is used up', async () => {
-        const undo = limit(stack.host, 'fsize', 64 << 10);
-        await said(world, 'no larger files', /disk is full.*File too large/, 'coffer_store_stalled');
-        await world.standsStill(500);
-        undo();
-        await took('larger files again');
-      });
     });
   } finally {
-    await mounts.close();
+    await mounts?.close();
   }
 });
 
 test('a disk that breaks while it is used', { timeout: 120_000 }, async (t) => {
-  const mounts = await Mounts.make();
-  if (mounts.why) return t.skip(mounts.why);
+  const { mounts, why, ...options } = await onDisk((made) => made.blockDisk(128));
+  if (why) return t.skip(why);
+  const step = stepsOf(t);
   try {
-    mounts.blockDisk(128);
-  } catch (error) {
-    await mounts.close();
-    return t.skip(`no disk that can break can be made here: ${error.message}`);
-  }
-  const dataDir = path.join(mounts.folder, 'data');
-  try {
-    await underLoad({
-      name: 'faults_disk (broken)', seed, stack: { dataDir },
-      prepare: (stack) => {
-        stack.host.wrap = mounts.enter;
-        stack.dataDir = mounts.seen(dataDir);
-      },
-    }, async (world) => {
+    await underLoad({ name: 'faults_disk (broken)', seed, ...options }, async (world) => {
       const { stack } = world;
-      const step = stepsOf(t);
       await step('read-only all at once', async () => {
         mounts.breakDown();
         deadLines(world, 5);

@@ -119,8 +119,11 @@ class FaultWorld {
   async settle() {
     const { stack, chain } = this;
     await Promise.all([this.journal, ...this.clients].map((load) => load.stop()));
+    await this.node.rpc('anvil_setIntervalMining', 0);
+    await this.node.setAutomine(true);
+    await this.node.mine();
     await stack.ready();
-    if (!this.journalLost) await stack.caughtUp();
+    await stack.caughtUp();
     for (const client of this.clients) await settleApi(stack, client);
     await stack.payEverybody({ timeoutMs: 60_000 });
     await audit({ api: stack.api, chain, expected: owedAfter(this.writer, this.clients) });
