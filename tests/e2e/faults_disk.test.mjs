@@ -140,7 +140,7 @@ test('a data directory that cannot be written is refused at the start with a sen
   try {
     mounts.memoryDisk(4);
     mounts.run('mkdir', path.join(mounts.folder, 'data'));
-    mounts.run('mount', '-o', 'remount,ro', mounts.folder);
+    mounts.readOnly();
     const stack = await Stack.make({ dataDir: path.join(mounts.folder, 'data') });
     stack.host.wrap = mounts.enter;
     stack.host.start();

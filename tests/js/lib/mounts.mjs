@@ -53,7 +53,16 @@ export class Mounts {
   }
 
   resize(megabytes) {
-    this.run('mount', '-o', `remount,size=${megabytes}m`, this.folder);
+    this.#remount(`size=${megabytes}m`);
+  }
+
+  readOnly() {
+    this.#remount('ro');
+  }
+
+  // Only this option: the others name users of another namespace, and would be refused.
+  #remount(option) {
+    this.run('mount', '--options-mode', 'ignore', '-o', `remount,${option}`, this.folder);
   }
 
   /** Ext4 in a file, over the folder: such a disk can fail. Needs root and a loop device. */
