@@ -189,6 +189,7 @@ absl::Status HostApp::StartHttp() {
                          });
   if (!server.ok()) return server.status();
   http_ = *std::move(server);
+  host_metrics_.Add(http_.get());
   return absl::OkStatus();
 }
 
@@ -218,6 +219,7 @@ std::vector<std::string> HostApp::NotReady() const {
   if (std::string trouble = store_->status().trouble; !trouble.empty()) {
     reasons.push_back(std::move(trouble));
   }
+  if (tailer_ != nullptr && !tailer_->trouble().empty()) reasons.push_back(tailer_->trouble());
   if (payouts_ != nullptr) {
     for (std::string& reason : payouts_->NotReady()) reasons.push_back(std::move(reason));
   }

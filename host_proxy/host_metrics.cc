@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "host_proxy/enclave_watch.h"
+#include "host_proxy/http_server.h"
 
 namespace coffer::host_proxy {
 
@@ -75,6 +76,16 @@ void HostMetrics::Add(const host::StateStore* store) {
         [store] { return store->status().bytes; });
   Total("coffer_store_failures_total", "writes that failed or were refused",
         [store] { return store->status().failures; });
+}
+
+void HostMetrics::Add(const HttpServer* server) {
+  Level("coffer_http_connections", "clients connected",
+        [server] { return static_cast<double>(server->connections()); });
+  Total("coffer_http_connections_refused_total", "connections turned away as too many",
+        [server] { return server->refused(); });
+  Total("coffer_http_accept_failures_total",
+        "times that no connection could be accepted, for want of descriptors",
+        [server] { return server->accept_failures(); });
 }
 
 void HostMetrics::Add(const host::JournalTailer* tailer) {

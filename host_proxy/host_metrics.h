@@ -22,6 +22,7 @@ class ApiLog;
 class EnclaveWatch;
 class HostLog;
 class HostPayouts;
+class HttpServer;
 
 class HostMetrics {
  public:
@@ -36,6 +37,7 @@ class HostMetrics {
   void Add(const HostLog* log);
   void Add(const host::LogReader* reader);
   void Add(const ApiLog* api);
+  void Add(const HttpServer* server);
 
   void Refresh();
 

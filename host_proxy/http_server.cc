@@ -7,14 +7,19 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cstring>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "invariant/check.h"
+#include "runtime/log.h"
 #include "runtime/socket_address.h"
 
 namespace coffer::host_proxy {
 namespace {
+
+// How long the listener rests when the process is out of descriptors.
+constexpr absl::Duration kAcceptBackoff = absl::Milliseconds(100);
 
 constexpr char kTooMany[] =
     "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nConnection: close\r\n"
@@ -64,6 +69,9 @@ absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Listen(runtime::EventLoo
       },
       server.get(), LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd->Release());
   COFFER_CHECK(server->listener_ != nullptr, "out of memory for a listener");
+  evconnlistener_set_error_cb(server->listener_, [](evconnlistener*, void* self) {
+    static_cast<HttpServer*>(self)->OnAcceptError(EVUTIL_SOCKET_ERROR());
+  });
   return server;
 }
 
@@ -93,6 +101,18 @@ void HttpServer::Accept(int fd, const sockaddr* peer) {
                                                      [this, id] { connections_.erase(id); });
   connections_.emplace(id, connection);
   connection->Start();
+}
+
+// The connection stays in the backlog and would be reported again at once, for ever.
+void HttpServer::OnAcceptError(int error) {
+  ++accept_failures_;
+  static runtime::LogEvery log(absl::Seconds(10));
+  log.Log(runtime::Level::kError, "http", "connections wait: none can be accepted for the moment",
+          {{"why", std::strerror(error)}, {"connections", connections_.size()}});
+  evconnlistener_disable(listener_);
+  rest_ = loop_->After(kAcceptBackoff, [this] {
+    if (listener_ != nullptr) evconnlistener_enable(listener_);
+  });
 }
 
 void HttpServer::Drain() {

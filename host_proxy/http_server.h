@@ -36,12 +36,15 @@ class HttpServer {
   const runtime::Endpoint& endpoint() const { return endpoint_; }
   size_t connections() const { return connections_.size(); }
   uint64_t refused() const { return refused_; }
+  // Connections that could not be taken at once: the process is out of descriptors.
+  uint64_t accept_failures() const { return accept_failures_; }
 
  private:
   HttpServer(runtime::EventLoop* loop, runtime::Endpoint endpoint, const HttpLimits& limits,
              HttpHandler handler);
 
   void Accept(int fd, const sockaddr* peer);
+  void OnAcceptError(int error);
 
   runtime::EventLoop* const loop_;
   runtime::Endpoint endpoint_;
@@ -51,6 +54,8 @@ class HttpServer {
   std::map<uint64_t, std::shared_ptr<HttpConnection>> connections_;
   uint64_t next_connection_ = 0;
   uint64_t refused_ = 0;
+  uint64_t accept_failures_ = 0;
+  std::unique_ptr<runtime::Timer> rest_;
 };
 
 }  // namespace coffer::host_proxy

@@ -18,6 +18,7 @@
 #include "absl/strings/str_cat.h"
 #include "invariant/check.h"
 #include "runtime/event_loop.h"
+#include "runtime/log.h"
 
 namespace coffer::runtime {
 namespace {
@@ -84,6 +85,10 @@ void SocketListener::OnError(evconnlistener*, void* self) {
   // EMFILE, ENFILE, ENOBUFS, ENOMEM: the connection stays in the backlog and would be reported
   // again at once.
   auto* listener = static_cast<SocketListener*>(self);
+  static LogEvery log(absl::Seconds(10));
+  log.Log(
+      Level::kError, "network", "connections wait: none can be accepted for the moment",
+      {{"endpoint", listener->endpoint_.ToString()}, {"why", ErrnoText(EVUTIL_SOCKET_ERROR())}});
   evconnlistener_disable(listener->listener_);
   listener->rest_ = listener->loop_->After(
       kAcceptBackoff, [listener] { evconnlistener_enable(listener->listener_); });

@@ -41,7 +41,10 @@ std::string OneLine(std::string text) {
 
 const char* BuildVersion() { return COFFER_VERSION; }
 
-void IgnoreSigpipe() { ::signal(SIGPIPE, SIG_IGN); }
+void IgnoreSigpipe() {
+  ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGXFSZ, SIG_IGN);
+}
 
 ShutdownSignals::ShutdownSignals(EventLoop* loop, absl::AnyInvocable<void(int)> on_shutdown)
     : on_shutdown_(std::move(on_shutdown)),

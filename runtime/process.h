@@ -18,7 +18,8 @@ class EventLoop;
 // "0.1.0", as built.
 const char* BuildVersion();
 
-// Writes to closed sockets answer with EPIPE instead of killing the process. Call it first in main.
+// Writes to closed sockets answer with EPIPE, and those beyond a limit on the size of files with
+// EFBIG, instead of killing the process. Call it first in main.
 void IgnoreSigpipe();
 
 // Calls `on_shutdown` once, on the loop, at the first SIGTERM or SIGINT. A second one ends the

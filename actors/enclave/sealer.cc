@@ -26,17 +26,23 @@ void Sealer::Handle(Work work) {
   waiting_.push_back(std::move(work));
 }
 
+// In the order in which they became free: a head that was asked for and is overtaken by a newer one
+// that was not looks like a second history of the log.
 void Sealer::ReleaseFree() {
   Release release;
+  const auto flush = [&] {
+    if (!release.answers.empty()) gateway_->Send(std::exchange(release, {}));
+  };
   for (Answer& answer : std::exchange(free_, {})) {
     Complete(&answer);
     if (answer.to.session != 0) {
       release.answers.push_back(std::move(answer));
     } else if (storage_ != 0) {
+      flush();
       gateway_->Send(StoreOut{storage_, std::move(answer.frame)});
     }
   }
-  if (!release.answers.empty()) gateway_->Send(std::move(release));
+  flush();
 }
 
 void Sealer::EndOfBatch() {

@@ -12,7 +12,11 @@ absl::Status DiskError(const char* what, const std::string& where, int error) {
   switch (error) {
     case ENOSPC:
     case EDQUOT:
+    case EFBIG:  // a limit on the size of files
       return absl::ResourceExhaustedError(sentence);
+    case EMFILE:
+    case ENFILE:
+      return absl::UnavailableError(sentence);
     case ENOENT:
       return absl::NotFoundError(sentence);
     default:

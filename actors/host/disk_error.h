@@ -8,9 +8,9 @@
 
 namespace coffer::host {
 
-// ResourceExhausted for no space, NotFound, Internal for all else that a disk can do (DataLoss is
-// for content that is wrong): "write of /data/x failed: No space left on device". `error` is an
-// errno.
+// ResourceExhausted for no space, Unavailable when there are too many open files (both pass),
+// NotFound, Internal for all else that a disk can do (DataLoss is for content that is wrong):
+// "write of /data/x failed: No space left on device". `error` is an errno.
 absl::Status DiskError(const char* what, const std::string& where, int error);
 
 }  // namespace coffer::host

@@ -52,6 +52,8 @@ void EnclaveLink::Connect() {
         stream_ = *std::move(stream);
         reading_paused_ = false;
         ++counters_.connections;
+        last_frame_ = dispatcher_->Now();
+        probing_ = false;
         SetState(State::kStatus, "asking the enclave for its status");
         ClientFrame request;
         request.mutable_status();
@@ -154,8 +156,10 @@ void EnclaveLink::On(ReadBatch batch) {
   load_asked_ = false;
   if (state_ != State::kLoading) return;
   if (!batch.status.ok()) {
+    // Out of descriptors: that passes.
+    const bool passing = absl::IsUnavailable(batch.status);
     return Drop(absl::StrCat("the stored state cannot be read: ", batch.status.message()),
-                options_.refused_retry);
+                passing ? backoff_.Next() : options_.refused_retry);
   }
   load_end_ = batch.end;
   for (std::string& item : batch.items) load_items_.push_back(std::move(item));
@@ -349,6 +353,7 @@ void EnclaveLink::OnWritable(runtime::FramedStream& stream) {
 
 void EnclaveLink::OnFrame(runtime::FramedStream& stream, std::string payload) {
   if (&stream != stream_.get()) return;
+  last_frame_ = dispatcher_->Now();
   ServerFrame frame;
   if (!frame.ParseFromString(payload)) {
     return Drop("the enclave sent a frame that is not a ServerFrame", options_.refused_retry);
@@ -400,8 +405,33 @@ void EnclaveLink::Expire() {
   }
   if (state_ == State::kStatus && !late.empty()) {
     Drop("the enclave did not answer a status request", backoff_.Next());
+  } else if (state_ == State::kReady && !late.empty()) {
+    Probe();
   }
   MaybeStopped();
+}
+
+void EnclaveLink::Probe() {
+  const auto silent = [this] {
+    // What it sends is not looked at while the store is behind.
+    return !reading_paused_ && dispatcher_->Now() - last_frame_ >= options_.request_timeout;
+  };
+  if (probing_ || stopping_ || !silent()) return;
+  probing_ = true;
+  ClientFrame request;
+  request.mutable_status();
+  SendRequest(
+      std::move(request),
+      [this, silent, connection = connection_](const absl::StatusOr<ServerFrame>& frame) {
+        if (connection != connection_) return;
+        probing_ = false;
+        if (frame.ok() || state_ != State::kReady || !silent()) return;
+        Drop(absl::StrCat("the enclave hangs: it has sent nothing for ",
+                          absl::FormatDuration(
+                              absl::Trunc(dispatcher_->Now() - last_frame_, absl::Seconds(1)))),
+             backoff_.Next());
+      },
+      options_.request_timeout);
 }
 
 // ---- shutdown

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "invariant/check.h"
 #include "runtime/log.h"
 
@@ -132,11 +133,13 @@ bool JournalTailer::ReadFile(TailFile& file) {
   absl::StatusOr<LineRead> read = file.Next(dispatcher_->Now(), Drained());
   if (!read.ok()) {
     ++metrics_.read_errors;
+    read_trouble_ = absl::StrCat("the journal cannot be read: ", read.status().message());
     static runtime::LogEvery log(absl::Seconds(10));
     log.Log(Level::kError, kComponent, "the journal cannot be read; trying again",
             {{"path", file.path()}, {"error", read.status()}});
     return false;
   }
+  read_trouble_.clear();
   const LinePlace place = file.place();
   if (place.generation != place_.generation)
     done_ = 0;  // another file, and nothing of the old one is under way

@@ -102,6 +102,10 @@ class JournalTailer final : private BatchWindow::Owner {
   void Stop();
 
   JournalMetrics metrics() const;
+  // What keeps the journal from going on, a sentence for /readyz; empty when nothing does.
+  const std::string& trouble() const {
+    return write_trouble_.empty() ? read_trouble_ : write_trouble_;
+  }
   // True when all of the journal that is there has been dealt with and the cursor says so.
   bool caught_up() const;
 
@@ -170,6 +174,8 @@ class JournalTailer final : private BatchWindow::Owner {
   std::unique_ptr<runtime::Timer> tick_;
   JournalProgress progress_;
   JournalMetrics metrics_;
+  std::string read_trouble_;
+  std::string write_trouble_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

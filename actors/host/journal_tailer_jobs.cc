@@ -2,6 +2,7 @@
 #include <memory>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "actors/host/journal_tailer.h"
 #include "runtime/log.h"
 
@@ -16,8 +17,13 @@ constexpr char kComponent[] = "journal";
 
 bool JournalTailer::SyncLetters() {
   const absl::Status status = letters_->Sync();
-  if (status.ok()) return true;
+  if (status.ok()) {
+    write_trouble_.clear();
+    return true;
+  }
   ++metrics_.disk_errors;
+  write_trouble_ =
+      absl::StrCat("the journal waits, its dead letters cannot be written: ", status.message());
   static runtime::LogEvery log(absl::Seconds(10));
   log.Log(Level::kError, kComponent,
           "the dead letters cannot be written; the journal waits, nothing is lost",
@@ -39,6 +45,7 @@ bool JournalTailer::Commit() {
     return true;
   }
   ++metrics_.disk_errors;
+  write_trouble_ = absl::StrCat("the journal's cursor cannot be saved: ", status.message());
   static runtime::LogEvery log(absl::Seconds(10));
   log.Log(Level::kError, kComponent, "the cursor cannot be saved; trying again",
           {{"error", status}});

@@ -65,7 +65,7 @@ void StateStore::Commit() {
     }
     if (status.ok()) continue;
     Failed(status);
-    if (absl::IsResourceExhausted(status)) return;
+    if (retry_ != nullptr) return;
   }
 }
 
@@ -228,9 +228,12 @@ void StateStore::Contradict(absl::Status why, size_t bytes) {
 
 void StateStore::Failed(const absl::Status& why) {
   ++failures_;
-  if (absl::IsResourceExhausted(why)) {
+  if (absl::IsResourceExhausted(why) || absl::IsUnavailable(why)) {
     frozen_ = true;
-    Publish(absl::StrCat("the disk is full, nothing is acknowledged until there is space: ",
+    Publish(absl::StrCat(absl::IsUnavailable(why)
+                             ? "there are too many open files, nothing is acknowledged until some "
+                               "are closed: "
+                             : "the disk is full, nothing is acknowledged until there is space: ",
                          why.message()));
     retry_ = dispatcher_->After(options_.retry, [this] {
       // Moved out first, so that Commit goes on; destroyed after, because this runs inside it.

@@ -47,6 +47,7 @@ function anvilArguments(port, options) {
   ];
   if (options.noMining) args.push('--no-mining');
   if (options.blockTime !== undefined) args.push('--block-time', String(options.blockTime));
+  if (options.state !== undefined) args.push('--state', options.state, '--preserve-historical-states');
   if (options.gasLimit !== undefined) args.push('--gas-limit', String(options.gasLimit));
   return args;
 }
@@ -217,7 +218,8 @@ export class LocalNode {
  * Starts anvil on 127.0.0.1 and returns its LocalNode once it answers.
  *
  * port 0 picks a free one. Blocks: one per transaction, or with `blockTime` one every so many
- * seconds (fractions allowed), or with `noMining` only on mine().
+ * seconds (fractions allowed), or with `noMining` only on mine(). `state`: a file from which the
+ * chain is taken, if it is there, and to which it is written by stop().
  */
 export async function startAnvil({
   port = 0,
@@ -225,11 +227,12 @@ export async function startAnvil({
   blockTime,
   noMining = false,
   gasLimit,
+  state,
 } = {}) {
   const automine = blockTime === undefined && !noMining;
   for (let attempt = 1; ; attempt++) {
     const chosen = port === 0 ? await freePort() : port;
-    const child = spawnAnvil(anvilArguments(chosen, { chainId, blockTime, noMining, gasLimit }));
+    const child = spawnAnvil(anvilArguments(chosen, { chainId, blockTime, noMining, gasLimit, state }));
     const node = new LocalNode({ url: `http://127.0.0.1:${chosen}`, chainId, automine, child });
     process.once('exit', () => child.kill('SIGKILL'));
     try {

@@ -24,7 +24,7 @@ export class Api {
 
   /** {status, body, headers}; the body parsed when it is JSON. Throws only without any answer. */
   async raw(method, where, body, { token = this.token, headers = {} } = {}) {
-    const response = await fetch(this.base + where, {
+    const ask = () => fetch(this.base + where, {
       method,
       headers: {
         ...(token ? { authorization: `Bearer ${token}` } : {}),
@@ -33,6 +33,12 @@ export class Api {
       },
       body: body === undefined || typeof body === 'string' ? body : JSON.stringify(body),
       signal: AbortSignal.timeout(HTTP_TIMEOUT_MS),
+    });
+    // A kept connection may be closed by the server just as it is used again (RFC 9112, 9.3.1).
+    const closed = (error) => ['UND_ERR_SOCKET', 'ECONNRESET'].includes(error.cause?.code);
+    const response = await ask().catch((error) => {
+      if (method !== 'GET' || !closed(error)) throw error;
+      return ask();
     });
     const text = await response.text();
     let parsed = text;

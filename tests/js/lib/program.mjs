@@ -1,6 +1,6 @@
 // Programs under test as real processes: started, watched, killed, with everything they say kept in
 // a file.
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import fs from 'node:fs';
 import net from 'node:net';
 import os from 'node:os';
@@ -78,8 +78,9 @@ export class Program {
   child;
   starts = 0;
 
-  constructor({ name, args, env = {}, log }) {
-    Object.assign(this, { name, args, env, log });
+  /** `wrap`: a command that runs the program in its own place, such as nsenter. */
+  constructor({ name, args, env = {}, log, wrap = [] }) {
+    Object.assign(this, { name, args, env, log, wrap });
   }
 
   get pid() {
@@ -97,6 +98,7 @@ export class Program {
     if (this.running) throw new Error(`${this.name} runs already`);
     const command = [programPath(this.name), ...this.args, ...extraArgs];
     if (fs.existsSync(SETPRIV)) command.unshift(SETPRIV, '--pdeathsig', 'KILL');
+    command.unshift(...this.wrap);
     const out = fs.openSync(this.log, 'a');
     fs.writeSync(out, `---- start ${++this.starts} of ${this.name}\n`);
     const child = spawn(command[0], command.slice(1), {
@@ -170,6 +172,18 @@ export class Program {
       throw Object.assign(error, { final: true });
     }
   }
+}
+
+/**
+ * Sets a resource limit of a running program (its soft one), as prlimit(1) names it; gives the
+ * function that takes it back.
+ */
+export function limit(program, resource, value) {
+  const prlimit = (...args) =>
+    execFileSync('prlimit', ['--pid', String(program.pid), ...args], { stdio: 'pipe' }).toString();
+  const before = prlimit(`--${resource}`, '--noheadings', '--raw', '-o', 'SOFT').trim();
+  prlimit(`--${resource}=${value}:`);
+  return () => program.running && prlimit(`--${resource}=${before}:`);
 }
 
 /** Runs a program to its end: {code, signal, stdout, stderr}. */

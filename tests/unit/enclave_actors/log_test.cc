@@ -93,6 +93,26 @@ TEST(LogTest, I5NoHeadOverLeavesThatAreNotStored) {
   EXPECT_EQ(host.heads.back().size(), 3u);
 }
 
+TEST(LogTest, HeadsThatBecomeFreeTogetherComeInTheirOrder) {
+  World world(2);
+  Disk disk;
+  Host& host = world.Load(&disk);
+  world.Wait(absl::Seconds(1));
+  host.silent = true;
+  host.AskCredit("e1", "alice", 5);
+  const uint64_t asked = host.Ask(AskCheckpoint());
+  world.Wait(absl::Seconds(2));
+  host.AskCredit("e2", "alice", 5);
+  world.Wait(absl::Seconds(2));
+  host.Acknowledge(host.stores.back());  // the disk was full and has space again
+  world.Wait(absl::Seconds(1));
+  ASSERT_TRUE(host.Has(asked));
+  EXPECT_LT(host.answers[asked].audit_checkpoint().size(), host.heads.back().size());
+  EXPECT_TRUE(std::is_sorted(host.head_sizes.begin(), host.head_sizes.end()))
+      << "an older head after a newer one looks like a second history: "
+      << ::testing::PrintToString(host.head_sizes);
+}
+
 TEST(LogTest, HeadsAreRareUnderLoadAndNoneIsOldForLong) {
   World world(3);
   Disk disk;

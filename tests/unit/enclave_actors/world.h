@@ -64,6 +64,7 @@ class Host : public runtime::StreamHandler {
       unreadable.push_back(payload);
       return;
     }
+    if (frame.has_audit_checkpoint()) head_sizes.push_back(frame.audit_checkpoint().size());
     if (frame.has_audit_checkpoint() && frame.request_id() == 0) {
       heads.push_back(frame.audit_checkpoint());
       return;
@@ -137,6 +138,7 @@ class Host : public runtime::StreamHandler {
   bool silent = false;
   bool closed = false;
   std::map<uint64_t, ServerFrame> answers;
+  std::vector<uint64_t> head_sizes;  // of every head, asked for or not, as they came
   std::vector<uint64_t> order;
   std::vector<v1::Store> stores;
   std::vector<v1::AuditCheckpoint> heads;  // signed unasked

@@ -322,6 +322,40 @@ TEST_F(EnclaveLinkTest, RequestsTimeOutAndALateAnswerIsIgnored) {
   EXPECT_TRUE(host_->link.ready());
 }
 
+TEST_F(EnclaveLinkTest, AnEnclaveThatHangsIsSaidAndComesBack) {
+  options_.request_timeout = absl::Seconds(8);
+  Prepare(2);
+  enclave_->mute = true;
+  ClientFrame request;
+  request.mutable_list_accounts();
+  host_->link.Call(request, [&](const absl::StatusOr<ServerFrame>& frame) {
+    EXPECT_TRUE(absl::IsUnavailable(frame.status()));
+  });
+  ASSERT_TRUE(scheduler_.RunUntil([this] { return !host_->link.ready(); }, absl::Seconds(22)));
+  EXPECT_THAT(host_->link.not_ready_reason(), HasSubstr("the enclave hangs"));
+  EXPECT_THAT(host_->problems, ::testing::Contains(HasSubstr("sent nothing for")));
+  scheduler_.Advance(absl::Seconds(30));
+  EXPECT_FALSE(host_->link.ready());
+  enclave_->mute = false;
+  ASSERT_TRUE(UntilReady());
+  Seal(3);
+  EXPECT_EQ(enclave_->stored_, 5u);
+}
+
+TEST_F(EnclaveLinkTest, AnEnclaveThatIsOnlySlowKeepsItsConnection) {
+  options_.request_timeout = absl::Seconds(8);
+  Prepare(1);
+  // It answers a status and not the rest: as with credits that wait for a full disk.
+  enclave_->on_request = [&](const ClientFrame&, ServerFrame&) { return false; };
+  ClientFrame request;
+  request.mutable_list_accounts();
+  for (int i = 0; i < 5; ++i) {
+    host_->link.Call(request, [](const absl::StatusOr<ServerFrame>&) {});
+    scheduler_.Advance(absl::Seconds(20));
+  }
+  EXPECT_EQ(host_->readiness, std::vector<bool>{true});
+}
+
 TEST_F(EnclaveLinkTest, ALostConnectionAnswersWhatIsInFlightAndComesBack) {
   Prepare(2);
   enclave_->mute = true;
@@ -389,6 +423,17 @@ TEST_F(EnclaveLinkTest, AFullDiskAcknowledgesNothingUntilThereIsSpace) {
   disk_.set_capacity(~uint64_t{0});
   scheduler_.Advance(absl::Seconds(3));
   EXPECT_EQ(enclave_->stored_, 111u);
+  EXPECT_EQ(host_->store.status().trouble, "");
+}
+
+TEST_F(EnclaveLinkTest, TooManyOpenFilesPassWithoutARestart) {
+  Prepare(1);
+  disk_.FailAt(disk_.operations() + 1, absl::UnavailableError("Too many open files"), 5);
+  Seal(100);
+  EXPECT_LT(enclave_->stored_, 101u);
+  EXPECT_THAT(host_->store.status().trouble, HasSubstr("too many open files"));
+  scheduler_.Advance(absl::Seconds(30));
+  EXPECT_EQ(enclave_->stored_, 101u);
   EXPECT_EQ(host_->store.status().trouble, "");
 }
 
