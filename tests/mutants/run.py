@@ -20,7 +20,7 @@ FAILED = re.compile(r"^FAILED: (.*)$", re.MULTILINE)
 CHECK = re.compile(r"broken invariant: (.*) \(")
 REACHED = re.compile(r"^mutant reached (\d+) times$", re.MULTILINE)
 # How a run is asked for in each mode; the default length in both.
-ARGUMENTS = {"honest": [], "adversary": ["--adversary"]}
+ARGUMENTS = {"honest": ["--no-minimise"], "adversary": ["--no-minimise", "--adversary"]}
 # Of real time: a planted bug can make a run go on for ever, and that is no rule that caught it.
 TIMEOUT_SECONDS = 120
 
@@ -114,6 +114,7 @@ def main():
     parser.add_argument("--steps", help="another length of the runs than the default")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--markdown", type=Path, help="writes the table to this file as well")
+    parser.add_argument("--counts", type=Path, help="writes \"passed failed skipped\" to this file, for ./dev test")
     args = parser.parse_args()
     mutants = [m for m in load() if not args.mode or m.mode == args.mode]
     exact = [m for m in mutants if m.name in args.names]
@@ -144,6 +145,8 @@ def main():
         print("without a planted bug, and it did not hold:\n  " + "\n  ".join(broken))
     if missed:
         print("NOT CAUGHT: " + ", ".join(missed))
+    if args.counts:
+        args.counts.write_text(f"{len(results) - len(missed)} {len(missed) + len(broken)} 0\n")
     return 1 if missed or broken else 0
 
 

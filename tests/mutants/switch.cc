@@ -1,18 +1,19 @@
 #include "tests/mutants/switch.h"
 
+#include <atomic>
 #include <cstring>
 
 namespace coffer {
 namespace {
 
 const char* planted = nullptr;
-uint64_t reached = 0;
+std::atomic<uint64_t> reached = 0;
 
 }  // namespace
 
 bool Mutant(const char* name) {
   if (planted == nullptr || std::strcmp(planted, name) != 0) return false;
-  ++reached;
+  reached.fetch_add(1, std::memory_order_relaxed);
   return true;
 }
 
