@@ -10,7 +10,7 @@ from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
 ROOT = FOLDER.parent.parent
-MODES = ("honest", "adversary")
+MODES = ("honest", "adversary", "rollback")
 FORMS = ("expression", "statement")
 
 

@@ -20,7 +20,7 @@ FAILED = re.compile(r"^FAILED: (.*)$", re.MULTILINE)
 CHECK = re.compile(r"broken invariant: (.*) \(")
 REACHED = re.compile(r"^mutant reached (\d+) times$", re.MULTILINE)
 # How a run is asked for in each mode; the default length in both.
-ARGUMENTS = {"honest": ["--no-minimise"], "adversary": ["--no-minimise", "--adversary"]}
+ARGUMENTS = {"honest": ["--no-minimise"], "adversary": ["--adversary"], "rollback": ["--rollback"]}
 # Of real time: a planted bug can make a run go on for ever, and that is no rule that caught it.
 TIMEOUT_SECONDS = 120
 

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-SEEDS = ["--seed", "1", "--runs", "3", "--steps", "300", "--verbose"]
+SEEDS = ["--seed", "1", "--runs", "3", "--steps", "120", "--no-minimise"]
 
 
 def output(program):
