@@ -11,6 +11,7 @@
 
 #include "enclave_core/ethereum/types.h"
 #include "proto/boundary.pb.h"
+#include "tests/sim/wire/seals.h"
 
 namespace coffer::sim::wire {
 
@@ -48,6 +49,7 @@ class Records {
   };
   std::map<Hash, Record> records_;
   std::map<Hash, Chunk> chunks_;
+  Seals seals_;
 };
 
 }  // namespace coffer::sim::wire
