@@ -31,6 +31,11 @@ bool Read(std::string_view sealed, Header* out) {
 
 }  // namespace
 
+std::string PreviousOf(const boundary::v1::Store& store) {
+  Header header;
+  return Read(store.sealed(), &header) ? std::string(header.previous.view()) : "";
+}
+
 bool BuildsOn(const Record* newer, const Record* older) {
   if (older == nullptr) return true;
   while (newer != nullptr && newer->sequence > older->sequence) newer = newer->parent;

@@ -29,6 +29,9 @@ struct Record {
 // Whether `older` is `newer` or one that it builds on. Null is before the first.
 bool BuildsOn(const Record* newer, const Record* older);
 
+// The 32 bytes that a sealed record or chunk names as what it stands on; empty when it is none.
+std::string PreviousOf(const boundary::v1::Store& store);
+
 class Records {
  public:
   // A record that `enclave`, whose last one was `tip`, hands out. One that was handed out before is
