@@ -38,12 +38,12 @@ policy::Policy DrawPolicy(uint64_t seed) {
 }  // namespace
 
 AdversaryResult RunPlan(uint64_t seed, const AdversaryOptions& options,
-                        const std::vector<Action>& plan) {
+                        const std::vector<HostileAction>& plan) {
   HostileWorld world(seed, DrawPolicy(seed));
   if (options.mode == AdversaryOptions::Mode::kAdversary) world.auditor().ExpectOneHistory();
   HostileHost host(&world, options.mode);
   const absl::Time start = world.scheduler().Now();
-  for (const Action& action : plan) {
+  for (const HostileAction& action : plan) {
     const absl::Duration wait = start + action.at - world.scheduler().Now();
     if (wait > absl::ZeroDuration()) world.Advance(wait);
     if (!world.auditor().broken().empty()) break;

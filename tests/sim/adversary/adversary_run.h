@@ -41,7 +41,7 @@ struct AdversaryResult {
 AdversaryResult RunAdversary(uint64_t seed, const AdversaryOptions& options);
 // The same with a plan of one's own; `seed` still decides the scheduler's choices and the policy.
 AdversaryResult RunPlan(uint64_t seed, const AdversaryOptions& options,
-                        const std::vector<Action>& plan);
+                        const std::vector<HostileAction>& plan);
 
 }  // namespace coffer::sim
 

@@ -34,7 +34,7 @@ HostileHost::HostileHost(HostileWorld* world, AdversaryOptions::Mode mode)
   world_->OnFrame([this](Session* session, std::string payload) { OnFrame(session, payload); });
 }
 
-void HostileHost::Act(const Action& action) {
+void HostileHost::Act(const HostileAction& action) {
   ++counted_.actions;
   const size_t slot = action.a % kSlots;
   Draw draw(action.c);

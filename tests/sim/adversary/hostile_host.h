@@ -21,7 +21,7 @@ class HostileHost {
 
   HostileHost(HostileWorld* world, AdversaryOptions::Mode mode);
 
-  void Act(const Action& action);
+  void Act(const HostileAction& action);
   const AdversaryResult& counted() const { return counted_; }
 
  private:

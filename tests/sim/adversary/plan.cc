@@ -61,15 +61,15 @@ Kind Draw(runtime::Random& random) {
 
 const char* KindName(Kind kind) { return kWeights[static_cast<int>(kind)].name; }
 
-std::vector<Action> DrawPlan(uint64_t seed, uint64_t actions) {
+std::vector<HostileAction> DrawPlan(uint64_t seed, uint64_t actions) {
   runtime::SeededRandom random(seed);
-  std::vector<Action> plan;
+  std::vector<HostileAction> plan;
   absl::Duration at;
   // Some seeds crowd everything into no time, others leave room for answers.
   const uint64_t pace = 200 + random.Below(12'000);
   for (uint64_t i = 0; i < actions; ++i) {
     at += absl::Microseconds(random.Below(pace));
-    Action action;
+    HostileAction action;
     action.at = at;
     // A state with something in it comes first.
     action.kind = i == 0 ? Kind::kRecover : i < 6 ? Kind::kEvents : Draw(random);
@@ -81,9 +81,9 @@ std::vector<Action> DrawPlan(uint64_t seed, uint64_t actions) {
   return plan;
 }
 
-std::vector<std::string> DescribePlan(const std::vector<Action>& plan) {
+std::vector<std::string> DescribePlan(const std::vector<HostileAction>& plan) {
   std::vector<std::string> lines;
-  for (const Action& action : plan) {
+  for (const HostileAction& action : plan) {
     lines.push_back(absl::StrFormat("%10.3f ms  %-12s a=%x b=%x c=%x",
                                     absl::ToDoubleMilliseconds(action.at), KindName(action.kind),
                                     action.a, action.b, action.c));

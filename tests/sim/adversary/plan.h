@@ -45,7 +45,7 @@ enum class Kind : uint8_t {
 };
 inline constexpr int kKinds = static_cast<int>(Kind::kSameId) + 1;
 
-struct Action {
+struct HostileAction {
   absl::Duration at;  // since the start of the run
   Kind kind = Kind::kRecover;
   uint64_t a = 0;  // on which enclave and session
@@ -55,9 +55,9 @@ struct Action {
 
 // The name that DescribePlan prints: "receipt".
 const char* KindName(Kind kind);
-std::vector<Action> DrawPlan(uint64_t seed, uint64_t actions);
+std::vector<HostileAction> DrawPlan(uint64_t seed, uint64_t actions);
 // One line an action: when, what, with which numbers.
-std::vector<std::string> DescribePlan(const std::vector<Action>& plan);
+std::vector<std::string> DescribePlan(const std::vector<HostileAction>& plan);
 
 }  // namespace coffer::sim
 

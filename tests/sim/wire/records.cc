@@ -31,6 +31,11 @@ bool Read(std::string_view sealed, Header* out) {
 
 }  // namespace
 
+std::string PreviousOf(const boundary::v1::Store& store) {
+  Header header;
+  return Read(store.sealed(), &header) ? std::string(header.previous.view()) : "";
+}
+
 bool BuildsOn(const Record* newer, const Record* older) {
   if (older == nullptr) return true;
   while (newer != nullptr && newer->sequence > older->sequence) newer = newer->parent;
@@ -54,6 +59,7 @@ const Record* Records::Add(uint64_t enclave, const Record* tip, const boundary::
     *wrong = "I5: a record is handed out that does not look like one";
     return nullptr;
   }
+  if (*wrong = seals_.Note(store.sealed()); !wrong->empty()) return nullptr;
   const uint64_t next = tip == nullptr ? 1 : tip->sequence + 1;
   if (store.sequence() != next || header.previous != (tip == nullptr ? Hash{} : tip->hash)) {
     *wrong = absl::StrCat("I5: record ", store.sequence(), " does not build on record ", next - 1,
@@ -73,7 +79,7 @@ std::string Records::AddChunk(const boundary::v1::Store& store) {
   }
   chunks_[audit::Sha256(store.sealed())] = {header.previous, store.chunk_index(),
                                             store.chunk_count()};
-  return {};
+  return seals_.Note(store.sealed());
 }
 
 const Record* Records::Loaded(const std::vector<Hash>& pieces, std::string* wrong) const {

@@ -11,6 +11,7 @@
 
 #include "enclave_core/ethereum/types.h"
 #include "proto/boundary.pb.h"
+#include "tests/sim/wire/seals.h"
 
 namespace coffer::sim::wire {
 
@@ -27,6 +28,9 @@ struct Record {
 
 // Whether `older` is `newer` or one that it builds on. Null is before the first.
 bool BuildsOn(const Record* newer, const Record* older);
+
+// The 32 bytes that a sealed record or chunk names as what it stands on; empty when it is none.
+std::string PreviousOf(const boundary::v1::Store& store);
 
 class Records {
  public:
@@ -48,6 +52,7 @@ class Records {
   };
   std::map<Hash, Record> records_;
   std::map<Hash, Chunk> chunks_;
+  Seals seals_;
 };
 
 }  // namespace coffer::sim::wire

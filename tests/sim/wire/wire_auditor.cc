@@ -46,6 +46,7 @@ struct Enclave {
   // before load_done takes the answers along, and the state is loaded all the same.
   std::map<uint64_t, std::vector<Hash>> sent;
   std::vector<std::vector<Hash>> sent_whole;
+  bool found_early = false;
   std::map<std::pair<uint64_t, uint64_t>, std::vector<Pending>> pending;
   uint64_t payouts_made = 0;
   uint64_t prepares_refused = 0;
@@ -56,6 +57,7 @@ struct Enclave {
   wire::HeadChecker heads;
 };
 
+std::string Text(const Hash& hash) { return std::string(hash.view()); }
 uint64_t SizeOf(const Record* record) { return record == nullptr ? 0 : record->tree_size; }
 uint64_t SequenceOf(const Record* record) { return record == nullptr ? 0 : record->sequence; }
 
@@ -151,9 +153,9 @@ class WireAuditor::Impl {
   }
   void Acknowledge(Enclave& e, uint64_t sequence);
   void Stored(Enclave& e, const Record* record);
-  void HandOut(Enclave& e, const boundary::v1::Store& store);
+  void HandOut(Enclave& e, uint64_t connection, const boundary::v1::Store& store);
   void FinishLoad(Enclave& e, uint64_t connection, const std::vector<Hash>& pieces);
-  void FindLoad(Enclave& e, uint64_t connection, const boundary::v1::Status& status);
+  void FindLoad(Enclave& e, uint64_t connection, const std::string& last);
   std::unique_ptr<LeafWorld> WorldAt(const Record* record);
   void Answered(Enclave& e, uint64_t connection, const Pending& pending, const ServerFrame& answer);
   std::string CheckBody(Enclave& e, const Pending& pending, const ServerFrame& answer);
@@ -237,8 +239,9 @@ void WireAuditor::Impl::Stored(Enclave& e, const Record* record) {
   e.statuses.erase(e.statuses.begin(), last);
 }
 
-void WireAuditor::Impl::HandOut(Enclave& e, const boundary::v1::Store& store) {
-  if (e.world == nullptr) return Broken("I5: something is handed out before a state is loaded");
+void WireAuditor::Impl::HandOut(Enclave& e, uint64_t connection, const boundary::v1::Store& store) {
+  if (e.world == nullptr) FindLoad(e, connection, wire::PreviousOf(store));
+  if (e.world == nullptr) return;
   if (store.kind() == boundary::v1::Store::KIND_SNAPSHOT_CHUNK) {
     return Broken(records_.AddChunk(store));
   }
@@ -287,16 +290,15 @@ std::unique_ptr<LeafWorld> WireAuditor::Impl::WorldAt(const Record* record) {
   return world;
 }
 
-// A host attached to a state whose load_done it never got: which one was sent tells its last
-// record.
-void WireAuditor::Impl::FindLoad(Enclave& e, uint64_t connection,
-                                 const boundary::v1::Status& status) {
+// A state is there whose load_done was not seen: its connection closed before, or a record overtook
+// it. The hash of its last record tells which one it is.
+void WireAuditor::Impl::FindLoad(Enclave& e, uint64_t connection, const std::string& last) {
   for (const std::vector<Hash>& pieces : e.sent_whole) {
     std::string wrong;
     const Record* at = records_.Loaded(pieces, &wrong);
-    const bool same =
-        at == nullptr ? status.stored_sequence() == 0 : status.stored_hash() == at->hash.view();
-    if (wrong.empty() && same) return FinishLoad(e, connection, pieces);
+    if (!wrong.empty() || (at == nullptr ? Hash{} : at->hash).view() != last) continue;
+    e.found_early = true;
+    return FinishLoad(e, connection, pieces);
   }
   Broken("I6: an enclave has a state that nobody sent it");
 }
@@ -325,7 +327,7 @@ void WireAuditor::Impl::FromEnclave(Enclave& e, uint64_t connection, std::string
   if (!frame.ParseFromArray(payload.data(), static_cast<int>(payload.size()))) {
     return Broken("I9: the enclave says what nobody can read");
   }
-  if (frame.has_store()) return HandOut(e, frame.store());
+  if (frame.has_store()) return HandOut(e, connection, frame.store());
   if (frame.request_id() == 0) {
     if (frame.has_audit_checkpoint()) return Broken(CheckHead(e, frame.audit_checkpoint()));
     if (!frame.has_error()) Broken("I5: an answer to a question that nobody asked");
@@ -353,12 +355,18 @@ void WireAuditor::Impl::Answered(Enclave& e, uint64_t connection, const Pending&
     if (--e.attaching[connection] == 0) e.attaching.erase(connection);
     if (answer.has_storage_attached()) {
       e.storage = connection;
-      if (e.world == nullptr) FindLoad(e, connection, answer.storage_attached());
+      if (e.world == nullptr) {
+        const auto& status = answer.storage_attached();
+        FindLoad(e, connection,
+                 status.stored_sequence() == 0 ? Text(Hash{}) : status.stored_hash());
+      }
     }
   }
   if (answer.has_load_begun()) return e.pieces.clear();
   if (answer.has_record_loaded()) return e.pieces.push_back(pending.piece);
-  if (answer.has_load_done()) FinishLoad(e, connection, e.pieces);
+  if (answer.has_load_done() && !std::exchange(e.found_early, false)) {
+    FinishLoad(e, connection, e.pieces);
+  }
   const std::string what =
       absl::StrCat(" (enclave ", e.number, ", record ", SequenceOf(e.stored), " stored, answer to ",
                    request.ShortDebugString().substr(0, 160), ")");
