@@ -55,8 +55,14 @@ void StateStore::Commit() {
       events_->Send(last);
     } else if (std::holds_alternative<StartReading>(waiting_.front())) {
       waiting_.pop_front();
-      reader_.emplace(store_->Read());
-      ReadOn();
+      if (broken_.ok()) {
+        reader_.emplace(store_->Read());
+        ReadOn();
+      } else {
+        // What failed to be written may be there after a restart: an enclave that went on from what
+        // is sure now would then have another record of the same number.
+        events_->Send(ReadBatch{broken_, {}, false});
+      }
     } else {
       waiting_.pop_front();
       // So that little has to be written again at the next start. It reports its own troubles.

@@ -46,13 +46,21 @@ absl::Status TailFile::Resume(const Cursor& cursor) {
       return absl::OkStatus();
     }
   }
-  const absl::StatusOr<FileFacts> now = files_->Facts(options_.path);
-  if (now.ok() && now->identity == cursor.file) {
+  const auto written_anew = [&](const std::string& path, const FileFacts& facts) {
+    if (facts.identity != cursor.file) return false;
     ++counters_.truncations;
     Log(Level::kError, kComponent,
         "the journal was truncated or written anew; it is read from its beginning",
-        {{"path", options_.path}, {"offset", cursor.offset}, {"size", now->size}});
-  } else {
+        {{"path", path}, {"offset", cursor.offset}, {"size", facts.size}});
+    return true;
+  };
+  if (options_.follow) {
+    for (const RotatedFile& rotated : files_->Rotated(options_.path)) {
+      if (written_anew(rotated.path, rotated.facts)) return BeginNamed(rotated.path);
+    }
+  }
+  const absl::StatusOr<FileFacts> now = files_->Facts(options_.path);
+  if (!now.ok() || !written_anew(options_.path, *now)) {
     ++counters_.lost;
     Log(Level::kError, kComponent,
         "the file that the cursor is of was not found, by its name or among the rotated ones; "
@@ -204,7 +212,8 @@ absl::StatusOr<LineRead> TailFile::AtEnd(absl::Time now, bool drained) {
   // Whoever has the file open may still write to it after its renaming, until the grace is over.
   if (open_path_ == options_.path) {
     const absl::StatusOr<FileFacts> named = files_->Facts(options_.path);
-    if (!named.ok() || named->identity == facts_.identity) {
+    // Without a file of that name it may still be on its way, or rotated already.
+    if (named.ok() ? named->identity == facts_.identity : RotatedAfterThis().empty()) {
       rotated_since_.reset();
       return LineRead{};
     }

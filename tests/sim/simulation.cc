@@ -408,7 +408,9 @@ void Run::ComeToRest() {
     unrest = auditor_.CheckAtRest();
     if (unrest.empty()) return Say("at rest");
   }
-  Broken(unrest.empty() ? "liveness: the API's events were not answered" : unrest);
+  Broken(unrest.empty()
+             ? absl::StrCat("liveness: the API's events were not answered: ", world_.Trouble())
+             : unrest);
 }
 
 Result Run::Summary() {

@@ -260,6 +260,38 @@ TEST_F(JournalTailerTest, AReplayIsAskedForJustAfterATruncation) {
   EXPECT_TRUE(tailer_->caught_up());
 }
 
+// Found by the simulation: it waited for a file of the journal's name, which there was none of.
+TEST_F(JournalTailerTest, TwoRotationsAndNoNewFileYet) {
+  Append(Line(1, "1", 0));
+  Begin();
+  Run();
+  std::filesystem::rename(options_.path, options_.path + ".1");
+  Append(Line(1, "1", 1));
+  std::filesystem::rename(options_.path, options_.path + ".2");
+  Run(absl::Seconds(20));
+  EXPECT_EQ(ledger_.order.size(), 2u);
+  Append(Line(1, "1", 2));
+  Run(absl::Seconds(20));
+  EXPECT_EQ(ledger_.order.size(), 3u);
+  EXPECT_EQ(tailer_->metrics().batches.duplicates, 0u);
+}
+
+// Found by the simulation.
+TEST_F(JournalTailerTest, TruncatedAndThenRotatedWhileItWasDown) {
+  Append(Line(1, "1", 0));
+  Begin();
+  Run();
+  Kill();
+  std::filesystem::resize_file(options_.path, 0);
+  Append(Line(1, "1", 1));
+  std::filesystem::rename(options_.path, options_.path + ".1");
+  Append(Line(1, "1", 2));
+  Begin();
+  Run(absl::Seconds(20));
+  EXPECT_EQ(ledger_.order.size(), 3u);
+  EXPECT_EQ(tailer_->metrics().tail.truncations, 1u);
+}
+
 TEST_F(JournalTailerTest, AVanishedFileIsReported) {
   Append(Line(1, "1", 0));
   Begin();

@@ -112,6 +112,22 @@ TEST_F(StateStoreTest, NothingIsHandedOnWhileTheDiskIsFull) {
   EXPECT_EQ(sink_.got.size(), 1u);
 }
 
+// Found by the simulation: a fresh enclave went on from what was sure, and after the host's restart
+// there was another record of the same number.
+TEST_F(StateStoreTest, ADiskThatFailedLoadsNoEnclave) {
+  Send(1, "leaves");
+  Run();
+  disk_.LoseNextSync();
+  Send(2, "leaves");
+  to_store_.Send(StartReading{});
+  Run();
+  ASSERT_EQ(events_.got.size(), 2u);
+  const auto* read = std::get_if<ReadBatch>(&events_.got[1]);
+  ASSERT_NE(read, nullptr);
+  EXPECT_TRUE(absl::IsDataLoss(read->status)) << read->status;
+  EXPECT_TRUE(read->items.empty());
+}
+
 TEST_F(StateStoreTest, SegmentsStayUntilTheSinkIsDurable) {
   for (uint64_t s = 1; s <= 40; ++s) {
     Send(s, "leaves");
