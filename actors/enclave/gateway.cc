@@ -202,7 +202,10 @@ void Gateway::HandleStored(Session& session, const boundary::v1::Stored& stored)
     session.stream->CloseAfterFlush();
     return;
   }
-  sealer_->Send(StoredReport{session.id, stored});
+  // What it was not given yet it cannot have stored, however soon that may be (I5).
+  StoredReport report{session.id, stored};
+  report.stored.set_sequence(std::min(stored.sequence(), handed_out_));
+  sealer_->Send(std::move(report));
 }
 
 void Gateway::Admit(Session& session, Request request) {
@@ -371,12 +374,18 @@ void Gateway::Handle(Release release) {
 
 void Gateway::Handle(StoreOut store) {
   const auto found = sessions_.find(store.session);
-  if (found != sessions_.end()) Send(*found->second, *store.frame);
+  if (found == sessions_.end()) return;
+  if (store.session == storage_ && store.frame->has_store() &&
+      store.frame->store().kind() == boundary::v1::Store::KIND_RECORD) {
+    handed_out_ = store.frame->store().sequence();
+  }
+  Send(*found->second, *store.frame);
 }
 
 void Gateway::Handle(const StorageIs& storage) {
   const auto found = sessions_.find(storage.session);
   storage_ = found == sessions_.end() ? 0 : storage.session;
+  handed_out_ = 0;
   if (storage_ == 0) {
     // It closed while it became the storage, and the sealer heard of that before.
     if (storage.session != 0) sealer_->Send(SessionClosed{storage.session});

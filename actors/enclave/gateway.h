@@ -85,6 +85,7 @@ class Gateway : public runtime::Actor<GatewayMessage>, public runtime::StreamHan
   absl::flat_hash_map<runtime::FramedStream*, Session*> by_stream_;
   SessionId last_session_ = 0;
   SessionId storage_ = 0;
+  uint64_t handed_out_ = 0;  // the last record that was sent to it
   size_t in_flight_ = 0;
   size_t bytes_in_flight_ = 0;
   std::list<SessionId> by_silence_;  // the one that spoke last is at the end

@@ -219,10 +219,14 @@ class Door {
     call.tickets = {p.redemption};
     p.transaction.data = ethereum::EncodeBrokerCall(call);
     p.made = ethereum::SignTransaction(p.transaction, key);
-    p.shown = {p.ticket.recipient,        p.ticket.sender,
-               p.ticket.face_value,       p.ticket.win_prob,
-               p.ticket.sender_nonce,     p.redemption.recipient_rand,
-               p.ticket.aux_data.creation_round, p.ticket.aux_data.creation_round_block_hash,
+    p.shown = {p.ticket.recipient,
+               p.ticket.sender,
+               p.ticket.face_value,
+               p.ticket.win_prob,
+               p.ticket.sender_nonce,
+               p.redemption.recipient_rand,
+               p.ticket.aux_data.creation_round,
+               p.ticket.aux_data.creation_round_block_hash,
                p.ticket.TicketHash()};
   }
   ClientFrame PrepareRequest(const Payment& p) const {
