@@ -120,6 +120,15 @@ TEST_F(SimNodesTest, ATransactionGoesThePathToItsReceiptAndLogs) {
   ASSERT_TRUE(logs.ok()) << logs.status();
   ASSERT_EQ(logs->size(), 2u);
   EXPECT_EQ((*logs)[1].tx_hash, HashOf(raw));
+  // A node may take narrow ranges only, and says so in a way that does not mean "wait".
+  nodes_.SetFaults({.max_log_range = 10});
+  filter.from_block = chain_.height() - 9;
+  filter.to_block = chain_.height();
+  EXPECT_FALSE(Call("eth_getLogs", host::LogFilterParams(filter))->refused);
+  filter.from_block -= 1;
+  const auto wide = Call("eth_getLogs", host::LogFilterParams(filter));
+  ASSERT_TRUE(wide.ok() && wide->refused);
+  EXPECT_EQ(host::ClassifyRpcError(wide->error), host::RpcErrorKind::kOther);
 }
 
 TEST_F(SimNodesTest, RefusalsReadAsWhatTheyAreInEveryNodesWords) {
