@@ -14,8 +14,8 @@ namespace coffer::host_proxy {
 // Compact, UTF-8, with a newline at the end, as a terminal likes it.
 std::string ToText(const Json::Value& value);
 
-// One JSON document and nothing else: no comments, no duplicate keys, depth at most 16. An error
-// says what and where, in a line.
+// One JSON document and nothing else: no comments, no duplicate keys, depth at most 16, and
+// every text in it is UTF-8. An error says what and where, in a line.
 absl::StatusOr<Json::Value> FromText(std::string_view text);
 
 }  // namespace coffer::host_proxy

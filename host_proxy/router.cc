@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "actors/host/json_text.h"
 
 namespace coffer::host_proxy {
 namespace {
@@ -89,6 +90,8 @@ absl::StatusOr<std::string> PercentDecode(std::string_view text, bool plus_is_sp
   if (out.find('\0') != std::string::npos) {
     return absl::InvalidArgumentError("a percent escape stands for a NUL byte");
   }
+  // It goes on as a text to the enclave, which refuses a frame with anything else in it as a whole.
+  if (!host::IsUtf8(out)) return absl::InvalidArgumentError("what is decoded is not UTF-8");
   return out;
 }
 

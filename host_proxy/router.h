@@ -68,7 +68,8 @@ class Router {
   std::vector<Route> routes_;
 };
 
-// Percent-decoding (RFC 3986); refuses half escapes and NUL. `plus_is_space` as in a query.
+// Percent-decoding (RFC 3986); refuses half escapes, NUL, and what is not UTF-8. `plus_is_space` as
+// in a query.
 absl::StatusOr<std::string> PercentDecode(std::string_view text, bool plus_is_space);
 
 }  // namespace coffer::host_proxy

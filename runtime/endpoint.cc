@@ -1,5 +1,6 @@
 #include "runtime/endpoint.h"
 
+#include <arpa/inet.h>
 #include <sys/un.h>
 
 #include <optional>
@@ -42,6 +43,14 @@ bool IsHostText(std::string_view host) {
   return true;
 }
 
+// With or without a zone: "fe80::1%eth0".
+bool IsIpv6(std::string_view host) {
+  const size_t zone = host.find('%');
+  if (zone != std::string_view::npos && zone + 1 == host.size()) return false;
+  in6_addr address;
+  return inet_pton(AF_INET6, std::string(host.substr(0, zone)).c_str(), &address) == 1;
+}
+
 absl::StatusOr<Endpoint> ParseTcp(std::string_view text, std::string_view rest) {
   Endpoint endpoint;
   const size_t colon = rest.rfind(':');
@@ -52,6 +61,7 @@ absl::StatusOr<Endpoint> ParseTcp(std::string_view text, std::string_view rest) 
       return Wrong(text, "an IPv6 address ends with ]");
     }
     host = host.substr(1, host.size() - 2);
+    if (!IsIpv6(host)) return Wrong(text, "what is in brackets is no IPv6 address");
   } else if (host.find(':') != std::string_view::npos) {
     return Wrong(text, "an IPv6 address is written in [brackets]");
   }

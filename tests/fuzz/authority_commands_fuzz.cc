@@ -5,10 +5,12 @@
 // request's protobuf bytes.
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 
 #include "invariant/check.h"
+#include "tests/fuzz/proto_mutator.h"
 #include "tests/support/bank.h"
 
 namespace {
@@ -84,7 +86,45 @@ void Run(Bank& bank, Bank& signer, uint8_t command, std::string_view bytes) {
   }
 }
 
+// The request that a command's bytes are, for the mutator.
+[[maybe_unused]] std::unique_ptr<google::protobuf::Message> RequestOf(std::string_view head) {
+  switch (static_cast<uint8_t>(head[0]) % 16) {
+    case 0:
+      return std::make_unique<v1::ApplyEvents>();
+    case 1:
+      return std::make_unique<v1::PreparePayout>();
+    case 2:
+      return std::make_unique<v1::PrepareFunding>();
+    case 3:
+      return std::make_unique<v1::BumpTransaction>();
+    case 4:
+      return std::make_unique<v1::RetryPayout>();
+    case 5:
+      return std::make_unique<v1::ReportReceipt>();
+    case 6:
+      return std::make_unique<v1::ReportReorg>();
+    case 7:
+      return std::make_unique<v1::VoidTickets>();
+    case 9:
+      return std::make_unique<v1::PrepareRedeem>();
+    case 10:
+      return std::make_unique<v1::ConfirmPayout>();
+    case 11:
+      return std::make_unique<v1::ChangePolicy>();
+    case 13:
+      return std::make_unique<v1::SignMessage>();
+    case 14:
+      return std::make_unique<v1::SignTicket>();
+    case 15:
+      return std::make_unique<v1::SignTransaction>();
+    default:
+      return nullptr;
+  }
+}
+
 }  // namespace
+
+COFFER_FUZZ_SEQUENCE_MUTATOR(1, RequestOf)
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::string_view raw(reinterpret_cast<const char*>(data), size);

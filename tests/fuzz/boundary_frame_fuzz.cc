@@ -9,10 +9,24 @@
 #include <utility>
 
 #include "invariant/check.h"
+#include "tests/fuzz/proto_mutator.h"
+#include "tests/fuzz/quiet.h"
 #include "tests/unit/enclave_actors/world.h"
+
+namespace {
+
+// Every payload that is not JSON is one message, for the mutator.
+[[maybe_unused]] std::unique_ptr<google::protobuf::Message> FrameOf(std::string_view) {
+  return std::make_unique<coffer::boundary::v1::ClientFrame>();
+}
+
+}  // namespace
+
+COFFER_FUZZ_SEQUENCE_MUTATOR(0, FrameOf)
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using coffer::test::World;
+  coffer::fuzz::QuietLog();
   std::string_view raw(reinterpret_cast<const char*>(data), size);
   World world(1);
   coffer::test::Disk disk;

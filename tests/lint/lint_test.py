@@ -4,6 +4,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
+import check_fuzz
 import check_layers
 import check_link_graph
 import check_nondeterminism
@@ -23,6 +24,36 @@ class TemporaryTree(unittest.TestCase):
         file = self.root / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
+
+
+class Fuzz(TemporaryTree):
+    def plant_all(self, name):
+        self.plant(f"tests/fuzz/{name}_fuzz.cc", "")
+        self.plant("tests/fuzz/CMakeLists.txt", f"coffer_fuzz({name} DEPS x)\n")
+        self.plant(f"tests/fuzz/corpus/{name}/one", "1")
+        self.plant(f"tests/fuzz/dict/{name}.dict", '# words\n"a\\x00\\""\n')
+        self.plant("docs/fuzzing.md", f"| `{name}` | x |\n")
+
+    def test_a_whole_fuzzer_passes(self):
+        self.plant_all("a")
+        self.assertEqual(check_fuzz.check(self.root), [])
+
+    def test_each_missing_part_is_told(self):
+        missing = (("tests/fuzz/corpus/a/one", "no input"), ("tests/fuzz/dict/a.dict", "no tests/fuzz/dict/a.dict"),
+                   ("docs/fuzzing.md", "no line"), ("tests/fuzz/a_fuzz.cc", "not there"))
+        for path, words in missing:
+            self.plant_all("a")
+            (self.root / path).unlink()
+            self.assertIn(words, " ".join(check_fuzz.check(self.root)), path)
+        self.plant_all("a")
+        self.plant("tests/fuzz/CMakeLists.txt", "")
+        self.assertIn("does not build", " ".join(check_fuzz.check(self.root)))
+
+    def test_a_dictionary_that_libfuzzer_would_refuse(self):
+        for line in ("word", '"a', '"\\q"', '"\\x0"', '""', ""):
+            self.plant_all("a")
+            self.plant("tests/fuzz/dict/a.dict", line + "\n")
+            self.assertNotEqual(check_fuzz.check(self.root), [], line)
 
 
 class Layers(TemporaryTree):

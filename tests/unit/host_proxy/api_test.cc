@@ -105,6 +105,23 @@ TEST_F(ApiTest, Probes) {
   EXPECT_THAT(Ask("GET", "/metrics").body, HasSubstr("coffer_test_total 1"));
 }
 
+// A frame with such a text is refused by the enclave as a whole, without its request's id, and then
+// the host takes the connection for broken: one stranger's request would cost everybody theirs.
+TEST_F(ApiTest, WhatIsNotUtf8NeverReachesTheEnclave) {
+  for (const char* target : {"/api/ledger/accounts/%ff", "/api/ledger/accounts/\xc3\x28",
+                             "/api/ledger/accounts/%ed%b0%80", "/api/ledger/accounts?after=%80"}) {
+    EXPECT_EQ(Ask("GET", target).status, 400) << target;
+  }
+  for (const char* account : {"\xff", "\\udc00", "\\ud800\\u0041"}) {
+    const std::string body =
+        absl::StrCat(R"({"id":"e","account":")", account, R"(","amount":"1"})");
+    EXPECT_EQ(Ask("POST", "/api/ledger/events", body).status, 400) << account;
+  }
+  EXPECT_TRUE(enclave_.requests.empty());
+  EXPECT_EQ(Ask("GET", "/api/ledger/accounts/%c3%a9").status, 200);
+  EXPECT_EQ(enclave_.requests.size(), 1u);
+}
+
 TEST_F(ApiTest, StatusHasExactAmountsAndWords) {
   ServerFrame frame;
   frame.mutable_status()->set_phase(boundary::v1::PHASE_READY);

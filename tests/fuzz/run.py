@@ -1,0 +1,63 @@
+#!/usr/bin/env python3
+"""Runs libFuzzer programs of the fuzz preset and prints a line for each: executions, coverage, findings.
+
+New inputs go to build/fuzz/corpus/NAME; copy the worthwhile ones to tests/fuzz/corpus/NAME, where ctest replays them. What was
+run is added to build/fuzz/runs.tsv: date, fuzzer, seconds, executions."""
+import argparse
+import concurrent.futures
+import datetime
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = ROOT / "build" / "fuzz"
+SYMBOLIZER = "/usr/lib/llvm-14/bin/llvm-symbolizer"
+
+
+def run(name, seconds):
+    found, log = BUILD / "findings" / name, BUILD / "logs" / f"{name}.log"
+    corpus, seeds = BUILD / "corpus" / name, ROOT / "tests" / "fuzz" / "corpus" / name
+    for folder in (found, log.parent, corpus):
+        folder.mkdir(parents=True, exist_ok=True)
+    before = set(found.iterdir())
+    environment = dict(os.environ, ASAN_SYMBOLIZER_PATH=SYMBOLIZER, UBSAN_OPTIONS="print_stacktrace=1")
+    command = [BUILD / "bin" / f"fuzz_{name}", f"-max_total_time={seconds}", "-print_final_stats=1", "-rss_limit_mb=2048",
+               "-timeout=10", "-max_len=16384", f"-dict={ROOT / 'tests' / 'fuzz' / 'dict' / name}.dict",
+               f"-artifact_prefix={found}/", corpus, seeds]
+    with open(log, "wb") as out:
+        code = subprocess.run(command, stdout=out, stderr=subprocess.STDOUT, env=environment, check=False).returncode
+    text = log.read_text(errors="replace")
+    number = lambda pattern: int(([0] + re.findall(pattern, text))[-1])
+    spent = number(r"Done \d+ runs in (\d+) second") or seconds
+    executions = number(r"stat::number_of_executed_units:\s+(\d+)") or number(r"#(\d+)\s")
+    with open(BUILD / "runs.tsv", "a", encoding="utf-8") as runs:
+        now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        runs.write(f"{now}\t{name}\t{spent}\t{executions}\n")
+    cov, features, inputs = number(r"cov: (\d+)"), number(r"ft: (\d+)"), number(r"corp: (\d+)")
+    coverage = f"cov {cov:6} ft {features:6} corpus {inputs:5}"
+    print(f"{name:20} {spent:6} s {executions:12,} executions {executions // max(1, spent):8,}/s  {coverage}", flush=True)
+    fresh = sorted(set(found.iterdir()) - before)
+    for file in fresh:
+        print(f"  FINDING {file}\n  repeat: build/fuzz/bin/fuzz_{name} {file}   (log: {log})", flush=True)
+    if code != 0 and not fresh:
+        print(f"  failed with {code}, see {log}", flush=True)
+    return code == 0 and not fresh
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("names", nargs="+")
+    arguments = parser.parse_args()
+    with concurrent.futures.ThreadPoolExecutor(max_workers=arguments.jobs) as pool:
+        good = list(pool.map(lambda name: run(name, arguments.seconds), arguments.names))
+    print(f"{sum(good)} of {len(good)} fuzzers found nothing")
+    sys.exit(0 if all(good) else 1)
+
+
+if __name__ == "__main__":
+    main()
