@@ -94,7 +94,7 @@ TEST(AdversaryTest, TheSameSeedIsTheSameRun) {
 }
 
 TEST(AdversaryTest, APartOfAPlanIsAPlan) {
-  std::vector<Action> plan = DrawPlan(3, 120);
+  std::vector<HostileAction> plan = DrawPlan(3, 120);
   while (plan.size() > 20) {
     plan.erase(plan.begin() + static_cast<std::ptrdiff_t>(plan.size() / 3),
                plan.begin() + static_cast<std::ptrdiff_t>(plan.size() / 3 + 9));
