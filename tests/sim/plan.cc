@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdio>
+#include <cmath>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
 #include "runtime/random.h"
 
 namespace coffer::sim {
@@ -210,11 +213,55 @@ Plan DrawPlan(uint64_t seed, const Swarm& swarm, size_t actions) {
 }
 
 std::string Describe(const Action& action) {
-  char line[96];
-  std::snprintf(line, sizeof line, "%9.3f s  %-20s %llu %llu", absl::ToDoubleSeconds(action.at),
-                std::string(Name(action.what)).c_str(), static_cast<unsigned long long>(action.a),
-                static_cast<unsigned long long>(action.b));
-  return line;
+  return absl::StrFormat("%12.6f s  %-20s %u %u", absl::ToDoubleSeconds(action.at),
+                         std::string(Name(action.what)), action.a, action.b);
+}
+
+std::string Format(const SavedPlan& saved) {
+  std::string text = absl::StrCat("seed ", saved.seed, "\n");
+  for (const Action& action : saved.plan) absl::StrAppend(&text, Describe(action), "\n");
+  return text;
+}
+
+namespace {
+
+bool ParseAction(const std::vector<std::string>& words, Action* action) {
+  double seconds = 0;
+  if (words.size() != 5 || words[1] != "s" || !absl::SimpleAtod(words[0], &seconds) ||
+      !absl::SimpleAtoi(words[3], &action->a) || !absl::SimpleAtoi(words[4], &action->b)) {
+    return false;
+  }
+  action->at = absl::Microseconds(std::llround(seconds * 1e6));
+  for (const Entry& entry : kEntries) {
+    if (entry.name != words[2]) continue;
+    action->what = entry.what;
+    return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+absl::StatusOr<SavedPlan> ParsePlan(std::string_view text) {
+  SavedPlan saved;
+  bool seeded = false;
+  size_t number = 0;
+  for (const std::string& line : std::vector<std::string>(
+           absl::StrSplit(absl::string_view(text.data(), text.size()), '\n'))) {
+    ++number;
+    const std::vector<std::string> words = absl::StrSplit(line, ' ', absl::SkipEmpty());
+    if (words.empty() || words[0][0] == '#') continue;
+    Action action;
+    if (words.size() == 2 && words[0] == "seed" && absl::SimpleAtoi(words[1], &saved.seed)) {
+      seeded = true;
+    } else if (ParseAction(words, &action)) {
+      saved.plan.push_back(action);
+    } else {
+      return absl::InvalidArgumentError(absl::StrCat("line ", number, " is no action: ", line));
+    }
+  }
+  if (!seeded) return absl::InvalidArgumentError("a plan needs a line \"seed N\"");
+  return saved;
 }
 
 }  // namespace coffer::sim

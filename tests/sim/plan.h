@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 
 namespace coffer::sim {
@@ -101,8 +102,18 @@ Swarm DrawSwarm(uint64_t seed);
 std::string Describe(const Swarm& swarm);
 
 Plan DrawPlan(uint64_t seed, const Swarm& swarm, size_t actions);
-// "  1.250 s  kill-host                 1500 0"
+// "    1.250000 s  kill-host            1500 0"
 std::string Describe(const Action& action);
+
+// A plan as a file keeps it: "seed 42" and then a line an action, as Describe has it; lines that
+// begin with # are for people.
+struct SavedPlan {
+  uint64_t seed = 0;  // of the swarm, and of what the scheduler chooses
+  Plan plan;
+};
+std::string Format(const SavedPlan& saved);
+// InvalidArgument names the line.
+absl::StatusOr<SavedPlan> ParsePlan(std::string_view text);
 
 }  // namespace coffer::sim
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "enclave_core/authority/authority.h"
 #include "tests/sim/auditor.h"
 #include "tests/sim/world.h"
@@ -39,9 +40,7 @@ class Run {
   absl::Time Now() { return world_.scheduler().Now(); }
   void Say(const std::string& what) {
     if (!watcher_) return;
-    char time[32];
-    std::snprintf(time, sizeof time, "%9.3f s  ", absl::ToDoubleSeconds(Now() - begin_));
-    watcher_(time + what);
+    watcher_(absl::StrFormat("%12.6f s  %s", absl::ToDoubleSeconds(Now() - begin_), what));
   }
   bool Broken(std::string sentence) {
     if (failure_.empty() && !sentence.empty()) {
