@@ -110,7 +110,8 @@ TEST(SecretFromHexTest, ReadsWhatFromHexReads) {
       // With an x in the second place FromHex sees a prefix, and three bytes.
       const bool expected = plain.ok() && plain->size() == 4;
       ASSERT_EQ(secret.ok(), expected) << c << " at " << place;
-      if (expected) EXPECT_EQ(secret->view(), *plain) << c << " at " << place;
+      if (!expected) continue;
+      EXPECT_EQ(secret->view(), *plain) << c << " at " << place;
     }
   }
 }
