@@ -18,6 +18,7 @@
 #include "absl/strings/strip.h"
 #include "actors/enclave/enclave.h"
 #include "actors/enclave/policy_options.h"
+#include "enclave_core/ethereum/secret_hex.h"
 #include "enclave_core/ethereum/types.h"
 #include "enclave_core/policy/policy.h"
 #include "enclave_core/policy/typed_data.h"
@@ -149,15 +150,13 @@ absl::StatusOr<PrivateKey> ReadKey(const runtime::Config& config) {
   } else {
     return absl::NotFoundError("--insecure-dev-key needs SIGNER_PRIVATE_KEY or --key-file");
   }
-  absl::StatusOr<std::string> secret = ethereum::FromHex(text);
+  const absl::StatusOr<ethereum::SecretBytes> secret = ethereum::SecretFromHex(text, 32);
   Wipe(&text);
-  if (!secret.ok() || secret->size() != 32) {
-    if (secret.ok()) Wipe(&*secret);
+  if (absl::IsInvalidArgument(secret.status())) {
     return absl::InvalidArgumentError("the signing key must be 64 hex digits");
   }
-  absl::StatusOr<PrivateKey> key = PrivateKey::FromBytes(*secret);
-  Wipe(&*secret);
-  return key;
+  if (!secret.ok()) return secret.status();
+  return PrivateKey::FromBytes(secret->view());
 }
 
 // What is insecure about how it was started.

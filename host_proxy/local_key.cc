@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "enclave_core/ethereum/secret_hex.h"
 #include "enclave_core/ethereum/types.h"
 #include "host_proxy/keystore.h"
 #include "runtime/os_env.h"
@@ -64,13 +65,10 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, const char* variab
 }
 
 absl::StatusOr<SecretBytes> FromHexText(const SecretBytes& text) {
-  absl::StatusOr<std::string> bytes = ethereum::FromHex(text.view());
-  if (!bytes.ok() || bytes->size() != 32) {
-    if (bytes.ok()) Wipe(*bytes);
+  absl::StatusOr<SecretBytes> key = ethereum::SecretFromHex(text.view(), 32);
+  if (absl::IsInvalidArgument(key.status())) {
     return absl::InvalidArgumentError("PAYMENT_PRIVATE_KEY must be 64 hex digits");
   }
-  absl::StatusOr<SecretBytes> key = SecretBytes::CopyOf(*bytes);
-  Wipe(*bytes);
   return key;
 }
 

@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "enclave_core/audit/text.h"
+#include "enclave_core/ethereum/secret_hex.h"
 #include "host_proxy/keystore.h"
 #include "runtime/socket_address.h"
 
@@ -82,14 +83,12 @@ absl::StatusOr<SecretBytes> ReadSecretFile(const std::string& path, size_t limit
 }
 
 absl::StatusOr<ethereum::PrivateKey> EthereumKeyFromHex(std::string_view hex) {
-  absl::StatusOr<std::string> bytes = ethereum::FromHex(WithoutNewline(hex));
-  if (!bytes.ok() || bytes->size() != 32) {
-    if (bytes.ok()) Wipe(*bytes);
+  const absl::StatusOr<SecretBytes> secret = ethereum::SecretFromHex(WithoutNewline(hex), 32);
+  if (absl::IsInvalidArgument(secret.status())) {
     return absl::InvalidArgumentError("a private key is 64 hex digits");
   }
-  absl::StatusOr<ethereum::PrivateKey> key = ethereum::PrivateKey::FromBytes(*bytes);
-  Wipe(*bytes);
-  return key;
+  if (!secret.ok()) return secret.status();
+  return ethereum::PrivateKey::FromBytes(secret->view());
 }
 
 absl::StatusOr<ethereum::PrivateKey> ReadEthereumKey(const std::string& path,

@@ -99,7 +99,7 @@ def executed(folder):
         if re.match(r"(now\.|deposit|[a-z_]+_ = )", text) and count != "-":
             text = re.sub(r"Index\(\(*(?:int\)*)?\(*(.*?), \d+\) \]", r"\1]", text)
             text = re.sub(r"\(+int\)|now\.|[()]", "", text)   # sizes and places differ from model to model
-            text = re.sub(r"Index|P\d+ \*_this->|, \d+(?= \])| ", "", text).replace("3*n", "0")
+            text = re.sub(r"Index|P\d+ \*_this->|, \d+(?= \])| ", "", text).replace("3*n", "0").replace("%2", "%1")
             found[proctype, text] = found.get((proctype, text), False) or not count.startswith("#")
     return found
 

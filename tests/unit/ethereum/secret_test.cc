@@ -14,7 +14,9 @@
 #include <string>
 #include <utility>
 
+#include "enclave_core/ethereum/secret_hex.h"
 #include "enclave_core/ethereum/signature.h"
+#include "enclave_core/ethereum/types.h"
 
 namespace coffer::ethereum {
 namespace {
@@ -94,6 +96,35 @@ TEST(SecretBytesTest, SizesAndMoves) {
   EXPECT_EQ(SecretBytes().size(), 0u);
   third.data()[0] = 'x';
   EXPECT_EQ(third.view(), "xbc");
+}
+
+// Every byte in every place, against FromHex, which is written in another way.
+TEST(SecretFromHexTest, ReadsWhatFromHexReads) {
+  COFFER_SKIP_WITHOUT_MLOCK();
+  for (int c = 0; c < 256; ++c) {
+    for (const size_t place : {0u, 1u, 2u, 7u}) {
+      std::string hex = "0aF93b7C";
+      hex[place] = static_cast<char>(c);
+      const absl::StatusOr<std::string> plain = FromHex(hex);
+      const absl::StatusOr<SecretBytes> secret = SecretFromHex(hex, 4);
+      // With an x in the second place FromHex sees a prefix, and three bytes.
+      const bool expected = plain.ok() && plain->size() == 4;
+      ASSERT_EQ(secret.ok(), expected) << c << " at " << place;
+      if (!expected) continue;
+      EXPECT_EQ(secret->view(), *plain) << c << " at " << place;
+    }
+  }
+}
+
+TEST(SecretFromHexTest, PrefixAndLength) {
+  COFFER_SKIP_WITHOUT_MLOCK();
+  EXPECT_EQ(SecretFromHex("0x0102", 2)->view(), "\x01\x02");
+  EXPECT_EQ(SecretFromHex("0X0102", 2)->view(), "\x01\x02");
+  for (const char* text :
+       {"", "01", "010", "01020", "000102", "1x0102", "0x01020", "0x01", "0x01zz"}) {
+    const absl::StatusOr<SecretBytes> secret = SecretFromHex(text, 2);
+    EXPECT_TRUE(absl::IsInvalidArgument(secret.status())) << text;
+  }
 }
 
 TEST(SecretBytesTest, ConstantTimeEquals) {
