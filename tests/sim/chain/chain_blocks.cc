@@ -109,7 +109,8 @@ void ChainModel::RunStranger(const Other& other) {
   uint64_t none = 0;
   const Address& broker = options_.broker.contracts.broker;
   CallOutcome outcome = broker_.Execute(Stranger(), 0, call, options_.block_gas_limit, &none);
-  AddReceipt(other.hash, Stranger(), broker, outcome.gas_used, head().base_fee, std::move(outcome));
+  const uint64_t gas_used = outcome.gas_used;
+  AddReceipt(other.hash, Stranger(), broker, gas_used, head().base_fee, std::move(outcome));
 }
 
 bool ChainModel::CanRun(const Submission& submission) const {
@@ -202,9 +203,9 @@ bool ChainModel::Reorg(const Branch& branch) {
   std::deque<Other> others;
   for (uint64_t i = 0; i < depth; ++i) TakeBlockAway(&own, &others);
   store_.RollBack(height());
-  for (auto other = others.rbegin(); other != others.rend(); ++other) {
-    if (!other->tickets.empty() && !branch.keep_strangers) continue;
-    waiting_others_.push_front(std::move(*other));
+  for (; !others.empty(); others.pop_back()) {
+    if (!others.back().tickets.empty() && !branch.keep_strangers) continue;
+    waiting_others_.push_front(std::move(others.back()));
   }
   uint64_t kept = 0;
   for (const size_t index : own) {

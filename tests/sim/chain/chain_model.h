@@ -232,7 +232,7 @@ class ChainModel {
   bool CanRun(const Submission& submission) const;
   size_t OtherOfNonce(size_t submission) const;  // or the same
   void LearnTickets(const BrokerCall& call);
-  void Execute(size_t submission, bool fails);
+  void Execute(size_t index, bool fails);
   CallOutcome Apply(const Address& from, const std::optional<Address>& to, const U256& value,
                     const BrokerCall& call, uint64_t gas, uint64_t* fail_inner);
   void AddReceipt(const Hash& hash, const Address& from, const std::optional<Address>& to,
