@@ -77,6 +77,8 @@ constexpr std::array<Entry, kWhats> kEntries = {{
     {What::kReorg, "reorg", Draw::kDepth, 15, true},
     {What::kStranger, "stranger", Draw::kAny, 20, true},
     {What::kDropPending, "drop-pending", Draw::kAny, 15, true},
+    {What::kSwapReplaced, "swap-replaced", Draw::kAny, 10, true},
+    {What::kResurface, "resurface", Draw::kAny, 10, true},
     {What::kBaseFee, "base-fee", Draw::kAny, 10, true},
     {What::kRound, "round", Draw::kAny, 10, true},
     {What::kInitializeRound, "initialize-round", Draw::kNone, 10, false},
@@ -86,6 +88,7 @@ constexpr std::array<Entry, kWhats> kEntries = {{
     {What::kReserve, "reserve", Draw::kWei, 10, false},
     {What::kEther, "ether", Draw::kWei, 5, false},
     {What::kNodeTrouble, "node-trouble", Draw::kMillisCount, 15, true},
+    {What::kNodeDown, "node-down", Draw::kMillisCount, 8, true},
 }};
 
 constexpr bool InOrder() {

@@ -61,6 +61,8 @@ enum class What : uint8_t {
   kReorg,     // `a` blocks deep, and `b` tells which of their transactions come back
   kStranger,  // redeems ticket `a`
   kDropPending,
+  kSwapReplaced,  // a replaced transaction takes the place of its successor
+  kResurface,     // somebody sends old bytes again
   kBaseFee,
   kRound,  // the next; initialized when `a` is odd
   kInitializeRound,
@@ -71,6 +73,7 @@ enum class What : uint8_t {
   kEther,
   // The nodes: all endpoints behave badly, in the way of `b`, for `a` ms.
   kNodeTrouble,
+  kNodeDown,  // node `b`, for `a` ms
   kCount,
 };
 inline constexpr size_t kWhats = static_cast<size_t>(What::kCount);

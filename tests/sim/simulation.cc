@@ -296,6 +296,12 @@ bool Run::TakeChain(const Action& action) {
     case What::kDropPending:
       chain.DropPending(action.a);
       return true;
+    case What::kSwapReplaced:
+      chain.SwapReplaced(action.a);
+      return true;
+    case What::kResurface:
+      chain.Resurface(action.a);
+      return true;
     case What::kBaseFee:
       chain.SetBaseFee(ethereum::U256(10'000'000) * (1 + action.a % 200));
       return true;
@@ -324,6 +330,12 @@ bool Run::TakeChain(const Action& action) {
     case What::kNodeTrouble:
       Trouble(action);
       return true;
+    case What::kNodeDown: {
+      const size_t node = action.b % world_.nodes().urls().size();
+      world_.nodes().SetDown(node, true);
+      Later(action.a, [this, node] { world_.nodes().SetDown(node, false); });
+      return true;
+    }
     default:
       return false;
   }
@@ -365,6 +377,8 @@ void Run::Trouble(const Action& action) {
           faults.truncated = rate / 6;
       break;
   }
+  // A limit on eth_getLogs is a fault of some nodes at all times.
+  faults.max_log_range = action.b % 2 == 0 ? 0 : 3;
   world_.nodes().SetFaults(faults);
   Later(action.a, [this] { world_.nodes().SetFaults(chain::NodeFaults()); });
 }

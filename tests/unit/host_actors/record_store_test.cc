@@ -3,14 +3,12 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <cstdlib>
 #include <random>
 
 #include "absl/strings/str_cat.h"
 #include "actors/host/crc32c.h"
-#include "actors/host/os_disk.h"
 #include "tests/support/faulty_disk.h"
 
 namespace coffer::host {
@@ -458,53 +456,6 @@ TEST(FaultTest, NoSpaceAtAnyOperationThenTheSameCallsAgain) {
     }));
     EXPECT_EQ(ReadAll(**again), Expected(30, 2, 30));
   }
-}
-
-// ---- the real directory
-// --------------------------------------------------------------------------------------------
-
-class OsDiskTest : public ::testing::Test {
- protected:
-  OsDiskTest() {
-    std::string name = ::testing::TempDir() + "/coffer_store_XXXXXX";
-    path_ = mkdtemp(name.data());
-  }
-  ~OsDiskTest() override { (void)std::system(("rm -rf " + path_).c_str()); }
-  std::string path_;
-};
-
-TEST_F(OsDiskTest, TheLockNamesItsOwner) {
-  auto first = OsDisk::Open(path_ + "/data");
-  ASSERT_TRUE(first.ok()) << first.status();
-  auto second = OsDisk::Open(path_ + "/data");
-  ASSERT_EQ(second.status().code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_THAT(std::string(second.status().message()),
-              HasSubstr(absl::StrCat("process ", getpid())));
-  first->reset();
-  EXPECT_TRUE(OsDisk::Open(path_ + "/data").ok());
-}
-
-TEST_F(OsDiskTest, HoldsAStore) {
-  {
-    auto disk = OsDisk::Open(path_);
-    ASSERT_TRUE(disk.ok()) << disk.status();
-    auto store = OpenStore(**disk);
-    ASSERT_TRUE(store.ok()) << store.status();
-    for (uint64_t s = 1; s <= 40; ++s) ASSERT_TRUE((*store)->Append(Records(s, 1)).ok());
-    ASSERT_TRUE((*store)->AppendChunks(40, 0, 1, {Chunk(40, 0)}).ok());
-    ASSERT_TRUE((*store)->Append(Records(41, 2)).ok());
-  }
-  auto disk = OsDisk::Open(path_);
-  ASSERT_TRUE(disk.ok()) << disk.status();
-  auto store = OpenStore(**disk);
-  ASSERT_TRUE(store.ok()) << store.status();
-  EXPECT_EQ(ReadAll(**store), Expected(40, 1, 42));
-}
-
-TEST_F(OsDiskTest, AMissingParentIsAnErrorThatNamesIt) {
-  auto disk = OsDisk::Open(path_ + "/no/data");
-  EXPECT_EQ(disk.status().code(), absl::StatusCode::kNotFound);
-  EXPECT_THAT(std::string(disk.status().message()), HasSubstr("/no/data"));
 }
 
 }  // namespace
