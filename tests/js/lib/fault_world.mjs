@@ -22,7 +22,7 @@ const HOST = {
   'store.segment-bytes': '1MiB',
   'payouts.interval': '500ms',
   'payouts.max-tickets': 8,
-  'chain.timeout': '1s',
+  'chain.timeout': '2s',
 };
 
 class FaultWorld {
