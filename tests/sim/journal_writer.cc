@@ -175,11 +175,10 @@ void JournalWriter::Truncate(uint64_t choice) {
   const uint64_t to = size - std::min(size, choice % 1000);
   Lose(to);
   folder_->Truncate(kJournal, to);
-  while (!lines_.empty() && lines_.back().begin >= to) lines_.pop_back();
-  if (lines_.empty() || lines_.back().end <= to) return;
-  // Its writer starts a new line after what is left of the old one.
-  lines_.pop_back();
-  folder_->Append(kJournal, "\n");
+  std::erase_if(lines_, [to](const Line& line) { return line.end > to; });
+  // Its writer starts a new line after what is left of an old one.
+  const std::string_view left = folder_->Bytes(kJournal);
+  if (!left.empty() && left.back() != '\n') folder_->Append(kJournal, "\n");
 }
 
 void JournalWriter::Damage(uint64_t choice) {
