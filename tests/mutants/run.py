@@ -14,13 +14,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from catalogue import ROOT, CatalogueError, load
+from catalogue import MODES, ROOT, CatalogueError, load
 
 FAILED = re.compile(r"^FAILED: (.*)$", re.MULTILINE)
 CHECK = re.compile(r"broken invariant: (.*) \(")
 REACHED = re.compile(r"^mutant reached (\d+) times$", re.MULTILINE)
-# How a run is asked for in each mode; the default length in both.
-ARGUMENTS = {"honest": ["--no-minimise"], "adversary": ["--adversary"], "rollback": ["--rollback"]}
 # Of real time: a planted bug can make a run go on for ever, and that is no rule that caught it.
 TIMEOUT_SECONDS = 120
 
@@ -33,7 +31,7 @@ class Run:
 
 
 def simulate(program, mode, seed, extra, mutant=None):
-    command = [program, *ARGUMENTS[mode], "--seed", str(seed), "--runs", "1", *extra]
+    command = [program, "--mode", mode, "--no-minimise", "--seed", str(seed), "--runs", "1", *extra]
     if mutant:
         command += ["--mutant", mutant]
     try:
@@ -109,7 +107,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help="only these mutants, or those whose name holds one of these texts")
     parser.add_argument("--program", default=str(ROOT / "build/dev/bin/coffer_sim_mutants"))
-    parser.add_argument("--mode", choices=sorted(ARGUMENTS), help="only the mutants of this mode")
+    parser.add_argument("--mode", choices=MODES, help="only the mutants of this mode")
     parser.add_argument("--seeds", type=int, help="another limit than the catalogue states")
     parser.add_argument("--steps", help="another length of the runs than the default")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
