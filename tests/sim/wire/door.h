@@ -95,7 +95,10 @@ class Door {
     for (int shift = 56; shift >= 0; shift -= 8) {
       sealed.push_back(static_cast<char>(sequence >> shift));
     }
-    sealed += std::string(head.view()) + std::string(64 + salt, 'x');
+    // Chunk index and count, salt, a counter that no other record has, a text and its tag.
+    sealed += std::string(head.view()) + std::string(40, 'x') + std::string(7, '\0');
+    sealed.push_back(static_cast<char>(++seals));
+    sealed += std::string(40, 'x');
     store->set_sealed(sealed);
     head = audit::Sha256(sealed);
     records.push_back(sealed);
@@ -324,7 +327,7 @@ class Door {
   WireAuditor auditor;
   uint64_t enclave = 1;
   uint64_t sequence = 0;
-  size_t salt = 0;
+  uint8_t seals = 0;
   Hash head;
   audit::Tree tree;
   std::vector<Hash> hashes;
