@@ -164,6 +164,9 @@ Swarm DrawSwarm(uint64_t seed) {
   swarm.pace = absl::Milliseconds(5 + random.Below(100));
   swarm.transfers = random.Below(5) == 0;
   swarm.void_expired = random.Below(3) == 0;
+  // A transfer that failed may then get a second nonce, and a reorg that undoes the failure pays it
+  // twice, whoever is honest: that policy needs a chain that is final (docs/threat-model.md, 7).
+  if (swarm.transfers && swarm.void_expired) swarm.weights[static_cast<size_t>(What::kReorg)] = 0;
   swarm.small_deposit = random.Below(3) == 0;
   swarm.confirmations = 1 + static_cast<uint32_t>(random.Below(4));
   swarm.max_tickets = 1 + static_cast<uint32_t>(random.Below(10));

@@ -1,0 +1,50 @@
+# Precompiled headers (COFFER_PCH; the presets that CI builds): two of them, one for the tests, shared by all targets. Most of
+# a file's compile time goes into the same headers of abseil, protobuf and gtest; docs/performance.md has the figures.
+option(COFFER_PCH "Share precompiled headers between all targets" OFF)
+
+function(coffer_targets_of DIR OUT)
+  get_property(TARGETS DIRECTORY ${DIR} PROPERTY BUILDSYSTEM_TARGETS)
+  get_property(FOLDERS DIRECTORY ${DIR} PROPERTY SUBDIRECTORIES)
+  foreach(FOLDER ${FOLDERS})
+    coffer_targets_of(${FOLDER} INNER)
+    list(APPEND TARGETS ${INNER})
+  endforeach()
+  set(${OUT} ${TARGETS} PARENT_SCOPE)
+endfunction()
+
+function(coffer_precompiled_header NAME HEADER)
+  file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/generated/${NAME}.cc CONTENT "// Something to compile the header with.\n")
+  add_library(${NAME} OBJECT ${CMAKE_BINARY_DIR}/generated/${NAME}.cc)
+  target_link_libraries(${NAME} PRIVATE ${ARGN})
+  target_include_directories(${NAME} PRIVATE ${CMAKE_SOURCE_DIR})
+  target_precompile_headers(${NAME} PRIVATE ${CMAKE_SOURCE_DIR}/cmake/${HEADER})
+endfunction()
+
+# To be called when all targets are there.
+function(coffer_use_precompiled_headers)
+  # GCC 12 forgets that a header is a system's when it comes precompiled, and then sees such things inside std::string (-O1). The
+  # builds without COFFER_PCH keep the warning.
+  set(QUIET $<$<CXX_COMPILER_ID:GNU>:-Wno-array-bounds>)
+  coffer_targets_of(${CMAKE_SOURCE_DIR} TARGETS)
+  add_compile_options(-fpch-preprocess -fPIC)  # the former is what ccache needs
+  set(COMMON coffer_proto absl::status absl::statusor absl::strings absl::str_format absl::flat_hash_map absl::flat_hash_set
+             absl::any_invocable absl::function_ref absl::int128 absl::time absl::span)
+  coffer_precompiled_header(coffer_precompiled precompiled.h ${COMMON})
+  if(COFFER_TESTS)
+    coffer_precompiled_header(coffer_precompiled_tests precompiled_tests.h ${COMMON} GTest::gmock)
+  endif()
+  foreach(NAME ${TARGETS})
+    get_target_property(TYPE ${NAME} TYPE)
+    get_target_property(LINKED ${NAME} LINK_LIBRARIES)
+    if(NOT TYPE MATCHES "STATIC_LIBRARY|EXECUTABLE" OR NAME STREQUAL coffer_proto)
+      continue()
+    endif()
+    # One header serves libraries and programs only when both are compiled alike; the last flag counts.
+    target_compile_options(${NAME} PRIVATE -fpch-preprocess -fPIC ${QUIET})
+    if("${LINKED}" MATCHES "GTest::")
+      target_precompile_headers(${NAME} REUSE_FROM coffer_precompiled_tests)
+    else()
+      target_precompile_headers(${NAME} REUSE_FROM coffer_precompiled)
+    endif()
+  endforeach()
+endfunction()
