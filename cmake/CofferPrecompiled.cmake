@@ -17,7 +17,8 @@ function(coffer_precompiled_header NAME HEADER)
   add_library(${NAME} OBJECT ${CMAKE_BINARY_DIR}/generated/${NAME}.cc)
   target_link_libraries(${NAME} PRIVATE ${ARGN})
   target_include_directories(${NAME} PRIVATE ${CMAKE_SOURCE_DIR})
-  target_precompile_headers(${NAME} PRIVATE ${CMAKE_SOURCE_DIR}/cmake/${HEADER})
+  # By its name and not its path: then the compiler cache serves every checkout.
+  target_precompile_headers(${NAME} PRIVATE <cmake/${HEADER}>)
 endfunction()
 
 # To be called when all targets are there.
