@@ -18,7 +18,7 @@ constexpr uint8_t kOneByte = 24, kEightBytes = 27;
 
 }  // namespace
 
-std::string_view TypeName(Type type) {
+absl::string_view TypeName(Type type) {
   switch (type) {
     case Type::kUnsigned:
       return "an unsigned integer";
@@ -42,7 +42,7 @@ std::string_view TypeName(Type type) {
   return "null";
 }
 
-absl::Status Reader::Wrong(std::string_view what) const {
+absl::Status Reader::Wrong(absl::string_view what) const {
   return absl::InvalidArgumentError(absl::StrCat("CBOR, byte ", at_, ": ", what));
 }
 

@@ -22,11 +22,12 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 
 namespace coffer::attestation::cbor {
 
 enum class Type : uint8_t { kUnsigned, kNegative, kBytes, kText, kArray, kMap, kTag, kBool, kNull };
-std::string_view TypeName(Type type);
+absl::string_view TypeName(Type type);
 
 // How deep Skip goes before it refuses.
 inline constexpr int kMaxDepth = 8;
@@ -83,7 +84,7 @@ class Reader {
   absl::StatusOr<std::string_view> String(Type type, size_t max_bytes);
   absl::StatusOr<Count> Open(Type type, uint64_t max);
   absl::Status SkipNested(int depth);
-  absl::Status Wrong(std::string_view what) const;
+  absl::Status Wrong(absl::string_view what) const;
 
   std::string_view bytes_;
   size_t at_ = 0;

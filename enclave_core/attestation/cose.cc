@@ -7,9 +7,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "enclave_core/attestation/cbor.h"
 #include "enclave_core/attestation/openssl.h"
-#include "enclave_core/ethereum/types.h"
 
 namespace coffer::attestation {
 namespace {
@@ -17,10 +17,10 @@ namespace {
 constexpr size_t kScalarBytes = kEs384Bytes / 2;
 constexpr int64_t kAlgorithmLabel = 1;  // RFC 9052, section 3.1
 
-absl::Status Wrong(std::string_view what) {
+absl::Status Wrong(absl::string_view what) {
   return absl::InvalidArgumentError(absl::StrCat("COSE_Sign1: ", what));
 }
-absl::Status Wrong(std::string_view part, const absl::Status& status) {
+absl::Status Wrong(absl::string_view part, const absl::Status& status) {
   return Wrong(absl::StrCat(part, ": ", status.message()));
 }
 

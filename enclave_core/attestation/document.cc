@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "enclave_core/attestation/cbor.h"
 
 namespace coffer::attestation {
@@ -15,7 +16,7 @@ constexpr size_t kMaxKeyBytes = 64;
 constexpr size_t kMaxDigestBytes = 16;
 constexpr uint64_t kMaxFields = 16;
 
-absl::Status Wrong(std::string_view what) {
+absl::Status Wrong(absl::string_view what) {
   return absl::InvalidArgumentError(absl::StrCat("attestation document: ", what));
 }
 
@@ -33,7 +34,7 @@ enum class Field : uint8_t {
   kUserData,
   kNonce,
 };
-constexpr std::array<std::string_view, 9> kFieldNames = {
+constexpr std::array<absl::string_view, 9> kFieldNames = {
     "module_id", "digest",     "timestamp", "pcrs",  "certificate",
     "cabundle",  "public_key", "user_data", "nonce",
 };
@@ -64,12 +65,13 @@ class Parser {
   absl::Status Pair() {
     const absl::StatusOr<std::string_view> key = reader_.Text(kMaxKeyBytes);
     if (!key.ok()) return Wrong(absl::StrCat("a key: ", key.status().message()));
-    const auto name = std::find(kFieldNames.begin(), kFieldNames.end(), *key);
-    if (name == kFieldNames.end()) return Wrong(absl::StrCat("there is no field \"", *key, "\""));
+    const absl::string_view text(key->data(), key->size());
+    const auto name = std::find(kFieldNames.begin(), kFieldNames.end(), text);
+    if (name == kFieldNames.end()) return Wrong(absl::StrCat("there is no field \"", text, "\""));
     const auto index = static_cast<size_t>(name - kFieldNames.begin());
-    if (std::exchange(seen_[index], true)) return Wrong(absl::StrCat(*key, " is there twice"));
+    if (std::exchange(seen_[index], true)) return Wrong(absl::StrCat(text, " is there twice"));
     const absl::Status status = Value(static_cast<Field>(index));
-    return status.ok() ? status : Wrong(absl::StrCat(*key, ": ", status.message()));
+    return status.ok() ? status : Wrong(absl::StrCat(text, ": ", status.message()));
   }
 
   absl::Status Value(Field field) {
@@ -144,12 +146,12 @@ class Parser {
   std::array<bool, kFieldNames.size()> seen_{};
 };
 
-absl::Status CheckSize(std::string_view field, size_t size, size_t least, size_t most) {
+absl::Status CheckSize(absl::string_view field, size_t size, size_t least, size_t most) {
   if (size >= least && size <= most) return absl::OkStatus();
   return Wrong(absl::StrCat(field, " has ", size, " bytes; ", least, " to ", most, " are allowed"));
 }
 
-absl::Status CheckOptional(std::string_view field, const std::optional<std::string>& value,
+absl::Status CheckOptional(absl::string_view field, const std::optional<std::string>& value,
                            size_t least, size_t most) {
   return value ? CheckSize(field, value->size(), least, most) : absl::OkStatus();
 }

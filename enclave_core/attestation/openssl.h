@@ -18,7 +18,6 @@ struct OpensslFree {
 };
 template <typename T>
 using Owned = std::unique_ptr<T, OpensslFree>;
-using PrivateKey = Owned<EVP_PKEY>;
 
 // Bytes as OpenSSL wants them.
 inline const unsigned char* Data(std::string_view bytes) {
