@@ -39,8 +39,8 @@ struct Document {
   std::optional<std::string> nonce;
   bool operator==(const Document&) const = default;
 
-  // PCR0, PCR1 and PCR2 are there and all zero: the enclave was started in debug mode, where the
-  // host reads its console and AWS measures nothing.
+  // One of PCR0, PCR1 and PCR2 is all zero: the enclave was started in debug mode, in which the
+  // host reads its console and AWS writes zeros for all three.
   bool IsDebug() const;
 };
 
