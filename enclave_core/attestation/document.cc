@@ -193,9 +193,8 @@ void WriteOptional(std::string_view key, const std::optional<std::string>& value
 }  // namespace
 
 bool Document::IsDebug() const {
-  return std::any_of(pcrs.begin(), pcrs.end(), [](const auto& pcr) {
-    return pcr.first < 3 && pcr.second.find_first_not_of('\0') == std::string::npos;
-  });
+  return std::any_of(pcrs.begin(), pcrs.end(),
+                     [](const auto& pcr) { return pcr.first < 3 && IsZeroPcr(pcr.second); });
 }
 
 absl::StatusOr<Document> ParseDocument(std::string_view payload) {

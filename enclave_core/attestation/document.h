@@ -13,11 +13,11 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "enclave_core/attestation/pcrs.h"
 
 namespace coffer::attestation {
 
 inline constexpr uint32_t kMaxPcrs = 32;              // indices 0..31
-inline constexpr size_t kPcrBytes = 48;               // SHA-384
 inline constexpr size_t kMaxModuleIdBytes = 256;      // 64 or so are seen
 inline constexpr size_t kMaxCertificateBytes = 1024;  // each
 inline constexpr size_t kMaxBundle = 16;              // certificates; four are seen

@@ -74,6 +74,7 @@ class Verifier {
   void Signature();
   void Debug();
   void Image();
+  void Release();
   void Pcrs();
   void Pcr(uint32_t index);
   void Nonce();
@@ -214,32 +215,27 @@ void Verifier::Debug() {
 }
 
 void Verifier::Image() {
-  const bool pinned = expected_.pcrs.count(0) != 0 || expected_.pcrs.count(8) != 0;
-  if (expected_.images.empty()) {
-    if (pinned) return Skip("image", "no list of measurements was given; PCR values were");
-    if (expected_.any_image) return Skip("image", "any image was allowed by hand");
-    return Unknown(
-        "image",
-        "nobody said which image is meant, and anybody can attest an image of their own: "
-        "give --pcr0 or --measurements");
+  if (expected_.measurements != nullptr) return Release();
+  if (expected_.pcrs.count(0) != 0 || expected_.pcrs.count(8) != 0) {
+    return Skip("image", "no file of measurements was given; PCR values were");
   }
+  if (expected_.any_image) return Skip("image", "any image was allowed by hand");
+  Unknown("image",
+          "nobody said which image is meant, and anybody can attest an image of their own: give "
+          "--pcr0 or --measurements");
+}
+
+void Verifier::Release() {
   if (!document()) return Unknown("image");
-  for (size_t i = 0; i < expected_.images.size(); ++i) {
-    const attestation::Image& image = expected_.images[i];
-    const bool met =
-        !image.empty() && std::all_of(image.begin(), image.end(), [&](const auto& pcr) {
-          const auto found = document()->pcrs.find(pcr.first);
-          return found != document()->pcrs.end() && found->second == pcr.second;
-        });
-    if (met) {
-      return Pass("image", absl::StrCat("one of the ", expected_.images.size(),
-                                        " that the list of measurements allows"));
-    }
-  }
-  const auto pcr0 = document()->pcrs.find(0);
-  Fail("image", absl::StrCat("none of the ", expected_.images.size(),
-                             " that the list of measurements allows; PCR0 is ",
-                             pcr0 == document()->pcrs.end() ? "missing" : Hex(pcr0->second)));
+  const auto pcr = [&](uint32_t index) -> std::optional<std::string> {
+    const auto found = document()->pcrs.find(index);
+    if (found == document()->pcrs.end()) return std::nullopt;
+    return found->second;
+  };
+  if (!pcr(0) || !pcr(1) || !pcr(2)) return Fail("image", "PCR0, PCR1 or PCR2 is missing");
+  const MeasurementMatch match =
+      MatchMeasurements(*expected_.measurements, {*pcr(0), pcr(1), pcr(2), pcr(8)}, expected_.at);
+  PassIf(match.standing == Standing::kAllowed, "image", match.sentence);
 }
 
 void Verifier::Pcrs() {

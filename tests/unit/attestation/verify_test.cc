@@ -211,15 +211,26 @@ TEST_F(VerifyTest, NobodySaidWhichImage) {
   EXPECT_EQ(Verify(bytes, expected_).report.ExitCode(), audit::kVerified);
 }
 
-TEST_F(VerifyTest, ImagesAreMetAsAWhole) {
+TEST_F(VerifyTest, AReleaseIsMetAsAWholeAndInItsTime) {
   const std::string bytes = SignDocument(NitroDocument());
+  Measurements measurements;
+  measurements.releases.resize(2);
+  Release& old = measurements.releases[0];
+  old.name = "old";
+  old.pcrs = {Pcr(0xa0), Pcr(0xa1), Pcr(0), {}};
+  Release& current = measurements.releases[1];
+  current.name = "current";
+  current.pcrs = {Pcr(0xa0), Pcr(0xa1), Pcr(0xa2), {}};
+  current.from = Made();
   expected_.pcrs.clear();
-  expected_.images = {{{0, Pcr(0xa0)}, {1, Pcr(0xa1)}, {2, Pcr(0)}},
-                      {{0, Pcr(0xa0)}, {2, Pcr(0xa2)}}};
+  expected_.measurements = &measurements;
   EXPECT_THAT(FailuresOf(bytes), IsEmpty());
-  expected_.images.pop_back();
+  EXPECT_THAT(Sentence(bytes, "image"), HasSubstr("current"));
+  current.until = expected_.at;
   EXPECT_THAT(FailuresOf(bytes), ElementsAre("image"));
-  expected_.images = {{}};  // an image without values allows nothing
+  measurements.releases.pop_back();
+  EXPECT_THAT(FailuresOf(bytes), ElementsAre("image"));
+  measurements.releases.clear();
   EXPECT_THAT(FailuresOf(bytes), ElementsAre("image"));
 }
 
