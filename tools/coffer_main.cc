@@ -72,6 +72,34 @@ void AddHostOptions(CLI::App* command, Arguments& arguments) {
       ->capture_default_str();
 }
 
+CLI::App* AddPayouts(CLI::App& app, Arguments& arguments) {
+  CLI::App* payouts = app.add_subcommand("payouts", "The payouts, and pausing and starting them");
+  payouts->add_option("id", arguments.payout, "One payout only");
+  payouts->add_flag("--open", arguments.open_only, "Only those that are not final");
+  CLI::Option* run = payouts->add_flag("--run", arguments.run, "Look for accounts to pay now");
+  CLI::Option* pause = payouts->add_flag("--pause", arguments.pause, "Start no payout from now on");
+  CLI::Option* resume = payouts->add_flag("--resume", arguments.resume, "End a pause");
+  run->excludes(pause)->excludes(resume);
+  pause->excludes(resume);
+  payouts->footer(
+      "Example: coffer payouts --open\n         coffer payouts --pause --token-file "
+      "/etc/coffer/admin.token");
+  return payouts;
+}
+
+CLI::App* AddReplay(CLI::App& app, Arguments& arguments) {
+  CLI::App* replay = app.add_subcommand("replay", "Apply journal lines that were not applied yet");
+  CLI::Option_group* const what = replay->add_option_group("what");
+  what->add_flag("--dead-letters", arguments.dead_letters, "What the host put aside");
+  what->add_option("--file", arguments.file, "A journal file of this machine")
+      ->check(CLI::ExistingFile);
+  what->require_option(1);
+  replay->footer(
+      "Lines that were applied before change nothing.\nExample: coffer replay --dead-letters\n     "
+      "    coffer replay --file journal-2026-01.jsonl");
+  return replay;
+}
+
 CLI::App* AddBridge(CLI::App& app, BridgeArguments& arguments) {
   CLI::App* bridge = app.add_subcommand(
       "bridge", "Pass bytes between tcp, unix and vsock sockets, for what may not open vsock");
@@ -145,26 +173,8 @@ int Main(int argc, char** argv) {
   CLI::App* accounts = app.add_subcommand("accounts", "The accounts and what they are owed");
   accounts->add_option("id", arguments.account, "One account only");
   accounts->footer("Example: coffer accounts orch-0001 --json");
-  CLI::App* payouts = app.add_subcommand("payouts", "The payouts, and pausing and starting them");
-  payouts->add_option("id", arguments.payout, "One payout only");
-  payouts->add_flag("--open", arguments.open_only, "Only those that are not final");
-  CLI::Option* run = payouts->add_flag("--run", arguments.run, "Look for accounts to pay now");
-  CLI::Option* pause = payouts->add_flag("--pause", arguments.pause, "Start no payout from now on");
-  CLI::Option* resume = payouts->add_flag("--resume", arguments.resume, "End a pause");
-  run->excludes(pause)->excludes(resume);
-  pause->excludes(resume);
-  payouts->footer(
-      "Example: coffer payouts --open\n         coffer payouts --pause --token-file "
-      "/etc/coffer/admin.token");
-  CLI::App* replay = app.add_subcommand("replay", "Apply journal lines that were not applied yet");
-  CLI::Option_group* const what = replay->add_option_group("what");
-  what->add_flag("--dead-letters", arguments.dead_letters, "What the host put aside");
-  what->add_option("--file", arguments.file, "A journal file of this machine")
-      ->check(CLI::ExistingFile);
-  what->require_option(1);
-  replay->footer(
-      "Lines that were applied before change nothing.\nExample: coffer replay --dead-letters\n     "
-      "    coffer replay --file journal-2026-01.jsonl");
+  CLI::App* payouts = AddPayouts(app, arguments);
+  CLI::App* replay = AddReplay(app, arguments);
   for (CLI::App* command : {status, accounts, payouts, replay}) AddHostOptions(command, arguments);
   for (CLI::App* command : {status, accounts, payouts}) {
     command->add_flag("--json", arguments.json, "JSON, one document a line, instead of a table");

@@ -52,7 +52,7 @@ size_t OffsetOf(const EifSection& section, std::string_view file) {
 std::string SignatureSentence(const Measured& measured) {
   return measured.signature.ok()
              ? "the signature over PCR0 is right"
-             : absl::StrCat("the signature is NOT right: ",
+             : absl::StrCat("the signature over PCR0 is NOT verified: ",
                             Printable(std::string(measured.signature.message())));
 }
 
@@ -185,9 +185,8 @@ absl::Status ReadParts(const EifBuildArguments& arguments, Parts& parts) {
     if (!ramdisk.ok()) return ramdisk.status();
     sections.emplace_back(kRamdisk, *std::move(ramdisk));
   }
-  parts.eif.architecture = arguments.architecture == "arm64"
-                               ? attestation::EifArchitecture::kArm64
-                               : attestation::EifArchitecture::kX86_64;
+  parts.eif.architecture = arguments.architecture == "arm64" ? attestation::EifArchitecture::kArm64
+                                                             : attestation::EifArchitecture::kX86;
   parts.eif.default_memory = arguments.memory_mib << 20;
   parts.eif.default_cpus = arguments.cpus;
   parts.files.reserve(sections.size());  // so that no text moves once it is pointed to

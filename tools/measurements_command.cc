@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <functional>
 #include <iostream>
+#include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -116,9 +117,14 @@ enum class WhenMissing { kRefuse, kMake };
 // Reads, changes and replaces the file, alone at it. Nothing is written when `change` fails.
 int Change(const std::string& path, WhenMissing missing,
            const std::function<absl::Status(Measurements&)>& change, const std::string& done) {
-  const std::string folder = std::filesystem::path(path).parent_path().string();
-  const absl::StatusOr<runtime::Fd> lock =
-      LockPath(folder.empty() ? "." : folder, WhenLocked::kWait);
+  std::string folder = std::filesystem::path(path).parent_path().string();
+  if (folder.empty()) folder = ".";
+  std::error_code made;
+  if (missing == WhenMissing::kMake) std::filesystem::create_directories(folder, made);
+  if (!std::filesystem::is_directory(folder, made)) {
+    return BadUsage(absl::NotFoundError(absl::StrCat("the folder ", folder, " is missing")));
+  }
+  const absl::StatusOr<runtime::Fd> lock = LockPath(folder, WhenLocked::kWait);
   if (!lock.ok()) return BadUsage(lock.status());
   absl::StatusOr<Measurements> measurements = ReadMeasurementsFile(path);
   if (absl::IsNotFound(measurements.status()) && missing == WhenMissing::kMake)

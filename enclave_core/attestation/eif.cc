@@ -93,7 +93,7 @@ absl::Status Check(const Eif& eif) {
   if (eif.version != 3 && eif.version != 4) {
     return Wrong("is of EIF version ", eif.version, "; 3 and 4 are known");
   }
-  if (eif.architecture != EifArchitecture::kX86_64 && eif.architecture != EifArchitecture::kArm64) {
+  if (eif.architecture != EifArchitecture::kX86 && eif.architecture != EifArchitecture::kArm64) {
     return Wrong("has flags ", static_cast<int>(eif.architecture),
                  "; 0 (x86_64) and 1 (arm64) are known");
   }

@@ -33,7 +33,7 @@ inline constexpr size_t kMaxCmdlineBytes = 4096;             // Linux takes 2048
 inline constexpr size_t kMaxMetadataBytes = 1 << 20;
 inline constexpr size_t kMaxEifSignatureBytes = 1 << 16;
 
-enum class EifArchitecture : uint16_t { kX86_64 = 0, kArm64 = 1 };
+enum class EifArchitecture : uint16_t { kX86 = 0, kArm64 = 1 };
 const char* ArchitectureName(EifArchitecture architecture);  // "x86_64", "arm64"
 
 enum class EifSectionType : uint16_t {
@@ -52,7 +52,7 @@ struct EifSection {
 
 struct Eif {
   uint16_t version = 4;  // or 3, which has no metadata
-  EifArchitecture architecture = EifArchitecture::kX86_64;
+  EifArchitecture architecture = EifArchitecture::kX86;
   uint64_t default_memory = uint64_t{1} << 30;  // bytes; nitro-cli's default, not measured
   uint64_t default_cpus = 2;
   // One kernel, then one cmdline, then at least one ramdisk; at most one metadata and one

@@ -43,7 +43,7 @@ struct Measurements {
 // Reads a file that anybody may have written. InvalidArgument names the release and the field: not
 // JSON, an unknown or missing field, a value out of its form, a release or a set of registers that
 // is there twice, registers of zero (a debug enclave's), `until` not after `from`.
-absl::StatusOr<Measurements> ParseMeasurements(std::string_view json);
+absl::StatusOr<Measurements> ParseMeasurements(std::string_view text);
 
 // The one form in which files are written: two spaces, a fixed order of fields, a newline at the
 // end. What it writes ParseMeasurements reads, when CheckMeasurements is OK.

@@ -71,8 +71,8 @@ test('a signed image has PCR8, and its signature is judged', async () => {
   }
   const other = measure(sectionsOf(2)).pcr0;
   for (const [section, sentence] of [
-    [signatureSection(pcrs.pcr0, signer.certificate, stranger.key), /NOT right/],
-    [signatureSection(other, signer.certificate, signer.key), /NOT right: is over another image, whose PCR0 is/],
+    [signatureSection(pcrs.pcr0, signer.certificate, stranger.key), /NOT verified/],
+    [signatureSection(other, signer.certificate, signer.key), /NOT verified: is over another image, whose PCR0 is/],
   ]) {
     const found = await measured(signedBy(section));
     assert.equal(found.code, 1);

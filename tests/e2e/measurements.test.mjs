@@ -139,6 +139,17 @@ test('a file that is missing or malformed can tell nothing', async () => {
   }
 });
 
+test('a folder is made for a new file, and for nothing else', async () => {
+  const inner = path.join(folder, 'a', 'b', 'pins.json');
+  const run = (verb, ...args) => runProgram('coffer', ['measurements', verb, '--file', inner, '--name', 'coffer', '--version', '1', ...args]);
+  const missing = await run('retire');
+  assert.equal(missing.code, 2);
+  assert.match(missing.stderr, /the folder .*b is missing/);
+  assert.equal(fs.existsSync(path.join(folder, 'a')), false);
+  assert.equal((await run('add', '--from-eif', image('old'))).code, 0);
+  assert.deepEqual(fs.readdirSync(path.dirname(inner)), ['pins.json']);
+});
+
 test('many at once: every release is there at the end', async () => {
   const { file, run, release } = pins();
   const names = Array.from({ length: 8 }, (_, i) => `many-${i}`);

@@ -108,7 +108,7 @@ TEST(Eif, ReadingIsTheInverseOfBuilding) {
       for (char& c : text) c = static_cast<char>(1 + random() % 255);
     }
     Eif eif;
-    eif.architecture = random() % 2 == 0 ? EifArchitecture::kX86_64 : EifArchitecture::kArm64;
+    eif.architecture = random() % 2 == 0 ? EifArchitecture::kX86 : EifArchitecture::kArm64;
     eif.default_memory = random();
     eif.default_cpus = random();
     for (size_t i = 0; i < texts.size(); ++i) {
