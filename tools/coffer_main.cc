@@ -2,14 +2,18 @@
 #include <CLI/CLI.hpp>
 #include <fstream>
 #include <iostream>
+#include <optional>
 #include <string>
 
 #include "runtime/os_env.h"
 #include "runtime/process.h"
+#include "tools/attest/attestation_command.h"
 #include "tools/bridge_command.h"
 #include "tools/call_command.h"
 #include "tools/checkpoint_command.h"
 #include "tools/host_commands.h"
+#include "tools/image_command.h"
+#include "tools/measurements_command.h"
 #include "tools/verify_command.h"
 #include "tools/witness_command.h"
 
@@ -66,6 +70,34 @@ void AddHostOptions(CLI::App* command, Arguments& arguments) {
   command->add_option("--timeout", arguments.timeout, "Seconds to wait for an answer")
       ->check(CLI::Range(0.1, 86400.0))
       ->capture_default_str();
+}
+
+CLI::App* AddPayouts(CLI::App& app, Arguments& arguments) {
+  CLI::App* payouts = app.add_subcommand("payouts", "The payouts, and pausing and starting them");
+  payouts->add_option("id", arguments.payout, "One payout only");
+  payouts->add_flag("--open", arguments.open_only, "Only those that are not final");
+  CLI::Option* run = payouts->add_flag("--run", arguments.run, "Look for accounts to pay now");
+  CLI::Option* pause = payouts->add_flag("--pause", arguments.pause, "Start no payout from now on");
+  CLI::Option* resume = payouts->add_flag("--resume", arguments.resume, "End a pause");
+  run->excludes(pause)->excludes(resume);
+  pause->excludes(resume);
+  payouts->footer(
+      "Example: coffer payouts --open\n         coffer payouts --pause --token-file "
+      "/etc/coffer/admin.token");
+  return payouts;
+}
+
+CLI::App* AddReplay(CLI::App& app, Arguments& arguments) {
+  CLI::App* replay = app.add_subcommand("replay", "Apply journal lines that were not applied yet");
+  CLI::Option_group* const what = replay->add_option_group("what");
+  what->add_flag("--dead-letters", arguments.dead_letters, "What the host put aside");
+  what->add_option("--file", arguments.file, "A journal file of this machine")
+      ->check(CLI::ExistingFile);
+  what->require_option(1);
+  replay->footer(
+      "Lines that were applied before change nothing.\nExample: coffer replay --dead-letters\n     "
+      "    coffer replay --file journal-2026-01.jsonl");
+  return replay;
 }
 
 CLI::App* AddBridge(CLI::App& app, BridgeArguments& arguments) {
@@ -127,6 +159,9 @@ int Main(int argc, char** argv) {
   PublishArguments publish_arguments;
   WitnessArguments witness_arguments;
   VerifyArguments verify_arguments;
+  AttestationArguments attestation_arguments;
+  MeasureArguments measure_arguments;
+  EifBuildArguments eif_arguments;
   CLI::App app(
       "coffer: looks at a running Coffer, steers it, bridges its sockets, verifies its log and "
       "witnesses it.");
@@ -138,26 +173,8 @@ int Main(int argc, char** argv) {
   CLI::App* accounts = app.add_subcommand("accounts", "The accounts and what they are owed");
   accounts->add_option("id", arguments.account, "One account only");
   accounts->footer("Example: coffer accounts orch-0001 --json");
-  CLI::App* payouts = app.add_subcommand("payouts", "The payouts, and pausing and starting them");
-  payouts->add_option("id", arguments.payout, "One payout only");
-  payouts->add_flag("--open", arguments.open_only, "Only those that are not final");
-  CLI::Option* run = payouts->add_flag("--run", arguments.run, "Look for accounts to pay now");
-  CLI::Option* pause = payouts->add_flag("--pause", arguments.pause, "Start no payout from now on");
-  CLI::Option* resume = payouts->add_flag("--resume", arguments.resume, "End a pause");
-  run->excludes(pause)->excludes(resume);
-  pause->excludes(resume);
-  payouts->footer(
-      "Example: coffer payouts --open\n         coffer payouts --pause --token-file "
-      "/etc/coffer/admin.token");
-  CLI::App* replay = app.add_subcommand("replay", "Apply journal lines that were not applied yet");
-  CLI::Option_group* const what = replay->add_option_group("what");
-  what->add_flag("--dead-letters", arguments.dead_letters, "What the host put aside");
-  what->add_option("--file", arguments.file, "A journal file of this machine")
-      ->check(CLI::ExistingFile);
-  what->require_option(1);
-  replay->footer(
-      "Lines that were applied before change nothing.\nExample: coffer replay --dead-letters\n     "
-      "    coffer replay --file journal-2026-01.jsonl");
+  CLI::App* payouts = AddPayouts(app, arguments);
+  CLI::App* replay = AddReplay(app, arguments);
   for (CLI::App* command : {status, accounts, payouts, replay}) AddHostOptions(command, arguments);
   for (CLI::App* command : {status, accounts, payouts}) {
     command->add_flag("--json", arguments.json, "JSON, one document a line, instead of a table");
@@ -166,14 +183,19 @@ int Main(int argc, char** argv) {
   const CLI::App* call = AddCall(app, call_arguments);
   const CLI::App* publish = AddCheckpointPublish(app, publish_arguments);
   const CLI::App* witness = AddWitness(app, witness_arguments);
-  CLI::App* verify =
-      app.add_subcommand("verify", "Check the operator's transparency log, believing nobody");
+  CLI::App* verify = app.add_subcommand("verify", "Check what an operator shows, believing nobody");
   verify->require_subcommand(1);
   const CLI::App* verify_log = AddVerifyLog(verify, verify_arguments);
   const CLI::App* verify_receipt = AddVerifyReceipt(verify, verify_arguments);
+  CLI::App* verify_attestation = verify->add_subcommand(
+      "attestation", "That an approved image in a TEE holds the key: its attestation document");
+  AddAttestationOptions(verify_attestation, "coffer verify attestation", attestation_arguments);
   CLI::App* log = app.add_subcommand("log", "Keep copies of a transparency log");
   log->require_subcommand(1);
   const CLI::App* mirror = AddLogMirror(log, verify_arguments);
+  const CLI::App* measure = AddMeasure(app, measure_arguments);
+  const CLI::App* eif_build = AddEifBuild(app, eif_arguments);
+  MeasurementsCommand measurements(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -185,7 +207,11 @@ int Main(int argc, char** argv) {
   if (witness->parsed()) return RunWitness(witness_arguments);
   if (verify_log->parsed()) return RunVerifyLog(verify_arguments);
   if (verify_receipt->parsed()) return RunVerifyReceipt(verify_arguments);
+  if (verify_attestation->parsed()) return RunVerifyAttestation(attestation_arguments);
   if (mirror->parsed()) return RunLogMirror(verify_arguments);
+  if (measure->parsed()) return RunMeasure(measure_arguments);
+  if (eif_build->parsed()) return RunEifBuild(eif_arguments);
+  if (const std::optional<int> code = measurements.RunParsed()) return *code;
 
   absl::StatusOr<HostClient> host = Host(arguments);
   absl::Status result = host.status();
