@@ -63,7 +63,8 @@ std::vector<Case> Cases() {
        R"("attestation_available":false,"attestation_kind":"none","balances":3,"pending":2,"profile":"authority",)"
        R"("version":"1.2","ledger_root":"0x$HASH","policy_hash":"0x$HASH","policy_sequence":9,)"
        R"("audit_address":null,"audit_seq":null,"audit_head_hash":null,"audit_merkle_root":null}})"},
-      {Method::kStatus, "status {profile:PROFILE_SIGNER attestation_available:true "
+      {Method::kStatus,
+       "status {profile:PROFILE_SIGNER attestation_available:true "
        "attestation_kind:ATTESTATION_KIND_NITRO}",
        R"({"result":{"provisioned":false,"address":null,"attestation_available":true,)"
        R"("attestation_kind":"nitro",)"
@@ -113,8 +114,10 @@ std::vector<Case> Cases() {
        "ledger_root:hex($HASH)}",
        R"({"result":{"tx_hash":"0x$HASH","cleared":false,"debited":false,"orchestrator_id":null,)"
        R"("balance_wei":null,"payout_id":4,"ledger_root":"0x$HASH","audit_entry":null}})"},
-      {Method::kAttestation, "attestation {document:hex(000102)}",
-       R"({"result":{"document_b64":"AAEC"}})"},
+      {Method::kAttestation, "attestation {document:hex(000102) kind:ATTESTATION_KIND_DEVELOPMENT}",
+       R"({"result":{"document_b64":"AAEC","attestation_kind":"development"}})"},
+      {Method::kAttestation, "attestation {document:hex(000102) kind:ATTESTATION_KIND_NITRO}",
+       R"({"result":{"document_b64":"AAEC","attestation_kind":"nitro"}})"},
       {Method::kAttestation, "attestation {}", R"({"result":{}})"},
       {Method::kExportState, "state_blob {blob:hex(000102ff) ledger_root:hex($HASH)}",
        R"({"result":{"blob_b64":"AAEC/w==","ledger_root":"0x$HASH"}})"},
