@@ -1,6 +1,6 @@
 // X.509 certificates of an attestation document: the chain from a root that the verifier trusts
-// down to the certificate that signs the document. No network; revocation lists are AWS's own
-// business, none is published to verifiers.
+// down to the certificate that signs the document. No network, and so no
+// revocation lists.
 #ifndef COFFER_ENCLAVE_CORE_ATTESTATION_CERTIFICATES_H_
 #define COFFER_ENCLAVE_CORE_ATTESTATION_CERTIFICATES_H_
 

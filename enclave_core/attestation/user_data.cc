@@ -53,19 +53,19 @@ absl::Status ParseIdentity(std::string_view text, UserData& data) {
   if (Take(Prefix(Profile::kCore), text)) {
     data.profile = Profile::kCore;
   } else if (!Take(Prefix(Profile::kSigner), text)) {
-    return Wrong("begins with neither payments-signer: nor payments-tee-core:");
+    return Wrong("it begins with neither payments-signer: nor payments-tee-core:");
   }
   if (text == kUnprovisioned) return absl::OkStatus();
   const absl::StatusOr<ethereum::Address> address = TakeAddress(text);
   if (!address.ok()) return address.status();
   data.address = *address;
   if (data.profile == Profile::kCore) {
-    if (!Take(kAudit, text)) return Wrong("names no audit address");
+    if (!Take(kAudit, text)) return Wrong("it names no audit address");
     const absl::StatusOr<ethereum::Address> audit = TakeAddress(text);
     if (!audit.ok()) return audit.status();
     data.audit_address = *audit;
   }
-  if (!text.empty()) return Wrong("has something between the addresses and the first ';'");
+  if (!text.empty()) return Wrong("it has something between the addresses and the first ';'");
   return absl::OkStatus();
 }
 
@@ -101,7 +101,7 @@ class Fields {
     const std::optional<ethereum::Address> before = data_.audit_address;
     const absl::Status status = Put(ReadHex<ethereum::Address>(value), data_.audit_address);
     if (status.ok() && before && before != data_.audit_address) {
-      return Wrong("names two audit addresses");
+      return Wrong("it names two audit addresses");
     }
     return status;
   }
@@ -139,9 +139,9 @@ absl::StatusOr<std::string> MakeUserData(const UserData& data) {
 }
 
 absl::StatusOr<UserData> ParseUserData(std::string_view text) {
-  if (text.size() > kMaxUserDataBytes) return Wrong("is too long to be Coffer's");
+  if (text.size() > kMaxUserDataBytes) return Wrong("it is too long to be Coffer's");
   if (!std::all_of(text.begin(), text.end(), [](char c) { return c > 0x20 && c < 0x7F; })) {
-    return Wrong("is not Coffer's: it has bytes that are no printable ASCII");
+    return Wrong("it is not Coffer's, but has bytes that are no printable ASCII");
   }
   UserData data;
   size_t end = text.find(';');

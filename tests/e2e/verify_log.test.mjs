@@ -7,6 +7,7 @@ import net from 'node:net';
 import path from 'node:path';
 import test from 'node:test';
 import { History, Signer, checkpointText, encodeLeaf, formatReceipt, leafHash, sha256, tilesOf } from '../conformance/tlog.mjs';
+import { makeChain, makeFields, signPayload } from '../js/lib/nitro.mjs';
 import { freePort, runProgram, temporaryFolder } from '../js/lib/program.mjs';
 import { Random, testSeed } from '../js/lib/random.mjs';
 
@@ -108,6 +109,17 @@ async function run(args, state) {
   return { ...result, report, check: (name) => report.checks.find((one) => one.name === name) };
 }
 const verify = (args, state) => run(['verify', 'log', '--policy', policyFile, ...args], state);
+
+/** Runs `body` with the options for a development document that names `key` as the log's. */
+async function withAttestation(key, body) {
+  const folder = newFolder();
+  fs.mkdirSync(folder);
+  const chain = makeChain(folder);
+  const fields = makeFields(chain, { userData: `payments-signer:${ADDRESS};log=${key}` });
+  fs.writeFileSync(path.join(folder, 'document'), signPayload(fields, chain.enclave.key));
+  const pcr0 = fields.get('pcrs').get(0).toString('hex');
+  await body(['--attestation', path.join(folder, 'document'), '--root', path.join(folder, 'root.pem'), '--pcr0', pcr0]);
+}
 
 const { leaves, accounts } = makeLeaves(1500);
 const honest = filesOf(leaves);
@@ -323,6 +335,24 @@ test('a mirror is whole or has no head, goes on where it was, and can be verifie
   assert.equal((await verify(['--dir', folder, '--full'], newFolder())).code, 0);
 });
 
+test("a log whose key an enclave's attestation names, and one whose key it does not", async () => {
+  const folder = newFolder();
+  writeFiles(honest, folder);
+  await withAttestation(LOG.vkey(), async (args) => {
+    const result = await verify(['--dir', folder, ...args], newFolder());
+    assert.equal(result.code, 0, JSON.stringify(result));
+    assert.match(result.check('attestation').sentence, /DEVELOPMENT DOCUMENT.*names the log's key/);
+    assert.equal((await verify(['--dir', folder, ...args.slice(0, 4)], newFolder())).code, 2, 'of which image?');
+  });
+  await withAttestation(new Signer(ORIGIN, 1, Buffer.alloc(32, 'x')).vkey(), async (args) => {
+    const state = newFolder();
+    const result = await verify(['--dir', folder, ...args], state);
+    assert.equal(result.code, 1);
+    assert.equal(result.check('attestation').outcome, 'failed');
+    assert.equal(fs.existsSync(state), false, 'nothing is remembered');
+  });
+});
+
 test('a receipt is verified offline and told in words', async () => {
   const history = new History(leaves.map(leafHash));
   const index = leaves.findIndex((leaf) => leaf[1] === 3);
@@ -337,6 +367,16 @@ test('a receipt is verified offline and told in words', async () => {
   assert.match(stdout, /as the host's clock claims/);
   const others = ['orch-1', 'orch-2', 'orch-3'].filter((id) => id !== result.report.leaf.account);
   assert.equal((await run(['verify', 'receipt', file, '--policy', policyFile, '--account', others[0]])).code, 1);
+  await withAttestation(LOG.vkey(), async (args) => {
+    const attested = await run(['verify', 'receipt', file, '--policy', policyFile, ...args]);
+    assert.equal(attested.code, 0, JSON.stringify(attested));
+    assert.equal(attested.check('attestation').outcome, 'passed');
+  });
+  await withAttestation(new Signer(ORIGIN, 1, Buffer.alloc(32, 'x')).vkey(), async (args) => {
+    const another = await run(['verify', 'receipt', file, '--policy', policyFile, ...args]);
+    assert.equal(another.code, 1);
+    assert.match(another.check('attestation').sentence, /log: coffer\/0x1{40}\+/);
+  });
   fs.writeFileSync(file, formatReceipt({ ...receipt, leaf: leaves[index + 1] }));
   const forged = await run(['verify', 'receipt', file, '--policy', policyFile]);
   assert.equal(forged.code, 1);

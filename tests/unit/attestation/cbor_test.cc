@@ -140,9 +140,10 @@ TEST(Cbor, TakesLongForms) {
 }
 
 // What the writer writes, libcbor reads, and the other way round.
+// (Not with tag 18: libcbor 0.8 takes tags 6 to 20 for malformed.)
 TEST(Cbor, AgreesWithLibcbor) {
   Writer writer;
-  writer.Tag(18).Array(6).Unsigned(1'000'000).Integer(-35).Bytes("bytes").Text("text");
+  writer.Tag(55799).Array(6).Unsigned(1'000'000).Integer(-35).Bytes("bytes").Text("text");
   writer.Map(2).Text("a").Bool(true).Text("b").Null().IndefiniteMap().Text("c").Bool(false).Break();
   cbor_load_result result;
   cbor_item_t* item = cbor_load(reinterpret_cast<const unsigned char*>(writer.bytes().data()),
