@@ -68,10 +68,9 @@ void AddHttp(runtime::ConfigSpec& spec) {
       .Add({.name = "http.public-rate",
             .type = OptionType::kUint64,
             .default_text = "200",
-            .help =
-                "Requests a second that one address may make to what needs no token (the "
-                "transparency log) and to attestation, where a document counts 20; 0: no limit, "
-                "for a host behind a proxy that limits.",
+            .help = "Requests a second that one address may make to what needs no token; an "
+                    "attestation document counts 20. 0: no limit, for a host behind a proxy that "
+                    "limits.",
             .min = 0,
             .max = 1'000'000})
       .Add({.name = "http.public-burst",

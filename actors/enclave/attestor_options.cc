@@ -139,9 +139,8 @@ absl::StatusOr<std::unique_ptr<Attester>> OpenDevelopment(const std::string& roo
 void AddAttestorOptions(runtime::ConfigSpec* spec) {
   spec->Add({.name = "attestor",
              .default_text = "auto",
-             .help =
-                 "Who makes attestation documents: nsm (the Nitro Secure Module, /dev/nsm), dev "
-                 "(a development root; proves nothing), none; auto: nsm where the device is.",
+             .help = "Who makes attestation documents: /dev/nsm, a development root (which proves "
+                     "nothing), or nobody; auto: nsm where it is.",
              .choices = {"auto", "nsm", "dev", "none"}})
       .Add({.name = "dev-root",
             .help =
