@@ -93,13 +93,14 @@ class Fields {
  private:
   template <typename T>
   static absl::Status Put(absl::StatusOr<T> from, std::optional<T>& to) {
-    if (from.ok()) to = *std::move(from);
-    return from.status();
+    if (!from.ok()) return from.status();
+    to = *std::move(from);
+    return absl::OkStatus();
   }
 
   absl::Status Audit(std::string_view value) {
     const std::optional<ethereum::Address> before = data_.audit_address;
-    const absl::Status status = Put(ReadHex<ethereum::Address>(value), data_.audit_address);
+    absl::Status status = Put(ReadHex<ethereum::Address>(value), data_.audit_address);
     if (status.ok() && before && before != data_.audit_address) {
       return Wrong("it names two audit addresses");
     }

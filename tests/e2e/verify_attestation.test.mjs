@@ -173,6 +173,10 @@ test('what is said about a development document', async () => {
   assert.equal(enclave['ear.status'], 'warning');
   assert.deepEqual(enclave['ear.trustworthiness-vector'], { 'instance-identity': 0, configuration: 2, executables: 2, hardware: 32 });
   assert.match(enclave['coffer.checks'].find((one) => one.name === 'root').sentence, /A DEVELOPMENT DOCUMENT/);
+  const docs = fs.readFileSync(new URL('../../docs/verify.md', import.meta.url), 'utf8');
+  for (const { name } of enclave['coffer.checks']) {
+    assert.ok(docs.includes(`\`${name.replace(/^pcr\d+$/, 'pcr0')}\``), `docs/verify.md has no check ${name}`);
+  }
   const nobody = await coffer(altered(), args.slice(0, 2));
   assert.equal(nobody.code, 2, 'nobody said which image');
   assert.equal(nobody.report.verified, null);

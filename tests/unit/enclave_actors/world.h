@@ -168,10 +168,13 @@ class World {
     ++runs_;
     main_ = scheduler.NewDispatcher(absl::StrCat("enclave ", runs_));
     signing_ = scheduler.NewDispatcher(absl::StrCat("signing ", runs_));
+    attesting_ =
+        attester == nullptr ? nullptr : scheduler.NewDispatcher(absl::StrCat("attesting ", runs_));
     randoms_.push_back(std::make_unique<runtime::SeededRandom>(seed * 1000 + runs_));
     nodes_.push_back(wire.NewNode(main_));
-    enclaves_.push_back(std::make_unique<enclave::Enclave>(options, Key(key), randoms_.back().get(),
-                                                           main_, signing_));
+    enclaves_.push_back(std::make_unique<enclave::Enclave>(
+        options, Key(key), randoms_.back().get(), main_, signing_,
+        enclave::AttestationPorts{attester, attesting_}));
     const absl::Status listening = enclave().Listen(nodes_.back().get(), At());
     COFFER_CHECK(listening.ok(), "the enclave of a test listens");
   }
@@ -179,6 +182,7 @@ class World {
     if (main_ == nullptr) return;
     main_->Crash();
     signing_->Crash();
+    if (attesting_ != nullptr) attesting_->Crash();
   }
 
   // A connected host.
@@ -218,6 +222,8 @@ class World {
     const auto timer = host_dispatcher_->After(time, [&] { over = true; });
     scheduler.RunUntil([&] { return over; }, 2 * time);
   }
+  // The thread that the device's calls block; with an attester.
+  runtime::TestDispatcher& attesting() { return *attesting_; }
   enclave::Enclave& enclave() { return *enclaves_.back(); }
   runtime::Endpoint At() const {
     return runtime::Endpoint::Parse(absl::StrCat("vsock://16:", 5000 + runs_)).value();
@@ -225,6 +231,7 @@ class World {
 
   const uint64_t seed;
   enclave::EnclaveOptions options;
+  attestation::Attester* attester = nullptr;  // of the runs that are started from now on
   runtime::TestScheduler scheduler;
   runtime::MemoryNetwork wire;
 
@@ -232,6 +239,7 @@ class World {
   runtime::TestDispatcher* host_dispatcher_ = nullptr;
   runtime::TestDispatcher* main_ = nullptr;
   runtime::TestDispatcher* signing_ = nullptr;
+  runtime::TestDispatcher* attesting_ = nullptr;
   std::unique_ptr<runtime::Network> node_;
   std::vector<std::unique_ptr<runtime::SeededRandom>> randoms_;
   std::vector<std::unique_ptr<runtime::Network>> nodes_;
