@@ -2,11 +2,13 @@
 // `machine.program` the machine as a Program, so that killing it is pulling the plug.
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
+import net from 'node:net';
 import path from 'node:path';
-import { Program, ROOT, freePort, programPath } from './program.mjs';
+import { Program, ROOT, freePort, programPath, temporaryFolder, until } from './program.mjs';
 
 const CACHE = path.join(ROOT, '.cache/vm');
 const KERNEL = path.join(CACHE, 'kernel');
+const NITRO = path.join(CACHE, 'qemu');
 const QEMU = '/usr/bin/qemu-system-x86_64';
 const DEV_KEY = '/etc/coffer/dev-key';
 /** Listening on every CID of the machine, as an image does. */
@@ -14,22 +16,34 @@ const LISTEN = 'vsock://4294967295:5000';
 
 function run(command, ...args) {
   try {
-    execFileSync(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    return execFileSync(command, args, { stdio: ['ignore', 'pipe', 'pipe'] }).toString();
   } catch (error) {
     throw new Error(`${path.basename(command)}: ${String(error.stderr || error.message).trim()}`);
   }
 }
 
-/** Why the machine with a looping vsock can't be used here, or undefined; fetches the kernel once. */
-export function whyNoLoopback() {
+/** Why there is no kernel for a machine here, or undefined; fetches it once. */
+export function whyNoKernel() {
   if (process.arch !== 'x64') return `the virtual machines are for x86-64, and this is ${process.arch}`;
-  if (!fs.existsSync(QEMU)) return `${QEMU} is not there: ./dev setup installs qemu-system-x86`;
   try {
     run(path.join(ROOT, 'deploy/nitro/kernel'), KERNEL, '--any');
   } catch (error) {
     return `no kernel: ${error.message}`;
   }
   return undefined;
+}
+
+/** Why the machine with a looping vsock can't be used here, or undefined. */
+export function whyNoLoopback() {
+  if (!fs.existsSync(QEMU)) return `${QEMU} is not there: ./dev setup installs qemu-system-x86`;
+  return whyNoKernel();
+}
+
+/** Why the emulated Nitro machine can't be used here, or undefined. */
+export function whyNoNitro() {
+  if (!fs.existsSync(path.join(NITRO, 'qemu-system-x86_64')))
+    return 'the QEMU with the machine nitro-enclave is not there: ./dev vm nitro builds it once';
+  return whyNoKernel();
 }
 
 /**
@@ -92,5 +106,92 @@ export class LoopbackMachine {
         ...['-device', 'virtio-net-device,netdev=net'],
       ],
     });
+  }
+}
+
+/**
+ * Makes an image with deploy/nitro/build and gives what `coffer measure` says of it. `args` are
+ * coffer-enclave's; `devKey` is a file; `cmdline` more for the kernel.
+ */
+export function buildImage({ out, devKey, cmdline, args = [], wrap = [] }) {
+  const command = [
+    ...wrap,
+    path.join(ROOT, 'deploy/nitro/build'),
+    ...['--out', out, '--bin', path.dirname(programPath('coffer-enclave')), '--kernel', KERNEL],
+    ...(devKey ? ['--dev-key', devKey] : []),
+    ...(cmdline ? ['--cmdline', cmdline] : []),
+    ...['--', ...args],
+  ];
+  run(...command);
+  return JSON.parse(run(programPath('coffer'), 'measure', out, '--json'));
+}
+
+/** The parent's part of a boot: answers the enclave's hello (port 9000), and counts. */
+class HelloListener {
+  hellos = [];
+
+  listen(file) {
+    this.server = net.createServer((socket) => {
+      socket.on('error', () => {});
+      socket.once('data', (data) => {
+        this.hellos.push(data.toString('hex'));
+        socket.end(data);
+      });
+    });
+    return new Promise((resolve, reject) => {
+      this.server.once('error', reject);
+      this.server.listen(file, resolve);
+    });
+  }
+}
+
+/**
+ * Our image under QEMU's nitro-enclave machine: its own vsock with the parent at CID 3, and an emulated
+ * Nitro Secure Module. Everything between it and us is tests/vm/vsock.
+ */
+export class NitroMachine {
+  static async make() {
+    const machine = new NitroMachine();
+    machine.folder = temporaryFolder('coffer-nitro-');
+    const at = (name) => path.join(machine.folder, name);
+    machine.endpoint = `unix://${at('enclave.sock')}`;
+    machine.image = at('coffer.eif');
+    machine.hello = new HelloListener();
+    await machine.hello.listen(at('hello.sock'));
+    machine.backend = new Program({
+      name: 'vsock_backend',
+      log: at('vsock.log'),
+      args: [
+        ...['--qemu', at('qemu.sock'), '--cid', '4'],
+        ...['--to-guest', `5000=${at('enclave.sock')}`, '--to-host', `9000=${at('hello.sock')}`],
+      ],
+    });
+    machine.backend.start();
+    await until('the vsock', () => machine.backend.check() ?? fs.existsSync(at('enclave.sock')));
+    return machine;
+  }
+
+  program({ log, key, flags }) {
+    const devKey = path.join(this.folder, 'dev.key');
+    fs.writeFileSync(devKey, key, { mode: 0o600 });
+    this.measured = buildImage({ out: this.image, devKey, cmdline: emulatedClock(), args: flags });
+    return new Program({
+      name: 'the image in a machine',
+      file: path.join(NITRO, 'lib/ld-linux-x86-64.so.2'),
+      log,
+      args: [
+        ...['--library-path', path.join(NITRO, 'lib'), path.join(NITRO, 'qemu-system-x86_64')],
+        ...['-L', path.join(NITRO, 'firmware'), ...SMALL_MACHINE],
+        ...['-M', 'nitro-enclave,acpi=on,vsock=vsock,id=i-0123456789abcdef0-enc0123456789abcdef,accel=tcg'],
+        ...['-chardev', `socket,id=vsock,path=${path.join(this.folder, 'qemu.sock')}`],
+        ...['-kernel', this.image],
+      ],
+    });
+  }
+
+  async close() {
+    await this.backend.kill();
+    this.hello.server.close();
+    if (!process.env.COFFER_KEEP) fs.rmSync(this.folder, { recursive: true, force: true });
   }
 }
