@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 #include <fstream>
 #include <iostream>
+#include <optional>
 #include <string>
 
 #include "runtime/os_env.h"
@@ -10,6 +11,8 @@
 #include "tools/call_command.h"
 #include "tools/checkpoint_command.h"
 #include "tools/host_commands.h"
+#include "tools/image_command.h"
+#include "tools/measurements_command.h"
 #include "tools/verify_command.h"
 #include "tools/witness_command.h"
 
@@ -127,6 +130,8 @@ int Main(int argc, char** argv) {
   PublishArguments publish_arguments;
   WitnessArguments witness_arguments;
   VerifyArguments verify_arguments;
+  MeasureArguments measure_arguments;
+  EifBuildArguments eif_arguments;
   CLI::App app(
       "coffer: looks at a running Coffer, steers it, bridges its sockets, verifies its log and "
       "witnesses it.");
@@ -174,6 +179,9 @@ int Main(int argc, char** argv) {
   CLI::App* log = app.add_subcommand("log", "Keep copies of a transparency log");
   log->require_subcommand(1);
   const CLI::App* mirror = AddLogMirror(log, verify_arguments);
+  const CLI::App* measure = AddMeasure(app, measure_arguments);
+  const CLI::App* eif_build = AddEifBuild(app, eif_arguments);
+  MeasurementsCommand measurements(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -186,6 +194,9 @@ int Main(int argc, char** argv) {
   if (verify_log->parsed()) return RunVerifyLog(verify_arguments);
   if (verify_receipt->parsed()) return RunVerifyReceipt(verify_arguments);
   if (mirror->parsed()) return RunLogMirror(verify_arguments);
+  if (measure->parsed()) return RunMeasure(measure_arguments);
+  if (eif_build->parsed()) return RunEifBuild(eif_arguments);
+  if (const std::optional<int> code = measurements.RunParsed()) return *code;
 
   absl::StatusOr<HostClient> host = Host(arguments);
   absl::Status result = host.status();

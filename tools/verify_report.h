@@ -1,4 +1,4 @@
-// What a verification found: every check by its name, with a sentence.
+// A report (enclave_core/audit/report.h) as a person and as a program read it.
 #ifndef COFFER_TOOLS_VERIFY_REPORT_H_
 #define COFFER_TOOLS_VERIFY_REPORT_H_
 
@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "enclave_core/audit/report.h"
 
 namespace coffer::tools {
 
@@ -19,35 +20,13 @@ inline constexpr const char* kNotAttested =
     "not available in this version: nothing here shows that the log's key lives in an enclave "
     "(that comes with attestation)";
 
-enum class Outcome {
-  kPassed,
-  kFailed,   // shown to be wrong
-  kSkipped,  // not asked for, or not part of this version
-  kUnknown,  // could not be found out: the source, a node or a file was out of reach
-};
-// "passed", "failed", "skipped", "unknown".
-std::string_view OutcomeName(Outcome outcome);
-
-struct Check {
-  std::string name;  // stable: docs/transparency.md lists them
-  Outcome outcome = Outcome::kSkipped;
-  std::string sentence;
-};
-
-// Exit codes of everything that verifies.
-inline constexpr int kVerified = 0;
-inline constexpr int kNotVerified = 1;
-inline constexpr int kCouldNotTell = 2;
-
-struct Report {
-  std::vector<Check> checks;
-
-  void Add(std::string name, Outcome outcome, std::string sentence);
-  const Check* Find(std::string_view name) const;
-  bool Failed() const;
-  // kNotVerified when a check failed; else kCouldNotTell when one is unknown; else kVerified.
-  int ExitCode() const;
-};
+using audit::Check;
+using audit::kCouldNotTell;
+using audit::kNotVerified;
+using audit::kVerified;
+using audit::Outcome;
+using audit::OutcomeName;
+using audit::Report;
 
 // What is wrong with one thing, in the order found. Only the first few are kept as sentences, so
 // that a log that is wrong from one end to the other costs no memory.

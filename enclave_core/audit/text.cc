@@ -86,6 +86,13 @@ std::optional<ethereum::Hash> DecodeHash(std::string_view text) {
   return *ethereum::Hash::FromBytes(*bytes);
 }
 
+bool IsUtf8(std::string_view text) {
+  while (!text.empty()) {
+    if (!TakeCharacter(text)) return false;
+  }
+  return true;
+}
+
 bool IsNoteText(std::string_view text) {
   while (!text.empty()) {
     const std::optional<uint32_t> c = TakeCharacter(text);

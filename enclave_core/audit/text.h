@@ -21,6 +21,8 @@ std::optional<std::string> DecodeBase64(std::string_view text);
 std::string EncodeBase64(std::string_view bytes);
 // Base64 of exactly 32 bytes.
 std::optional<ethereum::Hash> DecodeHash(std::string_view text);
+// Well-formed UTF-8 (RFC 3629).
+bool IsUtf8(std::string_view text);
 // Well-formed UTF-8 with no ASCII control character but newline (signed-note, "Format").
 bool IsNoteText(std::string_view text);
 // Not empty, at most 255 bytes, well-formed UTF-8 without control characters, Unicode spaces and
