@@ -155,7 +155,6 @@ export class Stack {
   #makePrograms(options) {
     const broker = this.chain?.addresses.broker ?? '0x00000000000000000000000000000000000000b1';
     const enclaveFlags = {
-      'insecure-dev-key': true,
       'chain-id': this.chain?.node.chainId ?? 31337,
       'ticket-broker': broker,
       ...options.enclave,
@@ -167,7 +166,7 @@ export class Stack {
         name: 'coffer-enclave',
         log,
         env: { SIGNER_PRIVATE_KEY: this.key },
-        args: flags({ listen: this.endpoint, ...enclaveFlags }),
+        args: flags({ 'insecure-dev-key': true, listen: this.endpoint, ...enclaveFlags }),
       });
     this.host = new Program({
       name: 'coffer-host',

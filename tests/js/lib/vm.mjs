@@ -81,7 +81,7 @@ export class LoopbackMachine {
       folder,
       log,
       files: [['600', keyFile, DEV_KEY]],
-      args: ['--listen', LISTEN, '--key-file', DEV_KEY, ...flags],
+      args: ['--listen', LISTEN, '--insecure-dev-key', '--key-file', DEV_KEY, ...flags],
     });
   }
 
