@@ -7,6 +7,10 @@ set(COFFER_SANITIZE "" CACHE STRING "Sanitizers, as given to -fsanitize= (addres
 find_program(CCACHE ccache)
 if(CCACHE)
   set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
+else()
+  # __FILE__ as ccache has it (CCACHE_BASEDIR, set by ./dev): relative to the build folder. A release is the same file
+  # wherever it is built, and so are the measurements of its image.
+  add_compile_options(-ffile-prefix-map=${CMAKE_SOURCE_DIR}/=../../ -ffile-prefix-map=${CMAKE_BINARY_DIR}/=)
 endif()
 find_program(MOLD mold)
 if(MOLD)

@@ -13,8 +13,8 @@ add_program() {
   install -d -m 755 "$(dirname "$tree/$path")"
   strip --strip-all -R .comment -R .note.gnu.build-id -o "$tree/$path" "$file"
   chmod 755 "$tree/$path"
-  # A static program has none, and ldd says so with a failure.
-  { ldd "$file" 2>/dev/null || true; } | awk '/not found/ { exit 1 } $2 == "=>" { print $3 } $1 ~ "^/" { print $1 }' |
+  # A static program has none, and ldd says so with a failure. What this shell preloads is none of the program's.
+  { env -u LD_PRELOAD -u LD_LIBRARY_PATH ldd "$file" 2>/dev/null || true; } | awk '/not found/ { exit 1 } $2 == "=>" { print $3 } $1 ~ "^/" { print $1 }' |
     while IFS= read -r library; do
       case $library in
         /lib64/*) install -D -m 755 "$library" "$tree$library" ;; # the loader's path is in the program

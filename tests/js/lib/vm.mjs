@@ -111,13 +111,14 @@ export class LoopbackMachine {
 
 /**
  * Makes an image with deploy/nitro/build and gives what `coffer measure` says of it. `args` are
- * coffer-enclave's; `devKey` is a file; `cmdline` more for the kernel.
+ * coffer-enclave's; `devKey` is a file; `cmdline` more for the kernel; `bin` a folder of programs; `wrap` a
+ * command that runs it in its own way.
  */
-export function buildImage({ out, devKey, cmdline, args = [], wrap = [] }) {
+export function buildImage({ out, bin, devKey, cmdline, args = [], wrap = [] }) {
   const command = [
     ...wrap,
     path.join(ROOT, 'deploy/nitro/build'),
-    ...['--out', out, '--bin', path.dirname(programPath('coffer-enclave')), '--kernel', KERNEL],
+    ...['--out', out, '--kernel', KERNEL, '--bin', bin ?? path.dirname(programPath('coffer-enclave'))],
     ...(devKey ? ['--dev-key', devKey] : []),
     ...(cmdline ? ['--cmdline', cmdline] : []),
     ...['--', ...args],
