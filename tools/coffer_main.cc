@@ -7,6 +7,7 @@
 
 #include "runtime/os_env.h"
 #include "runtime/process.h"
+#include "tools/attest/attestation_command.h"
 #include "tools/bridge_command.h"
 #include "tools/call_command.h"
 #include "tools/checkpoint_command.h"
@@ -130,6 +131,7 @@ int Main(int argc, char** argv) {
   PublishArguments publish_arguments;
   WitnessArguments witness_arguments;
   VerifyArguments verify_arguments;
+  AttestationArguments attestation_arguments;
   MeasureArguments measure_arguments;
   EifBuildArguments eif_arguments;
   CLI::App app(
@@ -171,11 +173,13 @@ int Main(int argc, char** argv) {
   const CLI::App* call = AddCall(app, call_arguments);
   const CLI::App* publish = AddCheckpointPublish(app, publish_arguments);
   const CLI::App* witness = AddWitness(app, witness_arguments);
-  CLI::App* verify =
-      app.add_subcommand("verify", "Check the operator's transparency log, believing nobody");
+  CLI::App* verify = app.add_subcommand("verify", "Check what an operator shows, believing nobody");
   verify->require_subcommand(1);
   const CLI::App* verify_log = AddVerifyLog(verify, verify_arguments);
   const CLI::App* verify_receipt = AddVerifyReceipt(verify, verify_arguments);
+  CLI::App* verify_attestation = verify->add_subcommand(
+      "attestation", "That an approved image in a TEE holds the key: its attestation document");
+  AddAttestationOptions(verify_attestation, "coffer verify attestation", attestation_arguments);
   CLI::App* log = app.add_subcommand("log", "Keep copies of a transparency log");
   log->require_subcommand(1);
   const CLI::App* mirror = AddLogMirror(log, verify_arguments);
@@ -193,6 +197,7 @@ int Main(int argc, char** argv) {
   if (witness->parsed()) return RunWitness(witness_arguments);
   if (verify_log->parsed()) return RunVerifyLog(verify_arguments);
   if (verify_receipt->parsed()) return RunVerifyReceipt(verify_arguments);
+  if (verify_attestation->parsed()) return RunVerifyAttestation(attestation_arguments);
   if (mirror->parsed()) return RunLogMirror(verify_arguments);
   if (measure->parsed()) return RunMeasure(measure_arguments);
   if (eif_build->parsed()) return RunEifBuild(eif_arguments);

@@ -1,17 +1,15 @@
-// A report (enclave_core/audit/report.h) as a person and as a program read it.
+// A report (enclave_core/audit/report.h) as a program reads it; report_text.h: as a person does.
 #ifndef COFFER_TOOLS_VERIFY_REPORT_H_
 #define COFFER_TOOLS_VERIFY_REPORT_H_
 
 #include <json/value.h>
 
 #include <cstddef>
-#include <ostream>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
-#include "enclave_core/audit/report.h"
+#include "tools/attest/report_text.h"
 
 namespace coffer::tools {
 
@@ -19,14 +17,6 @@ namespace coffer::tools {
 inline constexpr const char* kNotAttested =
     "not available in this version: nothing here shows that the log's key lives in an enclave "
     "(that comes with attestation)";
-
-using audit::Check;
-using audit::kCouldNotTell;
-using audit::kNotVerified;
-using audit::kVerified;
-using audit::Outcome;
-using audit::OutcomeName;
-using audit::Report;
 
 // What is wrong with one thing, in the order found. Only the first few are kept as sentences, so
 // that a log that is wrong from one end to the other costs no memory.
@@ -45,12 +35,6 @@ class Problems {
   std::vector<std::string> first_;
 };
 
-// `text` with everything that a terminal could take for a command, or that would end a line or turn
-// the direction of writing, shown as '?': what comes out of a log or a server is a stranger's.
-// UTF-8, or else all beyond ASCII is '?'.
-std::string Printable(std::string text);
-
-void PrintReport(const Report& report, std::ostream& out);
 // {"verified": true|false|null, "checks": [{"name", "outcome", "sentence"}]}; null = could not
 // tell.
 Json::Value ReportJson(const Report& report);

@@ -19,7 +19,7 @@ namespace coffer::attestation {
 // One certificate, parsed. Moved, not copied.
 class Certificate {
  public:
-  // DER without trailing bytes, of at most `max_bytes`. InvalidArgument.
+  // DER without trailing bytes, of at most kMaxCertificateBytes (document.h). InvalidArgument.
   static absl::StatusOr<Certificate> FromDer(std::string_view der);
   // The one certificate of a PEM text (-----BEGIN CERTIFICATE-----). InvalidArgument.
   static absl::StatusOr<Certificate> FromPem(std::string_view pem);
@@ -60,6 +60,9 @@ using Path = absl::Span<const Certificate>;
 // SHA-384 by a key on P-384); and OpenSSL's own verification from path[0] agrees (critical
 // extensions).
 absl::Status CheckChain(Path path);
+// As sentences have times: "2026-01-31T12:00:00Z".
+std::string UtcText(absl::Time time);
+
 // All certificates are valid at `time`, both ends included.
 absl::Status CheckValidity(Path path, absl::Time time);
 // CA certificates: basicConstraints CA:TRUE, pathLenConstraint kept, keyUsage keyCertSign. The

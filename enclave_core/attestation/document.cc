@@ -193,11 +193,8 @@ void WriteOptional(std::string_view key, const std::optional<std::string>& value
 }  // namespace
 
 bool Document::IsDebug() const {
-  for (uint32_t index = 0; index < 3; ++index) {
-    const auto pcr = pcrs.find(index);
-    if (pcr == pcrs.end() || pcr->second.find_first_not_of('\0') != std::string::npos) return false;
-  }
-  return true;
+  return std::any_of(pcrs.begin(), pcrs.end(),
+                     [](const auto& pcr) { return pcr.first < 3 && IsZeroPcr(pcr.second); });
 }
 
 absl::StatusOr<Document> ParseDocument(std::string_view payload) {

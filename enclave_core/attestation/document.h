@@ -13,11 +13,11 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "enclave_core/attestation/pcrs.h"
 
 namespace coffer::attestation {
 
 inline constexpr uint32_t kMaxPcrs = 32;              // indices 0..31
-inline constexpr size_t kPcrBytes = 48;               // SHA-384
 inline constexpr size_t kMaxModuleIdBytes = 256;      // 64 or so are seen
 inline constexpr size_t kMaxCertificateBytes = 1024;  // each
 inline constexpr size_t kMaxBundle = 16;              // certificates; four are seen
@@ -39,8 +39,8 @@ struct Document {
   std::optional<std::string> nonce;
   bool operator==(const Document&) const = default;
 
-  // PCR0, PCR1 and PCR2 are there and all zero: the enclave was started in debug mode, where the
-  // host reads its console and AWS measures nothing.
+  // One of PCR0, PCR1 and PCR2 is all zero: the enclave was started in debug mode, in which the
+  // host reads its console and AWS writes zeros for all three.
   bool IsDebug() const;
 };
 

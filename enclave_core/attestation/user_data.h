@@ -36,11 +36,11 @@ enum class Profile : uint8_t { kSigner, kCore };
 
 struct UserData {
   Profile profile = Profile::kSigner;
-  std::optional<ethereum::Address> address;        // of the signing key; absent: unprovisioned
-  std::optional<ethereum::Address> audit_address;  // needed by kCore when there is an address
-  std::optional<ethereum::Hash> policy_hash;
-  std::optional<audit::VerifierKey> log_key;
-  std::optional<uint64_t> sequence;
+  std::optional<ethereum::Address> address = {};        // of the signing key; absent: unprovisioned
+  std::optional<ethereum::Address> audit_address = {};  // needed by kCore when there is an address
+  std::optional<ethereum::Hash> policy_hash = {};
+  std::optional<audit::VerifierKey> log_key = {};
+  std::optional<uint64_t> sequence = {};
   bool operator==(const UserData&) const = default;
 };
 

@@ -14,6 +14,7 @@
 #include "absl/time/time.h"
 #include "enclave_core/attestation/certificates.h"
 #include "enclave_core/attestation/document.h"
+#include "enclave_core/attestation/measurements.h"
 #include "enclave_core/attestation/user_data.h"
 #include "enclave_core/audit/note.h"
 #include "enclave_core/audit/report.h"
@@ -24,9 +25,6 @@ namespace coffer::attestation {
 // Of a document's time before the verifier's: clocks differ.
 inline constexpr absl::Duration kClockSkew = absl::Minutes(1);
 
-// PCR values of one image, raw bytes by index. It is met when each of them is met.
-using Image = std::map<uint32_t, std::string>;
-
 struct Expectations {
   // The root that is trusted; null: AwsNitroRoot(). Must outlive the call. Another one makes every
   // document that stands on it a development document, and the report says so.
@@ -36,10 +34,10 @@ struct Expectations {
   // By index, the values of which one must be there, raw bytes. Several are an overlap: an old
   // image and the new one.
   std::map<uint32_t, std::vector<std::string>> pcrs;
-  // Images of which one must be met as a whole (a measurement list). Empty: none is asked for.
-  std::vector<Image> images;
-  // Without either of them, and without this, nobody said which image is meant, and whether the
-  // document is worth anything can't be told: the check "image" is then unknown.
+  // The pinned releases of which one must be met, and be allowed at the time `at`; null: none.
+  const Measurements* measurements = nullptr;
+  // Without PCR0, PCR8 and measurements, and without this, nobody said which image is meant, and
+  // whether the document is worth anything can't be told: the check "image" is then unknown.
   bool any_image = false;
   bool allow_debug = false;
   std::optional<std::string> nonce;  // raw bytes
