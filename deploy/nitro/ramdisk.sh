@@ -23,11 +23,13 @@ add_program() {
     done
 }
 
-# add_modules TREE FOLDER NAME...: kernel modules, and the lines of /etc/coffer/boot that load them, on stdout.
+# add_modules TREE FOLDER NAME...: kernel modules, and the lines of /etc/coffer/boot that load them, on stdout. What the folder
+# does not have is taken to be part of the kernel itself.
 add_modules() {
   local tree=$1 folder=$2 name
   shift 2
   for name in "$@"; do
+    [[ -f $folder/$name.ko ]] || continue
     add_file "$tree" 644 "$folder/$name.ko" "lib/modules/$name.ko"
     echo "module /lib/modules/$name.ko"
   done
