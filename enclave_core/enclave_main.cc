@@ -3,11 +3,8 @@
 // sealed.
 #include <google/protobuf/stubs/logging.h>
 #include <openssl/crypto.h>
-#include <sys/stat.h>
 
 #include <cstdio>
-#include <fstream>
-#include <iterator>
 #include <memory>
 #include <string>
 #include <utility>
@@ -16,6 +13,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "actors/enclave/attestor_options.h"
 #include "actors/enclave/enclave.h"
 #include "actors/enclave/policy_options.h"
 #include "enclave_core/ethereum/secret_hex.h"
@@ -26,7 +24,9 @@
 #include "runtime/event_loop.h"
 #include "runtime/event_network.h"
 #include "runtime/log.h"
+#include "runtime/os_clock.h"
 #include "runtime/os_env.h"
+#include "runtime/os_file.h"
 #include "runtime/os_random.h"
 #include "runtime/process.h"
 
@@ -87,6 +87,7 @@ runtime::ConfigSpec Spec() {
             .default_text = "text",
             .help = "text or json.",
             .choices = {"text", "json"}});
+  enclave::AddAttestorOptions(&spec);
   enclave::AddPolicyOptions(&spec);
   return spec;
 }
@@ -114,21 +115,12 @@ absl::StatusOr<bool> ReadWithoutStorage(const runtime::Config& config,
 void Wipe(std::string* secret) { OPENSSL_cleanse(secret->data(), secret->size()); }
 
 absl::StatusOr<std::string> ReadKeyFile(const std::string& path) {
-  struct stat info {};
-  if (stat(path.c_str(), &info) != 0)
-    return absl::NotFoundError(absl::StrCat("cannot find the key file ", path));
-  if ((info.st_mode & 077) != 0) {
-    return absl::PermissionDeniedError(
-        absl::StrCat("the key file ", path,
-                     " can be read by others; chmod 600 it (and consider the key known)"));
+  constexpr size_t kMaxKeyFileBytes = 256;
+  absl::StatusOr<std::string> text = runtime::OsReadSecretFile(path, kMaxKeyFileBytes);
+  if (!text.ok()) return text;
+  while (!text->empty() && (text->back() == '\n' || text->back() == '\r' || text->back() == ' ')) {
+    text->pop_back();
   }
-  if (info.st_size > 256)
-    return absl::InvalidArgumentError(
-        absl::StrCat("the key file ", path, " is too long for a key"));
-  std::ifstream file(path, std::ios::binary);
-  std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-  while (!text.empty() && (text.back() == '\n' || text.back() == '\r' || text.back() == ' '))
-    text.pop_back();
   return text;
 }
 
@@ -231,6 +223,10 @@ int Run(const runtime::Config& config) {
   if (!without_storage.ok()) return Fail(without_storage.status());
   absl::StatusOr<runtime::Endpoint> endpoint = runtime::Endpoint::Parse(config.String("listen"));
   if (!endpoint.ok()) return Fail(endpoint.status());
+  // Before anything draws randomness: the device's is mixed in.
+  absl::StatusOr<std::unique_ptr<attestation::Attester>> attester =
+      enclave::AttesterFromOptions(config, runtime::OsWallNow);
+  if (!attester.ok()) return Fail(attester.status());
   absl::StatusOr<PrivateKey> key = ReadKey(config);
   if (!key.ok()) return Fail(key.status());
   std::fputs(config.Effective().c_str(), stderr);
@@ -256,9 +252,11 @@ int Run(const runtime::Config& config) {
   runtime::OsRandom random;
   runtime::EventLoop loop;
   runtime::EventLoopThread signing("signer");
+  runtime::EventLoopThread attesting("attestor");
   const std::unique_ptr<runtime::Network> network =
       runtime::NewEventNetwork(&loop, network_options);
-  enclave::Enclave enclave(options, *std::move(key), &random, &loop, signing.loop());
+  enclave::Enclave enclave(options, *std::move(key), &random, &loop, signing.loop(),
+                           {attester->get(), attesting.loop()});
   if (absl::Status s = enclave.Listen(network.get(), *endpoint); !s.ok()) return Fail(s);
   Banner(config, options, enclave);
   std::unique_ptr<runtime::Timer> grace;
@@ -274,6 +272,7 @@ int Run(const runtime::Config& config) {
   loop.Run();
   grace.reset();
   signing.StopAndJoin();
+  attesting.StopAndJoin();
   Log(Level::kInfo, "enclave", "stopped");
   return 0;
 }

@@ -2,7 +2,7 @@
 // program's main dispatcher.
 //
 //   GET  /healthz, /readyz, /metrics                   public
-//   GET  /api/tee/status, /api/tee/attestation?nonce=  viewer
+//   GET  /api/tee/status                               viewer
 //   GET  /api/ledger/accounts?from=&limit=             viewer
 //   GET  /api/ledger/accounts/{id}                     viewer
 //   GET  /api/payouts?from=&limit=&open=, /api/payouts/{id}   viewer
@@ -28,7 +28,6 @@
 #include "actors/host/log/content_store.h"
 #include "host_proxy/router.h"
 #include "runtime/metrics.h"
-#include "runtime/random.h"
 
 namespace coffer::host_proxy {
 
@@ -67,8 +66,7 @@ struct ApiPorts {
   PayoutControl* payouts = nullptr;   // null: this host pays nobody
   JournalControl* journal = nullptr;  // null: this host tails no journal
   runtime::Metrics* metrics = nullptr;
-  std::string mode = "remote";        // of the signer: remote, local or none
-  runtime::Random* random = nullptr;  // for nonces that a client leaves out
+  std::string mode = "remote";  // of the signer: remote, local or none
   // The recipient's 20 bytes; NotFound when the account is not in the registry.
   std::function<absl::StatusOr<std::string>(const std::string& account)> recipient_of;
   // Answers with what the registry then holds.
@@ -95,7 +93,6 @@ class Api {
   void AddPayouts(Router& router);
   void AddOperations(Router& router);
 
-  void GetAttestation(const RoutedRequest& request, HttpResponder respond);
   void ListAccounts(const RoutedRequest& request, HttpResponder respond);
   void ListPayouts(const RoutedRequest& request, HttpResponder respond);
   void PostEvents(const RoutedRequest& request, HttpResponder respond);

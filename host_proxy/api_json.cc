@@ -1,5 +1,6 @@
 #include "host_proxy/api_json.h"
 
+#include <cmath>
 #include <sstream>
 
 #include "absl/numeric/int128.h"
@@ -167,6 +168,7 @@ Json::Value ToJson(const boundary::v1::Status& status) {
   json["policy_hash"] = Hex(status.policy_hash());
   json["policy_sequence"] = Number(status.policy_sequence());
   json["attestation_available"] = status.attestation_available();
+  json["attestation_kind"] = AttestationKindWord(status.attestation_kind());
   json["audit_address"] = AddressText(status.audit().audit_address());
   json["audit_seq"] = status.has_audit() ? Number(status.audit().size()) : Json::Value();
   json["audit_merkle_root"] = Hex(status.audit().root());
@@ -237,6 +239,20 @@ HttpResponse FromStatus(const absl::Status& status) {
     default:
       return HttpError(500, "internal", message);
   }
+}
+
+HttpResponse RateLimited(absl::Duration wait, const std::string& instead) {
+  const auto seconds = static_cast<int64_t>(std::ceil(absl::ToDoubleSeconds(wait)));
+  HttpResponse refusal = HttpError(
+      429, "rate_limited",
+      absl::StrCat("your address asks too much of the public part: wait ", seconds, " s", instead));
+  refusal.headers.emplace_back("Retry-After", absl::StrCat(seconds));
+  return refusal;
+}
+
+std::string AttestationKindWord(boundary::v1::AttestationKind kind) {
+  return AttestationKind_IsValid(kind) ? Word(AttestationKind_Name(kind), "ATTESTATION_KIND_")
+                                       : absl::StrCat(static_cast<int>(kind));
 }
 
 std::string ErrorWord(ErrorCode code) {

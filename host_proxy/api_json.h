@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "host_proxy/http_message.h"
 #include "proto/boundary.pb.h"
 
@@ -33,6 +34,11 @@ HttpResponse JsonAnswer(const Json::Value& value, int status = 200);
 // The HTTP answer to a failure of ours.
 HttpResponse FromStatus(const absl::Status& status);
 
+// 429, with Retry-After. `instead`: the end of the sentence, "" or what to do instead.
+HttpResponse RateLimited(absl::Duration wait, const std::string& instead = "");
+
+// "none", "nitro" or "development".
+std::string AttestationKindWord(boundary::v1::AttestationKind kind);
 // "insufficient" for ERROR_INSUFFICIENT.
 std::string ErrorWord(boundary::v1::ErrorCode code);
 // The HTTP answer to an Error of the enclave.

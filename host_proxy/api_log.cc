@@ -1,7 +1,6 @@
 #include "host_proxy/api_log.h"
 
 #include <algorithm>
-#include <cmath>
 #include <utility>
 
 #include "absl/strings/numbers.h"
@@ -120,13 +119,7 @@ void ApiLog::Add(Router& router, const std::string& path, std::vector<std::strin
 bool ApiLog::Limited(const RoutedRequest& request, double cost, HttpResponder& respond) {
   const absl::Duration wait = limiter_.Take(request.peer, cost, ports_.dispatcher->Now());
   if (wait <= absl::ZeroDuration()) return false;
-  const auto seconds = static_cast<int64_t>(std::ceil(absl::ToDoubleSeconds(wait)));
-  HttpResponse refusal =
-      HttpError(429, "rate_limited",
-                absl::StrCat("your address asks too much of the public part: wait ", seconds,
-                             " s, or mirror the log's files"));
-  refusal.headers.emplace_back("Retry-After", absl::StrCat(seconds));
-  respond(std::move(refusal));
+  respond(RateLimited(wait, ", or mirror the log's files"));
   return true;
 }
 

@@ -78,6 +78,13 @@ absl::Status EnclaveWatch::Judge(const boundary::v1::Status& status) {
     runtime::Log(runtime::Level::kInfo, "enclave",
                  "it keeps its state nowhere (--storage none): nothing is stored here for it");
   }
+  if (status.attestation_kind() == boundary::v1::ATTESTATION_KIND_DEVELOPMENT &&
+      !std::exchange(said_development_, true)) {
+    runtime::Log(
+        runtime::Level::kWarn, "enclave",
+        "INSECURE: its attestation documents are development documents: they prove nothing "
+        "about a TEE");
+  }
   fit_ = true;
   First();
   return fit;

@@ -63,6 +63,7 @@ class EnclaveWatch {
   std::unique_ptr<runtime::Timer> period_;
   bool fit_ = false;
   bool said_ = false;
+  bool said_development_ = false;
   std::map<std::string, uint64_t> refusals_;
   std::map<std::string, uint64_t> last_;  // as the enclave counted when it was last asked
 };

@@ -182,6 +182,7 @@ absl::Status HostApp::StartHttp() {
   api_log_ = std::make_unique<ApiLog>(std::move(log_ports));
   api_log_->AddTo(*router_);
   host_metrics_.Add(api_log_.get());
+  if (absl::Status s = AddAttestation(); !s.ok()) return s;
   absl::StatusOr<std::unique_ptr<HttpServer>> server =
       HttpServer::Listen(loop_, options_.http_listen, options_.http_limits,
                          [this](HttpRequest request, HttpResponder respond) {
@@ -190,6 +191,22 @@ absl::Status HostApp::StartHttp() {
   if (!server.ok()) return server.status();
   http_ = *std::move(server);
   host_metrics_.Add(http_.get());
+  return absl::OkStatus();
+}
+
+absl::Status HostApp::AddAttestation() {
+  ApiAttestationPorts ports;
+  ports.enclave = link_.get();
+  ports.dispatcher = loop_;
+  ports.random = &random_;
+  ports.without_signer = options_.signer.mode == SignerMode::kNone;
+  ports.limit = options_.public_limit;
+  ports.measurements_path = options_.measurements_path;
+  absl::StatusOr<std::unique_ptr<ApiAttestation>> api = ApiAttestation::Create(std::move(ports));
+  if (!api.ok()) return api.status();
+  api_attestation_ = *std::move(api);
+  api_attestation_->AddTo(*router_);
+  host_metrics_.Add(api_attestation_.get());
   return absl::OkStatus();
 }
 
@@ -202,7 +219,6 @@ ApiPorts HostApp::Ports() {
   ports.contents = log_->contents();
   ports.log_status = [this] { return log_->StatusJson(); };
   ports.mode = SignerModeName(options_.signer.mode);
-  ports.random = &random_;
   ports.recipient_of = [this](const std::string& account) { return RecipientOf(account); };
   ports.reload_registry = [this] { return ReloadRegistry(); };
   ports.not_ready = [this] { return NotReady(); };
@@ -259,6 +275,9 @@ absl::StatusOr<Json::Value> HostApp::ReloadRegistry() {
 }
 
 void HostApp::Reload() {
+  if (absl::Status s = api_attestation_->Reload(); !s.ok()) {
+    Log(Level::kError, kComponent, "the measurements are not read again", {{"why", s}});
+  }
   if (registry_ == nullptr) return;
   if (absl::Status s = registry_->Reload(); !s.ok())
     Log(Level::kError, "registry", "not reloaded", {{"why", s}});

@@ -17,6 +17,7 @@
 #include "actors/host/registry.h"
 #include "actors/host/state_store.h"
 #include "host_proxy/api.h"
+#include "host_proxy/api_attestation.h"
 #include "host_proxy/api_log.h"
 #include "host_proxy/enclave_watch.h"
 #include "host_proxy/host_log.h"
@@ -52,7 +53,7 @@ class HostApp final : private JournalControl {
   // Stops tailing, lets what is under way end, flushes the store; then, or after the time-out,
   // calls `done`. On the loop.
   void Stop(runtime::Task done);
-  // Reads the registry again. On the loop.
+  // Reads the registry and the measurements again. On the loop.
   void Reload();
 
   // What it listens on and what is insecure, for people.
@@ -67,6 +68,7 @@ class HostApp final : private JournalControl {
   absl::Status StartJournal();
   absl::Status StartPayouts();
   absl::Status StartHttp();
+  absl::Status AddAttestation();
   void Unfit(const std::string& why);
   ApiPorts Ports();
   std::vector<std::string> NotReady() const;
@@ -105,6 +107,7 @@ class HostApp final : private JournalControl {
 
   std::unique_ptr<Router> router_;
   std::unique_ptr<Api> api_;
+  std::unique_ptr<ApiAttestation> api_attestation_;
   std::unique_ptr<ApiLog> api_log_;
   std::unique_ptr<HttpServer> http_;
 

@@ -18,6 +18,7 @@ class LogReader;
 
 namespace coffer::host_proxy {
 
+class ApiAttestation;
 class ApiLog;
 class EnclaveWatch;
 class HostLog;
@@ -37,6 +38,7 @@ class HostMetrics {
   void Add(const HostLog* log);
   void Add(const host::LogReader* reader);
   void Add(const ApiLog* api);
+  void Add(const ApiAttestation* api);
   void Add(const HttpServer* server);
 
   void Refresh();

@@ -68,8 +68,10 @@ void AddHttp(runtime::ConfigSpec& spec) {
       .Add({.name = "http.public-rate",
             .type = OptionType::kUint64,
             .default_text = "200",
-            .help = "Requests a second that one address may make to the transparency log, which "
-                    "needs no token; 0: no limit, for a host behind a proxy that limits.",
+            .help =
+                "Requests a second that one address may make to what needs no token (the "
+                "transparency log) and to attestation, where a document counts 20; 0: no limit, "
+                "for a host behind a proxy that limits.",
             .min = 0,
             .max = 1'000'000})
       .Add({.name = "http.public-burst",
@@ -78,6 +80,9 @@ void AddHttp(runtime::ConfigSpec& spec) {
             .help = "Of these, how many at once after a silence.",
             .min = 1,
             .max = 1'000'000})
+      .Add({.name = "measurements",
+            .help = "A JSON file of the images that the operator stands by, served at "
+                    "/api/tee/measurements; read again on SIGHUP."})
       .Add({.name = "receipt.attestation",
             .help = "What the log's receipts say of where the attestation of the log's key is "
                     "found, such as a URL or sha256:<hex of the document>; 1024 bytes at most."});
@@ -161,6 +166,7 @@ absl::StatusOr<HostOptions> ParseHostOptions(const runtime::Config& config,
   options.http_limits.write_time = config.Duration("http.timeout");
   options.public_limit.per_second = config.Uint64("http.public-rate");
   options.public_limit.burst = config.Uint64("http.public-burst");
+  options.measurements_path = config.String("measurements");
   options.receipt_attestation = config.String("receipt.attestation");
   if (options.receipt_attestation.size() > audit::kMaxAttestationReferenceBytes) {
     return Wrong("receipt.attestation", "has at most 1024 bytes");

@@ -34,6 +34,7 @@ struct HostOptions {
   std::string viewer_token;
   std::string admin_token;
   RateLimiter::Options public_limit;   // of what is served without a token, by address
+  std::string measurements_path;       // what /api/tee/measurements serves; empty: nothing
   std::string receipt_attestation;     // what receipts of the log name; may be empty
   std::optional<PayoutFlags> payouts;  // none: this host pays nobody
   // The transparency log's witnesses (c2sp.org/tlog-policy); empty: none are asked.

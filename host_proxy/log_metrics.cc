@@ -1,5 +1,6 @@
 // What readers of the transparency log ask for, and how the answers go.
 #include "actors/host/log/log_reader.h"
+#include "host_proxy/api_attestation.h"
 #include "host_proxy/api_log.h"
 #include "host_proxy/host_log.h"
 #include "host_proxy/host_metrics.h"
@@ -54,6 +55,16 @@ void HostMetrics::Add(const host::LogReader* reader) {
 void HostMetrics::Add(const ApiLog* api) {
   Total("coffer_http_rate_limited_total", "public requests refused because of their address's rate",
         [api] { return api->limiter().refused(); });
+}
+
+void HostMetrics::Add(const ApiAttestation* api) {
+  Total("coffer_attestation_documents_total", "attestation documents that the enclave made",
+        [api] { return api->stats().documents; });
+  Total("coffer_attestation_cached_total", "questions answered with one made a moment before",
+        [api] { return api->stats().cached; });
+  Total("coffer_attestation_rate_limited_total",
+        "questions refused because of their address's rate",
+        [api] { return api->stats().limited; });
 }
 
 }  // namespace coffer::host_proxy

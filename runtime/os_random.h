@@ -2,6 +2,9 @@
 #ifndef COFFER_RUNTIME_OS_RANDOM_H_
 #define COFFER_RUNTIME_OS_RANDOM_H_
 
+#include <string_view>
+
+#include "absl/status/status.h"
 #include "runtime/random.h"
 
 namespace coffer::runtime {
@@ -12,6 +15,10 @@ class OsRandom final : public Random {
  public:
   void Fill(absl::Span<uint8_t> out) override;
 };
+
+// Mixes bytes into the kernel's pool. They count as no entropy, so that even bad ones do no harm.
+// Unavailable when there is no pool to write to.
+absl::Status OsMixRandom(std::string_view bytes);
 
 }  // namespace coffer::runtime
 

@@ -11,6 +11,7 @@
 #include "tools/bridge_command.h"
 #include "tools/call_command.h"
 #include "tools/checkpoint_command.h"
+#include "tools/dev_root_command.h"
 #include "tools/host_commands.h"
 #include "tools/image_command.h"
 #include "tools/measurements_command.h"
@@ -134,6 +135,7 @@ int Main(int argc, char** argv) {
   AttestationArguments attestation_arguments;
   MeasureArguments measure_arguments;
   EifBuildArguments eif_arguments;
+  DevRootArguments root_arguments;
   CLI::App app(
       "coffer: looks at a running Coffer, steers it, bridges its sockets, verifies its log and "
       "witnesses it.");
@@ -173,6 +175,7 @@ int Main(int argc, char** argv) {
   const CLI::App* call = AddCall(app, call_arguments);
   const CLI::App* publish = AddCheckpointPublish(app, publish_arguments);
   const CLI::App* witness = AddWitness(app, witness_arguments);
+  const CLI::App* dev_root = AddDevRoot(app, root_arguments);
   CLI::App* verify = app.add_subcommand("verify", "Check what an operator shows, believing nobody");
   verify->require_subcommand(1);
   const CLI::App* verify_log = AddVerifyLog(verify, verify_arguments);
@@ -195,6 +198,7 @@ int Main(int argc, char** argv) {
   if (call->parsed()) return RunCall(call_arguments);
   if (publish->parsed()) return RunCheckpointPublish(publish_arguments);
   if (witness->parsed()) return RunWitness(witness_arguments);
+  if (dev_root->parsed()) return RunDevRoot(root_arguments);
   if (verify_log->parsed()) return RunVerifyLog(verify_arguments);
   if (verify_receipt->parsed()) return RunVerifyReceipt(verify_arguments);
   if (verify_attestation->parsed()) return RunVerifyAttestation(attestation_arguments);

@@ -56,6 +56,12 @@ std::vector<std::string> AccountRow(const Json::Value& account) {
           EthText(Text(account["credited"]))};
 }
 
+// A host of before attestation says nothing of it.
+std::string AttestationText(const std::string& kind) {
+  if (kind == "development") return "development: its documents prove nothing about a TEE";
+  return kind.empty() ? "none" : kind;
+}
+
 }  // namespace
 
 std::string EthText(const std::string& wei) {
@@ -91,6 +97,7 @@ absl::Status ShowStatus(const HostClient& host, bool json, std::ostream& out) {
   PrintTable({{"phase", Text((*status)["phase"])},
               {"version", Text((*status)["version"])},
               {"address", Text((*status)["address"])},
+              {"attestation", AttestationText(Text((*status)["attestation_kind"]))},
               {"chain", Text((*status)["chain_id"])},
               {"broker", Text((*status)["broker"])},
               {"accounts", Text((*status)["accounts"])},

@@ -142,28 +142,13 @@ absl::StatusOr<audit::NoteSigner> ReadWitnessKey(const std::string& path, const 
   return signer;
 }
 
-absl::Status MakeWitnessKey(const std::string& path, const std::string& name,
-                            runtime::Random& random) {
-  absl::StatusOr<SecretBytes> typed = SecretBytes::Create(1 + audit::kSeedBytes);
-  if (!typed.ok()) return typed.status();
-  typed->data()[0] = static_cast<uint8_t>(audit::KeyType::kCosignatureV1);
-  random.Fill(typed->data().subspan(1));
-  absl::StatusOr<SecretBytes> seed = SecretBytes::CopyOf(typed->view().substr(1));
-  if (!seed.ok()) return seed.status();
-  const absl::StatusOr<audit::NoteSigner> signer =
-      audit::NoteSigner::Create(name, audit::KeyType::kCosignatureV1, *std::move(seed));
-  if (!signer.ok()) return signer.status();
+absl::Status WriteNewSecretFile(const std::string& path, std::string_view content) {
   // Under another name first: a key that a crash cut off never has the real one.
   const std::string temporary = path + ".new";
   unlink(temporary.c_str());
   const runtime::Fd fd(open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
   if (!fd.valid()) return Trouble(path, "cannot be made: " + runtime::ErrnoText(errno));
-  std::string base64 = audit::EncodeBase64(typed->view());
-  std::string line = absl::StrCat(std::string(kWitnessKeyTag), name, "+",
-                                  absl::StrFormat("%08x", signer->key().id()), "+", base64, "\n");
-  const absl::Status written = WriteAndSync(fd, line);
-  Wipe(base64);
-  Wipe(line);
+  const absl::Status written = WriteAndSync(fd, content);
   const int linked = written.ok() ? link(temporary.c_str(), path.c_str()) : 0;
   const int error = errno;
   unlink(temporary.c_str());
@@ -178,6 +163,26 @@ absl::Status MakeWitnessKey(const std::string& path, const std::string& name,
     return Trouble(path, "may not survive a power cut: " + runtime::ErrnoText(errno));
   }
   return absl::OkStatus();
+}
+
+absl::Status MakeWitnessKey(const std::string& path, const std::string& name,
+                            runtime::Random& random) {
+  absl::StatusOr<SecretBytes> typed = SecretBytes::Create(1 + audit::kSeedBytes);
+  if (!typed.ok()) return typed.status();
+  typed->data()[0] = static_cast<uint8_t>(audit::KeyType::kCosignatureV1);
+  random.Fill(typed->data().subspan(1));
+  absl::StatusOr<SecretBytes> seed = SecretBytes::CopyOf(typed->view().substr(1));
+  if (!seed.ok()) return seed.status();
+  const absl::StatusOr<audit::NoteSigner> signer =
+      audit::NoteSigner::Create(name, audit::KeyType::kCosignatureV1, *std::move(seed));
+  if (!signer.ok()) return signer.status();
+  std::string base64 = audit::EncodeBase64(typed->view());
+  std::string line = absl::StrCat(std::string(kWitnessKeyTag), name, "+",
+                                  absl::StrFormat("%08x", signer->key().id()), "+", base64, "\n");
+  const absl::Status written = WriteNewSecretFile(path, line);
+  Wipe(base64);
+  Wipe(line);
+  return written;
 }
 
 }  // namespace coffer::tools

@@ -26,6 +26,8 @@ absl::StatusOr<ethereum::PrivateKey> EthereumKeyFromHex(std::string_view hex);
 // A witness's key, as one line "PRIVATE+KEY+<name>+<key ID>+base64(4 | seed)", the form that Go's
 // note package has for signers. The name in it must be `name`.
 absl::StatusOr<audit::NoteSigner> ReadWitnessKey(const std::string& path, const std::string& name);
+// A new file of mode 0600, whole and durable, or none. AlreadyExists rather than replace one.
+absl::Status WriteNewSecretFile(const std::string& path, std::string_view content);
 // Makes a key and writes it there, mode 0600, durably. AlreadyExists rather than replace a file.
 absl::Status MakeWitnessKey(const std::string& path, const std::string& name,
                             runtime::Random& random);

@@ -19,12 +19,6 @@ using boundary::v1::ERROR_NOT_READY;
 using runtime::Level;
 using runtime::Log;
 
-namespace {
-
-constexpr size_t kMaxNonceBytes = 32;  // of an attestation
-
-}  // namespace
-
 AuthorityActor::AuthorityActor(AuthorityOptions options, audit::LogKeys log_keys,
                                sealing::Vault* opener, runtime::Dispatcher* dispatcher,
                                SignerMailbox* signer, SealerMailbox* sealer)
@@ -69,10 +63,10 @@ void AuthorityActor::Handle(Request request) {
       }
       return AnswerNow(request.reply, std::move(answer));
     case ClientFrame::kGetAttestation:
+      return HandleAttestation(request);
     case ClientFrame::kProvision:
     case ClientFrame::kGenerate:
-      status = HandleAlways(request, answer.get());
-      if (!status.ok()) ToProto(status, answer->mutable_error());
+      ToProto(RefuseKey(), answer->mutable_error());
       return AnswerNow(request.reply, std::move(answer));
     case ClientFrame::kLoadBegin:
     case ClientFrame::kLoadRecord:
@@ -111,18 +105,8 @@ void AuthorityActor::AnswerNow(ReplyTo reply, std::unique_ptr<ServerFrame> answe
   sealer_->Send(Answer{reply, std::move(answer)});
 }
 
-absl::Status AuthorityActor::HandleAlways(const Request& request, ServerFrame* answer) {
-  if (request.frame->has_get_attestation()) {
-    const size_t bytes = request.frame->get_attestation().nonce().size();
-    if (bytes > kMaxNonceBytes) {
-      return Refuse(
-          boundary::v1::ERROR_MALFORMED,
-          absl::StrCat("nonce has ", bytes, " bytes; at most ", kMaxNonceBytes, " are allowed"));
-    }
-    answer->mutable_attestation();  // without a document: there is no device
-    return absl::OkStatus();
-  }
-  // The key is there from the start, and comes from nowhere else in this version.
+// The key is there from the start, and comes from nowhere else in this version.
+absl::Status AuthorityActor::RefuseKey() const {
   if (!options_.allow_reprovision) {
     return Refuse(
         boundary::v1::ERROR_ALREADY_PROVISIONED,
@@ -419,6 +403,8 @@ void AuthorityActor::FillStatus(boundary::v1::Status* status) const {
   status->set_chain_id(options_.policy.chain_id);
   status->set_broker(std::string(options_.policy.broker.view()));
   status->set_signatures(signatures_);
+  status->set_attestation_kind(options_.attestation);
+  status->set_attestation_available(options_.attestation != boundary::v1::ATTESTATION_KIND_NONE);
   if (authority_ == nullptr) return;
   authority_->FillStatus(status);
   status->mutable_audit()->set_log_key(log_keys_.log_key().ToString());

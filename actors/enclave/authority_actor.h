@@ -32,6 +32,8 @@ struct AuthorityOptions {
   std::function<uint64_t()> clock;
   bool accept_policy_change = false;
   bool allow_reprovision = false;
+  // Where attestation documents come from; NONE: the answer to who asks for one has none.
+  boundary::v1::AttestationKind attestation = boundary::v1::ATTESTATION_KIND_NONE;
   std::string fingerprint_key;  // 32 random bytes, used only when a new state is founded
   // A snapshot is taken when the records since the last one outweigh both this and that snapshot,
   // so that its cost, spread over the changes, does not grow with the state.
@@ -62,8 +64,12 @@ class AuthorityActor : public runtime::Actor<AuthorityMessage> {
   void Handle(SignDone done);
   void Handle(const SessionClosed& closed);
 
+  absl::Status RefuseKey() const;  // to provision and generate
+  // ---- attestation.cc: documents, ordered from the attestor
+  void HandleAttestation(const Request& request);
+  absl::Status CheckAttestation(const boundary::v1::GetAttestation& request) const;
+  attestation::UserData Claims() const;
   // Each fills the answer or returns the refusal.
-  absl::Status HandleAlways(const Request& request, ServerFrame* answer);
   absl::Status HandleSigning(const Request& request, Batch* batch, bool* answered_later);
   absl::Status ExportState(boundary::v1::StateBlob* answer);
   absl::Status ImportState(const boundary::v1::ImportState& request, boundary::v1::Status* answer);

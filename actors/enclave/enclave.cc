@@ -25,7 +25,8 @@ audit::LogKeys NewLogKeys(const ethereum::PrivateKey& key) {
 }
 
 AuthorityOptions OptionsFor(const EnclaveOptions& options, const ethereum::Address& address,
-                            runtime::Random* random, const runtime::Dispatcher* main) {
+                            runtime::Random* random, const runtime::Dispatcher* main,
+                            const attestation::Attester* attester) {
   AuthorityOptions out;
   out.version = options.version;
   out.address = address;
@@ -33,6 +34,7 @@ AuthorityOptions OptionsFor(const EnclaveOptions& options, const ethereum::Addre
   out.policy = options.policy;
   out.without_storage = options.without_storage;
   out.allow_reprovision = options.allow_reprovision;
+  if (attester != nullptr) out.attestation = ToProto(attester->kind());
   out.clock = [main] {
     return static_cast<uint64_t>(std::max<int64_t>(0, absl::ToUnixMillis(main->WallNow())));
   };
@@ -47,26 +49,32 @@ AuthorityOptions OptionsFor(const EnclaveOptions& options, const ethereum::Addre
 }  // namespace
 
 Enclave::Enclave(const EnclaveOptions& options, ethereum::PrivateKey key, runtime::Random* random,
-                 runtime::Dispatcher* main, runtime::Dispatcher* signing)
+                 runtime::Dispatcher* main, runtime::Dispatcher* signing,
+                 const AttestationPorts& attesting)
     : address_(key.address()),
       opener_(NewVault(key, random)),
       gateway_mailbox_(main, "gateway", kInternalMailbox),
       authority_mailbox_(main, "authority", kInternalMailbox),
       signer_mailbox_(signing, "signer", kInternalMailbox),
       sealer_mailbox_(main, "sealer", kInternalMailbox),
+      attestor_mailbox_(attesting.attester != nullptr ? attesting.dispatcher : main, "attestor",
+                        kMaxAttestations),
       gateway_(
           std::make_unique<Gateway>(&authority_mailbox_, &sealer_mailbox_,
                                     GatewayOptions{options.without_storage, options.max_sessions})),
-      authority_(std::make_unique<AuthorityActor>(OptionsFor(options, address_, random, main),
-                                                  NewLogKeys(key), opener_.get(), main,
-                                                  &signer_mailbox_, &sealer_mailbox_)),
-      sealer_(std::make_unique<Sealer>(NewVault(key, random), &gateway_mailbox_,
+      authority_(std::make_unique<AuthorityActor>(
+          OptionsFor(options, address_, random, main, attesting.attester), NewLogKeys(key),
+          opener_.get(), main, &signer_mailbox_, &sealer_mailbox_)),
+      sealer_(std::make_unique<Sealer>(NewVault(key, random), &gateway_mailbox_, &attestor_mailbox_,
                                        options.without_storage)) {
   signer_ = std::make_unique<Signer>(std::move(key), &authority_mailbox_);
   gateway_mailbox_.Bind(gateway_.get());
   authority_mailbox_.Bind(authority_.get());
   signer_mailbox_.Bind(signer_.get());
   sealer_mailbox_.Bind(sealer_.get());
+  if (attesting.attester == nullptr) return;
+  attestor_ = std::make_unique<Attestor>(attesting.attester, &gateway_mailbox_);
+  attestor_mailbox_.Bind(attestor_.get());
 }
 
 absl::Status Enclave::Listen(runtime::Network* network, const runtime::Endpoint& endpoint) {

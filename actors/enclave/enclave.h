@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "absl/status/statusor.h"
+#include "actors/enclave/attestor.h"
 #include "actors/enclave/authority_actor.h"
 #include "actors/enclave/gateway.h"
 #include "actors/enclave/sealer.h"
@@ -27,13 +28,20 @@ struct EnclaveOptions {
   size_t max_sessions = kMaxSessions;
 };
 
+// Where attestation documents come from. Without an attester there are none.
+struct AttestationPorts {
+  attestation::Attester* attester = nullptr;
+  runtime::Dispatcher* dispatcher = nullptr;  // its calls block, so it has this one to itself
+};
+
 class Enclave {
  public:
-  // `main` runs gateway, authority and sealer; `signing` the signer (it may be the same). Both
-  // outlive this object. The state key is derived from the signing key: the development key source,
-  // until a state key comes from outside.
+  // `main` runs gateway, authority and sealer; `signing` the signer (it may be the same). They and
+  // what `attesting` names outlive this object. The state key is derived from the signing key: the
+  // development key source, until a state key comes from outside.
   Enclave(const EnclaveOptions& options, ethereum::PrivateKey key, runtime::Random* random,
-          runtime::Dispatcher* main, runtime::Dispatcher* signing);
+          runtime::Dispatcher* main, runtime::Dispatcher* signing,
+          const AttestationPorts& attesting = {});
   Enclave(const Enclave&) = delete;
   Enclave& operator=(const Enclave&) = delete;
 
@@ -52,10 +60,12 @@ class Enclave {
   AuthorityMailbox authority_mailbox_;
   SignerMailbox signer_mailbox_;
   SealerMailbox sealer_mailbox_;
+  AttestorMailbox attestor_mailbox_;
   std::unique_ptr<Gateway> gateway_;
   std::unique_ptr<AuthorityActor> authority_;
   std::unique_ptr<Signer> signer_;
   std::unique_ptr<Sealer> sealer_;
+  std::unique_ptr<Attestor> attestor_;  // null: no attester
   std::unique_ptr<runtime::Listener> listener_;
 };
 

@@ -1,7 +1,7 @@
 // What the enclave's actors say to each other. Work flows one way:
 //
 //   gateway -> authority -> sealer -> gateway, with authority -> signer -> authority where
-//   something is to be signed.
+//   something is to be signed, and sealer -> attestor -> gateway for an attestation document.
 //
 // The reply address travels with the work, so that nobody asks back.
 #ifndef COFFER_ACTORS_ENCLAVE_MESSAGES_H_
@@ -15,6 +15,7 @@
 #include <variant>
 #include <vector>
 
+#include "enclave_core/attestation/user_data.h"
 #include "enclave_core/authority/leaf_log.h"
 #include "enclave_core/payouts/signing.h"
 #include "enclave_core/sealing/record.h"
@@ -37,9 +38,18 @@ struct ReplyTo {
   size_t bytes = 0;
 };
 
+// What is to be attested. The authority says what it knows; the sealer adds the sequence number.
+struct AttestationOrder {
+  attestation::UserData user_data;
+  std::string nonce;  // at most 32 bytes
+  boundary::v1::AttestedKey public_key = boundary::v1::ATTESTED_KEY_NONE;
+};
+
 struct Answer {
   ReplyTo to;
   std::unique_ptr<boundary::v1::ServerFrame> frame;
+  // Not null: once this answer may go, it goes by way of the attestor, which puts the document in.
+  std::unique_ptr<AttestationOrder> order = nullptr;
 };
 
 // A decoded request. The frame lives in the arena.
@@ -126,10 +136,13 @@ using SealerMessage = std::variant<Work, Answer, SnapshotWork, StateLoaded, Atta
                                    StoredReport, SessionClosed>;
 using GatewayMessage = std::variant<Release, StoreOut, StorageIs>;
 
+using AttestorMessage = Answer;  // with an order
+
 using AuthorityMailbox = runtime::Mailbox<AuthorityMessage>;
 using SignerMailbox = runtime::Mailbox<SignerMessage>;
 using SealerMailbox = runtime::Mailbox<SealerMessage>;
 using GatewayMailbox = runtime::Mailbox<GatewayMessage>;
+using AttestorMailbox = runtime::Mailbox<AttestorMessage>;
 
 // The admission door (runtime/mailbox.h): what the gateway lets in at once. Behind it every mailbox
 // holds all of that, with the few messages a request can become, so it cannot overflow.
@@ -140,6 +153,9 @@ inline constexpr size_t kMaxRequestsOfSession = 1024;
 inline constexpr size_t kMaxSessions = 16'384;
 // What a request whose answer is the whole state counts for: few of them are in flight at a time.
 inline constexpr size_t kWholeStateBytes = 16u << 20;
+// Attestations that wait for the device. It takes milliseconds for each, and what waits there holds
+// a part of what the gateway lets in: more are refused, so that payments have the rest.
+inline constexpr size_t kMaxAttestations = 64;
 // Unread bytes beyond which even the storage's connection is not read: more than all records and
 // chunks that are handed out at once.
 inline constexpr size_t kMaxStorageBacklog = 128u << 20;

@@ -35,6 +35,7 @@ void Sealer::ReleaseFree() {
   };
   for (Answer& answer : std::exchange(free_, {})) {
     Complete(&answer);
+    if (answer.order != nullptr && PassToAttestor(answer)) continue;
     if (answer.to.session != 0) {
       release.answers.push_back(std::move(answer));
     } else if (storage_ != 0) {
@@ -43,6 +44,18 @@ void Sealer::ReleaseFree() {
     }
   }
   flush();
+}
+
+// False: the answer is a refusal now, and goes like any other. What is attested is what is stored.
+bool Sealer::PassToAttestor(Answer& answer) {
+  if (!without_storage_ && stored_sequence_ > 0)
+    answer.order->user_data.sequence = stored_sequence_;
+  if (attestor_->TrySend(std::move(answer))) return true;
+  answer.order.reset();
+  ToProto(Refuse(boundary::v1::ERROR_OVERLOADED,
+                 "too many attestations wait for the device; ask again"),
+          answer.frame->mutable_error());
+  return false;
 }
 
 void Sealer::EndOfBatch() {

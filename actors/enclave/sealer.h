@@ -19,7 +19,8 @@
 namespace coffer::enclave {
 
 // Accepts: Work, Answer, SnapshotWork, StateLoaded, AttachRequest from the authority; StoredReport,
-// SessionClosed from the gateway. Sends to the gateway: Release, StoreOut, StorageIs.
+// SessionClosed from the gateway. Sends to the gateway: Release, StoreOut, StorageIs; to the
+// attestor: answers that are still to be attested, once they may go.
 class Sealer : public runtime::Actor<SealerMessage> {
  public:
   // More work than this, events and leaves, makes a record of its own. A Work is at most one
@@ -32,9 +33,14 @@ class Sealer : public runtime::Actor<SealerMessage> {
   static constexpr size_t kMaxRecordsInFlight = 4;
   static constexpr uint32_t kMaxChunksInFlight = 8;
 
-  // Without a storage nothing is sealed, and every answer may go at once.
-  Sealer(std::unique_ptr<sealing::Vault> vault, GatewayMailbox* gateway, bool without_storage)
-      : vault_(std::move(vault)), gateway_(gateway), without_storage_(without_storage) {}
+  // Without a storage nothing is sealed, and every answer may go at once. The mailboxes
+  // outlive it.
+  Sealer(std::unique_ptr<sealing::Vault> vault, GatewayMailbox* gateway, AttestorMailbox* attestor,
+         bool without_storage)
+      : vault_(std::move(vault)),
+        gateway_(gateway),
+        attestor_(attestor),
+        without_storage_(without_storage) {}
 
   void Receive(SealerMessage message) override;
   void EndOfBatch() override;
@@ -58,6 +64,7 @@ class Sealer : public runtime::Actor<SealerMessage> {
   void Handle(const SessionClosed& closed);
 
   void ReleaseFree();
+  bool PassToAttestor(Answer& answer);
   void SealRecord();
   void SendRecord(const SealedRecord& record);
   void SendChunks();
@@ -67,6 +74,7 @@ class Sealer : public runtime::Actor<SealerMessage> {
 
   std::unique_ptr<sealing::Vault> vault_;
   GatewayMailbox* const gateway_;
+  AttestorMailbox* const attestor_;
   const bool without_storage_;
 
   std::deque<Work> waiting_;           // not sealed yet

@@ -153,6 +153,7 @@ class Authority {
                            boundary::v1::PayoutList* answer) const;
   // The fields of Status that are about the state.
   void FillStatus(boundary::v1::Status* answer) const;
+  const ethereum::Hash& policy_hash() const { return policy_hash_; }
   void FillPolicy(boundary::v1::PolicyState* answer) const;
   // The root of the tree of all balances.
   ethereum::Hash LedgerRoot();

@@ -48,12 +48,19 @@ std::string End(JsonWriter* out) {
                            kMaxAnswerBytes, " of a frame; ask by protobuf, in pages"));
 }
 
+std::string_view AttestationWord(boundary::v1::AttestationKind kind) {
+  return kind == boundary::v1::ATTESTATION_KIND_NITRO         ? "nitro"
+         : kind == boundary::v1::ATTESTATION_KIND_DEVELOPMENT ? "development"
+                                                              : "none";
+}
+
 std::string WriteStatus(const boundary::v1::Status& status) {
   JsonWriter out = Begin(1024);
   out.Member("provisioned", !status.address().empty());
   out.Key("address");
   out.Checksummed(status.address());
   out.Member("attestation_available", status.attestation_available());
+  out.TextMember("attestation_kind", AttestationWord(status.attestation_kind()));
   out.Member("balances", status.accounts());
   out.Member("pending", status.open_payouts());
   out.TextMember("profile",
@@ -200,12 +207,13 @@ std::string WriteConfirmed(const Call& call, const boundary::v1::PayoutConfirmed
   return End(&out);
 }
 
-std::string WriteBlob(std::string_view key, std::string_view bytes) {
-  JsonWriter out = Begin(bytes.size() / 3 * 4);
-  if (!bytes.empty()) {
-    out.Key(key);
-    out.Base64(bytes);
-  }
+// Without a member where there is no document, as the old servers have it.
+std::string WriteAttestation(const boundary::v1::Attestation& attestation) {
+  JsonWriter out = Begin(attestation.document().size() / 3 * 4 + 64);
+  if (attestation.document().empty()) return End(&out);
+  out.Key("document_b64");
+  out.Base64(attestation.document());
+  out.TextMember("attestation_kind", AttestationWord(attestation.kind()));
   return End(&out);
 }
 
@@ -294,7 +302,7 @@ std::string WriteAnswer(const Call& call, const ServerFrame& answer) {
     case ServerFrame::kPolicy:
       return WritePolicyState(answer.policy());
     case ServerFrame::kAttestation:
-      return WriteBlob("document_b64", answer.attestation().document());
+      return WriteAttestation(answer.attestation());
     case ServerFrame::kProvisioned:
       return WriteProvisioned(call, answer.provisioned());
     case ServerFrame::kStateBlob:

@@ -32,7 +32,12 @@ void ReadCredentials(const Fields& params, boundary::v1::AwsCredentials* out) {
 }  // namespace
 
 void ReadAttestation(const Fields& params, ClientFrame* frame, Call* /*call*/) {
-  frame->mutable_get_attestation()->set_nonce(params.Hex("nonce", kOptional, kMaxNonceBytes));
+  boundary::v1::GetAttestation* const out = frame->mutable_get_attestation();
+  out->set_nonce(params.Hex("nonce", kOptional, kMaxNonceBytes));
+  const std::string_view key = params.Text("public_key", kOptional);
+  if (key == "rsa-2048") return out->set_public_key(boundary::v1::ATTESTED_KEY_RSA_2048);
+  if (key == "p-384") return out->set_public_key(boundary::v1::ATTESTED_KEY_P384);
+  if (!key.empty()) params.Bad("public_key", "must be rsa-2048 or p-384");
 }
 
 void ReadProvision(const Fields& params, ClientFrame* frame, Call* /*call*/) {

@@ -60,11 +60,13 @@ std::vector<Case> Cases() {
        "status {address:hex($ADDRESS) accounts:3 open_payouts:2 version:'1.2' "
        "profile:PROFILE_AUTHORITY ledger_root:hex($HASH) policy_hash:hex($HASH) policy_sequence:9}",
        R"({"result":{"provisioned":true,"address":"0x1a642f0E3c3aF545E7AcBD38b07251B3990914F1",)"
-       R"("attestation_available":false,"balances":3,"pending":2,"profile":"authority",)"
+       R"("attestation_available":false,"attestation_kind":"none","balances":3,"pending":2,"profile":"authority",)"
        R"("version":"1.2","ledger_root":"0x$HASH","policy_hash":"0x$HASH","policy_sequence":9,)"
        R"("audit_address":null,"audit_seq":null,"audit_head_hash":null,"audit_merkle_root":null}})"},
-      {Method::kStatus, "status {profile:PROFILE_SIGNER attestation_available:true}",
+      {Method::kStatus, "status {profile:PROFILE_SIGNER attestation_available:true "
+       "attestation_kind:ATTESTATION_KIND_NITRO}",
        R"({"result":{"provisioned":false,"address":null,"attestation_available":true,)"
+       R"("attestation_kind":"nitro",)"
        R"("balances":0,"pending":0,"profile":"signer","version":"","ledger_root":null,)"
        R"("policy_hash":null,"policy_sequence":0,"audit_address":null,"audit_seq":null,)"
        R"("audit_head_hash":null,"audit_merkle_root":null}})"},

@@ -187,6 +187,7 @@ TEST(Refusals, SignMessageAndTicket) {
       {ticket + R"(,"chainId":1}}})", "`ticket.chainId` is not known"},
       {R"({"method":"attestation","params":{"nonce":"0x)" + std::string(66, '0') + R"("}})",
        "at most 32"},
+      {R"({"method":"attestation","params":{"public_key":"rsa-1024"}})", "rsa-2048 or p-384"},
   });
 }
 

@@ -1,0 +1,24 @@
+// Files of the operating system that are read once, at start.
+#ifndef COFFER_RUNTIME_OS_FILE_H_
+#define COFFER_RUNTIME_OS_FILE_H_
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+namespace coffer::runtime {
+
+// Hands the file to `take` piece by piece, in order. The error names the path and the reason.
+absl::Status OsReadPieces(const std::string& path, absl::FunctionRef<void(std::string_view)> take);
+
+// A file with something secret in it, of at most `max_bytes`. PermissionDenied when its mode lets
+// others read it; InvalidArgument when it is longer. No error has anything of the content.
+absl::StatusOr<std::string> OsReadSecretFile(const std::string& path, size_t max_bytes);
+
+}  // namespace coffer::runtime
+
+#endif  // COFFER_RUNTIME_OS_FILE_H_
