@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "host_proxy/json_text.h"
+#include "runtime/os_clock.h"
 #include "runtime/os_env.h"
 #include "tools/balance_claims.h"
 #include "tools/log_mirror.h"
@@ -104,6 +105,10 @@ absl::StatusOr<VerifyLogOptions> ReadOptions(const VerifyArguments& arguments) {
     if (!address.ok()) return address.status();
     options.address = *address;
   }
+  absl::StatusOr<AttestedLog> attested =
+      AttestedLog::Read(arguments.attested, runtime::OsWallNow());
+  if (!attested.ok()) return attested.status();
+  options.attested = *std::move(attested);
   if (absl::Status status = ReadRegistryOptions(arguments, options); !status.ok()) return status;
   if (absl::Status status = ReadClaimOptions(arguments, options); !status.ok()) return status;
   return options;
@@ -207,6 +212,7 @@ CLI::App* AddVerifyLog(CLI::App* verify, VerifyArguments& arguments) {
   audit_address->needs(registry);
   AddHttpOptions(log, arguments.access);
   AddThreads(log, arguments);
+  AddAttestedLogOptions(log, arguments.attested);
   log->add_flag("--json", arguments.json, "One JSON object instead of lines");
   log->footer(
       "Ends with 0 verified, 1 not verified, 2 could not tell.\n"

@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "tools/attest/attested_log.h"
 #include "tools/log_access.h"
 
 namespace coffer::tools {
@@ -23,6 +24,7 @@ struct VerifyArguments {
   std::string registry;
   std::string audit_address;
   std::string receipt_file;
+  AttestedLogArguments attested;
 };
 
 // Add a subcommand each below `verify` and `log`.

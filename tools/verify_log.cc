@@ -57,7 +57,7 @@ class Verifier {
       report().Add("registry", options_.registry ? Outcome::kUnknown : Outcome::kSkipped,
                    options_.registry ? why : "not asked for: --rpc URL --registry ADDRESS");
     }
-    report().Add("attestation", Outcome::kSkipped, kNotAttested);
+    report().checks.push_back(options_.attested.Judge(verdict_.key));
     Remember();
     return std::move(verdict_);
   }

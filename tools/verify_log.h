@@ -14,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "enclave_core/audit/checkpoint.h"
 #include "enclave_core/ethereum/types.h"
+#include "tools/attest/attested_log.h"
 #include "tools/ledger_rules.h"
 #include "tools/log_source.h"
 #include "tools/log_trust.h"
@@ -47,6 +48,7 @@ struct VerifyLogOptions {
   std::function<absl::StatusOr<std::vector<Claim>>()> claims;
   // May be empty. Asked before the checkpoint is read.
   std::function<absl::StatusOr<AnchoredHead>()> registry;
+  AttestedLog attested;
   std::function<void(uint64_t done, uint64_t total)> on_progress;  // of --full
 };
 

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "enclave_core/audit/receipt.h"
 #include "host_proxy/json_text.h"
+#include "runtime/os_clock.h"
 #include "tools/leaf_words.h"
 #include "tools/small_files.h"
 #include "tools/verify_command.h"
@@ -37,8 +38,21 @@ absl::StatusOr<audit::QuorumPolicy> PolicyFor(const TrustOptions& trust,
                    ", and none is remembered: give --policy or --key"));
 }
 
+// The verifier key that signed the receipt's checkpoint, of those that the policy names; or empty.
+std::string SignerOf(const audit::Receipt& receipt, const audit::QuorumPolicy& policy) {
+  const absl::StatusOr<audit::SignedCheckpoint> head = audit::ParseCheckpoint(receipt.checkpoint);
+  if (!head.ok()) return "";
+  for (const audit::PolicyLog& log : policy.logs()) {
+    if (log.key.name() != head->checkpoint.origin) continue;
+    if (audit::VerifyNote(head->note, absl::MakeConstSpan(&log.key, 1)).ok()) {
+      return log.key.ToString();
+    }
+  }
+  return "";
+}
+
 Report CheckReceipt(const audit::ReceiptReport& found, const std::string& account,
-                    bool has_witnesses) {
+                    bool has_witnesses, const Check& attestation) {
   Report report;
   for (const audit::ReceiptCheck& check : found.checks) {
     const bool asked = check.name != "witnesses" || has_witnesses || !check.passed;
@@ -54,7 +68,7 @@ Report CheckReceipt(const audit::ReceiptReport& found, const std::string& accoun
                same ? absl::StrCat("the leaf is of the account ", account)
                     : absl::StrCat("the leaf is not of the account ", account));
   }
-  report.Add("attestation", Outcome::kSkipped, kNotAttested);
+  report.checks.push_back(attestation);
   return report;
 }
 
@@ -66,6 +80,7 @@ CLI::App* AddVerifyReceipt(CLI::App* verify, VerifyArguments& arguments) {
   receipt->add_option("file", arguments.receipt_file, "The receipt (.tlog-proof)")->required();
   AddTrustOptions(receipt, arguments.access);
   receipt->add_option("--account", arguments.account, "The account that the leaf must be of");
+  AddAttestedLogOptions(receipt, arguments.attested);
   receipt->add_flag("--json", arguments.json, "One JSON object instead of lines");
   receipt->footer(
       "Ends with 0 verified, 1 not verified, 2 could not tell.\n"
@@ -88,7 +103,11 @@ int RunVerifyReceipt(const VerifyArguments& arguments) {
     const absl::StatusOr<audit::QuorumPolicy> policy = PolicyFor(*trust, *receipt);
     if (!policy.ok()) return BadUsage(policy.status());
     found = audit::VerifyReceipt(*receipt, *policy);
-    report = CheckReceipt(found, arguments.account, !policy->witnesses().empty());
+    const absl::StatusOr<AttestedLog> attested =
+        AttestedLog::Read(arguments.attested, runtime::OsWallNow());
+    if (!attested.ok()) return BadUsage(attested.status());
+    report = CheckReceipt(found, arguments.account, !policy->witnesses().empty(),
+                          attested->Judge(SignerOf(*receipt, *policy)));
   }
   const bool verified = report.ExitCode() == kVerified;
   if (arguments.json) {

@@ -13,11 +13,6 @@
 
 namespace coffer::tools {
 
-// What the skipped check "attestation" says, of a log and of a receipt.
-inline constexpr const char* kNotAttested =
-    "not available in this version: nothing here shows that the log's key lives in an enclave "
-    "(that comes with attestation)";
-
 // What is wrong with one thing, in the order found. Only the first few are kept as sentences, so
 // that a log that is wrong from one end to the other costs no memory.
 class Problems {

@@ -84,7 +84,7 @@ absl::Status ReadFiles(const ExpectationArguments& arguments, OwnedExpectations&
     if (!pem.ok()) return Option("--root", pem.status());
     absl::StatusOr<attestation::Certificate> root = attestation::Certificate::FromPem(*pem);
     if (!root.ok()) return Option("--root", root.status());
-    read.root = std::make_unique<attestation::Certificate>(*std::move(root));
+    read.root = std::make_shared<attestation::Certificate>(*std::move(root));
     read.expected.root = read.root.get();
   }
   if (arguments.measurements.empty()) return absl::OkStatus();
@@ -93,7 +93,7 @@ absl::Status ReadFiles(const ExpectationArguments& arguments, OwnedExpectations&
   if (!json.ok()) return Option("--measurements", json.status());
   absl::StatusOr<attestation::Measurements> parsed = attestation::ParseMeasurements(*json);
   if (!parsed.ok()) return Option("--measurements", parsed.status());
-  read.measurements = std::make_unique<attestation::Measurements>(*std::move(parsed));
+  read.measurements = std::make_shared<attestation::Measurements>(*std::move(parsed));
   read.expected.measurements = read.measurements.get();
   return absl::OkStatus();
 }

@@ -36,8 +36,8 @@ void AddExpectationOptions(CLI::App* command, ExpectationArguments& arguments);
 // Expectations and what they point to.
 struct OwnedExpectations {
   attestation::Expectations expected;
-  std::unique_ptr<attestation::Certificate> root;
-  std::unique_ptr<attestation::Measurements> measurements;
+  std::shared_ptr<const attestation::Certificate> root;
+  std::shared_ptr<const attestation::Measurements> measurements;
 };
 // `now`: the time that is meant without --at. InvalidArgument with the option's name, or what keeps
 // a file from being read.
