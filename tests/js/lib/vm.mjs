@@ -127,6 +127,9 @@ export function buildImage({ out, bin, devKey, cmdline, args = [], wrap = [] }) 
   return JSON.parse(run(programPath('coffer'), 'measure', out, '--json'));
 }
 
+/** What the emulated Nitro Secure Module calls itself. */
+export const MODULE_ID = 'i-0123456789abcdef0-enc0123456789abcdef';
+
 /** The parent's part of a boot: answers the enclave's hello (port 9000), and counts. */
 class HelloListener {
   hellos = [];
@@ -183,7 +186,7 @@ export class NitroMachine {
       args: [
         ...['--library-path', path.join(NITRO, 'lib'), path.join(NITRO, 'qemu-system-x86_64')],
         ...['-L', path.join(NITRO, 'firmware'), ...SMALL_MACHINE],
-        ...['-M', 'nitro-enclave,acpi=on,vsock=vsock,id=i-0123456789abcdef0-enc0123456789abcdef,accel=tcg'],
+        ...['-M', `nitro-enclave,acpi=on,vsock=vsock,id=${MODULE_ID},accel=tcg`],
         ...['-chardev', `socket,id=vsock,path=${path.join(this.folder, 'qemu.sock')}`],
         ...['-kernel', this.image],
       ],
