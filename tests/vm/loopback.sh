@@ -1,4 +1,5 @@
 #!/bin/busybox sh
+# shellcheck shell=dash
 # Runs inside the loopback machine, started by coffer-init: the network card that leads to the test, and a bridge from there to
 # the enclave's vsock; then the program that was given, with its arguments.
 set -e
