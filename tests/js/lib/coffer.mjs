@@ -126,7 +126,8 @@ export function flags(options) {
 /**
  * An enclave and a host with a folder of their own. Options: `chain` (a Coffer of lib/chain.mjs, or
  * none: nobody is paid), `key`, `recipients` (the registry, id -> address), `journal` (a path),
- * `enclave` and `host` (flags that win over those chosen here).
+ * `enclave` and `host` (flags that win over those chosen here), `machine` (a virtual machine of lib/vm.mjs
+ * that the enclave runs in).
  */
 export class Stack {
   static async make(options = {}) {
@@ -141,7 +142,8 @@ export class Stack {
     stack.adminToken = randomBytes(24).toString('hex');
     stack.port = await freePort();
     stack.api = new Api(stack.port, stack.adminToken);
-    stack.endpoint = `unix://${path.join(stack.folder, 'enclave.sock')}`;
+    stack.endpoint =
+      options.machine?.endpoint ?? `unix://${path.join(stack.folder, 'enclave.sock')}`;
     stack.dataDir = options.dataDir ?? path.join(stack.folder, 'data');
     stack.registry = path.join(stack.folder, 'registry.json');
     stack.journal = options.journal;
@@ -152,18 +154,20 @@ export class Stack {
 
   #makePrograms(options) {
     const broker = this.chain?.addresses.broker ?? '0x00000000000000000000000000000000000000b1';
-    this.enclave = new Program({
-      name: 'coffer-enclave',
-      log: path.join(this.folder, 'enclave.log'),
-      env: { SIGNER_PRIVATE_KEY: this.key },
-      args: flags({
-        'insecure-dev-key': true,
-        listen: this.endpoint,
-        'chain-id': this.chain?.node.chainId ?? 31337,
-        'ticket-broker': broker,
-        ...options.enclave,
-      }),
-    });
+    const enclaveFlags = {
+      'chain-id': this.chain?.node.chainId ?? 31337,
+      'ticket-broker': broker,
+      ...options.enclave,
+    };
+    const log = path.join(this.folder, 'enclave.log');
+    this.enclave =
+      options.machine?.program({ folder: this.folder, log, key: this.key, flags: flags(enclaveFlags) }) ??
+      new Program({
+        name: 'coffer-enclave',
+        log,
+        env: { SIGNER_PRIVATE_KEY: this.key },
+        args: flags({ 'insecure-dev-key': true, listen: this.endpoint, ...enclaveFlags }),
+      });
     this.host = new Program({
       name: 'coffer-host',
       log: path.join(this.folder, 'host.log'),

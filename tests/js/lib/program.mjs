@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 
 const SETPRIV = '/usr/bin/setpriv';
 const EXIT_TIMEOUT_MS = 30_000;
-const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../..');
+export const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../..');
 
 const running = new Set();
 process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')));
@@ -78,9 +78,12 @@ export class Program {
   child;
   starts = 0;
 
-  /** `wrap`: a command that runs the program in its own place, such as nsenter. */
-  constructor({ name, args, env = {}, log, wrap = [] }) {
-    Object.assign(this, { name, args, env, log, wrap });
+  /**
+   * `wrap`: a command that runs the program in its own place, such as nsenter. `file`: a program that is
+   * none of ours, by its path.
+   */
+  constructor({ name, args, env = {}, log, wrap = [], file }) {
+    Object.assign(this, { name, args, env, log, wrap, file });
   }
 
   get pid() {
@@ -96,7 +99,7 @@ export class Program {
   /** Starts it; it dies with us, even if we are killed. */
   start(extraArgs = []) {
     if (this.running) throw new Error(`${this.name} runs already`);
-    const command = [programPath(this.name), ...this.args, ...extraArgs];
+    const command = [this.file ?? programPath(this.name), ...this.args, ...extraArgs];
     if (fs.existsSync(SETPRIV)) command.unshift(SETPRIV, '--pdeathsig', 'KILL');
     command.unshift(...this.wrap);
     const out = fs.openSync(this.log, 'a');
