@@ -98,7 +98,7 @@ EnclaveProcess::EnclaveProcess(World* world, runtime::TestDispatcher* main_dispa
     : main(main_dispatcher),
       signing(signing_dispatcher),
       network_(std::make_unique<TappedNetwork>(world->network_.NewNode(main),
-                                               world->enclave_starts_, &world->wire_)),
+                                               world->enclave_starts_, &world->watch_)),
       enclave(EnclaveOptionsOf(world->policy_, world->swarm_), SimulationKey(),
               &world->scheduler_.random(), main, signing) {
   const absl::Status listening = enclave.Listen(network_.get(), world->endpoint_);

@@ -70,6 +70,7 @@ class HostileHost {
   void Reading(Draw& draw, boundary::v1::ChainReading* out) const;
   void Fees(Draw& draw, boundary::v1::Fees* out) const;
   uint64_t PayoutId(Draw& draw) const;
+  uint64_t FailedPayout(Draw& draw) const;
   void Bump(Draw& draw, boundary::v1::BumpTransaction* out) const;
   void Prepare(Draw& draw, boundary::v1::PreparePayout* out) const;
   boundary::v1::ReportReceipt Receipt(uint64_t how, Draw& draw);

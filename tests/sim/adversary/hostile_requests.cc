@@ -78,7 +78,7 @@ ClientFrame HostileHost::Request(Kind kind, uint64_t how, Draw& draw) {
       break;
     case Kind::kRetry: {
       auto* retry = frame.mutable_retry_payout();
-      retry->set_payout_id(PayoutId(draw));
+      retry->set_payout_id(draw.OneIn(3) ? PayoutId(draw) : FailedPayout(draw));
       Reading(draw, retry->mutable_reading());
       Fees(draw, retry->mutable_fees());
       break;
@@ -242,6 +242,19 @@ void HostileHost::Fees(Draw& draw, boundary::v1::Fees* out) const {
 uint64_t HostileHost::PayoutId(Draw& draw) const {
   return draw.OneIn(20) ? draw.Below(3) * UINT64_MAX / 2
                         : 1 + draw.Below(memory_.highest_payout + 1);
+}
+
+// One of which a transaction was said to have failed, when there is one.
+uint64_t HostileHost::FailedPayout(Draw& draw) const {
+  std::vector<uint64_t> failed;
+  for (const KeptTransaction& kept : memory_.transactions()) {
+    for (const boundary::v1::ReportReceipt& receipt : memory_.receipts) {
+      if (!receipt.succeeded() && receipt.tx_hash() == kept.transaction.hash.view()) {
+        failed.push_back(kept.payout);
+      }
+    }
+  }
+  return failed.empty() ? PayoutId(draw) : failed[draw.Below(failed.size())];
 }
 
 // Mostly of a transaction that is there, with fees that are a little higher: enough or not.
