@@ -139,8 +139,8 @@ std::string Auditor::CheckLetters() const {
   }
   // A correction that is in no leaf was refused, and somebody has to be told.
   for (const auto& [id, event] : world_->truth().events) {
-    if (event.kind == Kind::kDown && id.rfind("ledger:", 0) == 0 && event.must &&
-        !letters.contains(id) && !world_->log().events().contains(id)) {
+    if (event.kind == Kind::kDown && event.readable && !letters.contains(id) &&
+        !world_->log().events().contains(id)) {
       return absl::StrCat("journal: a correction is neither applied nor in the dead letters: ", id);
     }
   }

@@ -79,7 +79,7 @@ void JournalWriter::Note(const std::string& id, uint64_t account, EventTruth::Ki
   event.account = account;
   event.kind = kind;
   event.amount = wei;
-  event.sent = true;
+  event.sent = event.readable = true;
   // A correction below zero is refused: then it is in the dead letters.
   event.must = kind == EventTruth::Kind::kCredit;
   truth_->events[id] = event;
@@ -99,6 +99,7 @@ void JournalWriter::Repeat(uint64_t choice) {
   EventTruth& event = truth_->events[lines_.back().id];
   // Here it is once more, whatever became of it before.
   event.must = event.kind == EventTruth::Kind::kCredit;
+  event.readable = true;
 }
 
 void JournalWriter::Skipped(uint64_t choice) {
@@ -187,7 +188,7 @@ void JournalWriter::Lose(uint64_t from) {
   for (const Line& line : lines_) {
     if (line.end <= from) continue;
     const auto event = truth_->events.find(line.id);
-    if (event != truth_->events.end()) event->second.must = false;
+    if (event != truth_->events.end()) event->second.must = event->second.readable = false;
     const auto rejected = truth_->rejected.find(line.id);
     if (rejected != truth_->rejected.end()) rejected->second = false;
   }

@@ -405,6 +405,7 @@ void Run::Mend() {
   chain.FailInner(0);
   chain.InitializeRound();
   chain.SetBaseFee(100'000'000);
+  chain.DropAllPending();  // the nodes were started again, too
   chain.AddDeposit(world_.address(), 1'000'000'000);
   world_.journal().FinishPartial();
   world_.journal().RegisterAll();
