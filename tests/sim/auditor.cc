@@ -49,6 +49,7 @@ std::string Auditor::Observed() const {
   if (!world_->wire().broken().empty()) return world_->wire().broken();
   if (!world_->broken().empty()) return world_->broken();
   if (!world_->log().broken().empty()) return world_->log().broken();
+  if (!world_->watch().broken().empty()) return world_->watch().broken();
   return world_->truth().broken;
 }
 
@@ -85,6 +86,7 @@ std::string Auditor::CheckAccount(uint64_t account) const {
 }
 
 std::string Auditor::CheckAlways() const {
+  world_->watch().LookAtNodes();
   if (std::string broken = Observed(); !broken.empty()) return broken;
   if (world_->state() == nullptr) return "";
   for (uint64_t account = 0; account < kAccounts; ++account) {
@@ -137,8 +139,8 @@ std::string Auditor::CheckLetters() const {
   }
   // A correction that is in no leaf was refused, and somebody has to be told.
   for (const auto& [id, event] : world_->truth().events) {
-    if (event.kind == Kind::kDown && id.rfind("ledger:", 0) == 0 && event.must &&
-        !letters.contains(id) && !world_->log().events().contains(id)) {
+    if (event.kind == Kind::kDown && event.readable && !letters.contains(id) &&
+        !world_->log().events().contains(id)) {
       return absl::StrCat("journal: a correction is neither applied nor in the dead letters: ", id);
     }
   }
@@ -171,6 +173,27 @@ std::string Auditor::CheckPaid() const {
   return "";
 }
 
+// What is still open can come to nothing any more: its tickets have expired, and nothing that was
+// signed for it, or is to be signed, waits.
+std::string Auditor::CheckOpen() const {
+  const authority::Authority& state = *world_->state();
+  for (const uint64_t id : state.payouts().open()) {
+    const payouts::Payout& payout = *state.payouts().Find(id);
+    const std::string name = absl::StrCat("liveness: payout ", id, " is open at rest and ");
+    if (payout.pending.has_value()) return absl::StrCat(name, "waits for its signature");
+    if (payout.UnderWay()) {
+      return absl::StrCat(name, "under way (", world_->Trouble(), ")");
+    }
+    const bool expired = payout.IsTickets() && world_->chain().broker().round() >=
+                                                   payout.aux_data.creation_round +
+                                                       world_->policy().ticket_validity_rounds;
+    if (payout.IsTickets() && !expired) {
+      return absl::StrCat(name, "its tickets are good (", world_->Trouble(), ")");
+    }
+  }
+  return "";
+}
+
 std::string Auditor::CheckAtRest() const {
   const authority::Authority* state = world_->state();
   if (state == nullptr) return absl::StrCat("liveness: no state is loaded: ", world_->Trouble());
@@ -182,6 +205,11 @@ std::string Auditor::CheckAtRest() const {
   if (std::string broken = CheckEvents(); !broken.empty()) return broken;
   if (std::string broken = CheckLetters(); !broken.empty()) return broken;
   if (std::string broken = CheckPaid(); !broken.empty()) return broken;
+  if (std::string broken = CheckOpen(); !broken.empty()) return broken;
+  if (world_->requests_in_flight() != 0) {
+    return absl::StrCat("liveness: the enclave counts ", world_->requests_in_flight(),
+                        " requests in flight when there is none");
+  }
   if (std::string differs = test::CompareWithLedger(world_->log().sums(), state->ledger());
       !differs.empty()) {
     return absl::StrCat("I9: ", differs);

@@ -26,6 +26,7 @@ class Auditor {
   std::string CheckEvents() const;
   std::string CheckLetters() const;
   std::string CheckPaid() const;
+  std::string CheckOpen() const;
 
   World* const world_;
 };

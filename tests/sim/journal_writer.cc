@@ -42,8 +42,8 @@ JournalWriter::JournalWriter(JournalFolder* folder, Truth* truth) : folder_(fold
 void JournalWriter::WriteRegistry() {
   std::string text = R"({"orchestrators":{)";
   for (uint64_t i = 0; i < registered_; ++i) {
-    absl::StrAppend(&text, i == 0 ? "" : ",", "\"", AccountName(i), "\":\"", RecipientOf(i).ToHex(),
-                    "\"");
+    absl::StrAppend(&text, i == 0 ? "" : ",", "\"", AccountName(i), "\":\"",
+                    RecipientOf(i == edited_ ? kAccounts + i : i).ToHex(), "\"");
   }
   folder_->Replace(kRegistry, absl::StrCat(text, "}}"));
 }
@@ -70,14 +70,19 @@ void JournalWriter::TakeCredit(const std::string& line, uint64_t account, EventT
                                uint64_t wei) {
   Take(line);
   all_.push_back(line);
+  Note(lines_.back().id, account, kind, wei);
+}
+
+void JournalWriter::Note(const std::string& id, uint64_t account, EventTruth::Kind kind,
+                         uint64_t wei) {
   EventTruth event;
   event.account = account;
   event.kind = kind;
   event.amount = wei;
-  event.sent = true;
+  event.sent = event.readable = true;
   // A correction below zero is refused: then it is in the dead letters.
   event.must = kind == EventTruth::Kind::kCredit;
-  truth_->events[lines_.back().id] = event;
+  truth_->events[id] = event;
 }
 
 void JournalWriter::Credit(uint64_t account, uint64_t wei) {
@@ -94,6 +99,7 @@ void JournalWriter::Repeat(uint64_t choice) {
   EventTruth& event = truth_->events[lines_.back().id];
   // Here it is once more, whatever became of it before.
   event.must = event.kind == EventTruth::Kind::kCredit;
+  event.readable = true;
 }
 
 void JournalWriter::Skipped(uint64_t choice) {
@@ -155,15 +161,34 @@ void JournalWriter::FinishPartial() {
 void JournalWriter::Rotate() {
   FinishPartial();
   if (lines_.empty()) return;
-  folder_->Rename(kJournal, absl::StrCat(kJournal, ".", ++rotations_));
+  rotated_ = absl::StrCat(kJournal, ".", ++rotations_);
+  folder_->Rename(kJournal, rotated_);
   lines_.clear();
+}
+
+void JournalWriter::Late(uint64_t account, uint64_t wei) {
+  if (rotated_.empty()) return;
+  const std::string line = CreditLine(account, Ether(wei));
+  all_.push_back(line);
+  folder_->Append(rotated_, line);
+  Note(IdOf(line), account, EventTruth::Kind::kCredit, wei);
+}
+
+void JournalWriter::EditRegistry(uint64_t account) {
+  edited_ = account % kKnownAccounts;
+  WriteRegistry();
+}
+
+void JournalWriter::RestoreRegistry() {
+  edited_ = kAccounts;
+  WriteRegistry();
 }
 
 void JournalWriter::Lose(uint64_t from) {
   for (const Line& line : lines_) {
     if (line.end <= from) continue;
     const auto event = truth_->events.find(line.id);
-    if (event != truth_->events.end()) event->second.must = false;
+    if (event != truth_->events.end()) event->second.must = event->second.readable = false;
     const auto rejected = truth_->rejected.find(line.id);
     if (rejected != truth_->rejected.end()) rejected->second = false;
   }

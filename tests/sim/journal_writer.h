@@ -32,6 +32,11 @@ class JournalWriter {
   bool all_registered() const { return registered_ == kAccounts; }
 
   void Rotate();
+  // A credit that its writer still puts into the file that was rotated last.
+  void Late(uint64_t account, uint64_t wei);
+  // The registry's file names somebody else for this account, until Restore.
+  void EditRegistry(uint64_t account);
+  void RestoreRegistry();
   void Truncate(uint64_t choice);
   void Damage(uint64_t choice);
   void CopyTruncate();
@@ -44,6 +49,7 @@ class JournalWriter {
   };
   std::string CreditLine(uint64_t account, const std::string& amount);
   void Take(const std::string& line);
+  void Note(const std::string& id, uint64_t account, EventTruth::Kind kind, uint64_t wei);
   void TakeCredit(const std::string& line, uint64_t account, EventTruth::Kind kind, uint64_t wei);
   void WriteRegistry();
   // Whether the bytes from `from` on were taken in is not known any more: they are lost, or not.
@@ -56,6 +62,8 @@ class JournalWriter {
   std::string rest_;              // of a partial line
   uint64_t unique_ = 0;
   uint64_t rotations_ = 0;
+  std::string rotated_;          // the name that Rotate gave last
+  uint64_t edited_ = kAccounts;  // the account that is given away, or none
   uint64_t registered_ = kKnownAccounts;
 };
 

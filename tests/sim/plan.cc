@@ -27,6 +27,7 @@ enum class Draw : uint8_t {
   kDepth,
   kWei,
   kClock,
+  kLong,  // ms, seconds of them
 };
 
 struct Entry {
@@ -46,10 +47,10 @@ constexpr std::array<Entry, kWhats> kEntries = {{
     {What::kPartialLine, "partial-line", Draw::kAccountAmount, 15, false},
     {What::kUnknownAccount, "unknown-account", Draw::kAccountAmount, 15, false},
     {What::kRegister, "register", Draw::kNone, 5, false},
-    {What::kRotate, "rotate", Draw::kNone, 5, true},
-    {What::kTruncate, "truncate", Draw::kAny, 2, true},
+    {What::kRotate, "rotate", Draw::kAny, 8, true},
+    {What::kTruncate, "truncate", Draw::kAny, 5, true},
     {What::kDamage, "damage", Draw::kAny, 3, true},
-    {What::kCopyTruncate, "copy-truncate", Draw::kNone, 2, true},
+    {What::kCopyTruncate, "copy-truncate", Draw::kNone, 4, true},
     {What::kApiCredit, "api-credit", Draw::kAccountAmount, 60, false},
     {What::kApiCorrection, "api-correction", Draw::kAccountAmount, 15, false},
     {What::kApiRepeat, "api-repeat", Draw::kAny, 15, false},
@@ -57,16 +58,16 @@ constexpr std::array<Entry, kWhats> kEntries = {{
     {What::kApiRedirect, "api-redirect", Draw::kAny, 10, false},
     {What::kRunNow, "run-now", Draw::kNone, 20, false},
     {What::kPauseDriver, "pause-driver", Draw::kMillis, 3, true},
-    {What::kKillEnclave, "kill-enclave", Draw::kMillis, 10, true},
-    {What::kKillHost, "kill-host", Draw::kMillis, 10, true},
-    {What::kPowerLoss, "power-loss", Draw::kMillis, 8, true},
+    {What::kKillEnclave, "kill-enclave", Draw::kMillisCount, 10, true},
+    {What::kKillHost, "kill-host", Draw::kMillisCount, 10, true},
+    {What::kPowerLoss, "power-loss", Draw::kMillisCount, 8, true},
     {What::kPowerLossAtWrite, "power-loss-at-write", Draw::kMillisCount, 8, true},
     {What::kCutLink, "cut-link", Draw::kNone, 15, true},
     {What::kPartition, "partition", Draw::kMillis, 5, true},
     {What::kStopEnclave, "stop-enclave", Draw::kMillis, 4, true},
     {What::kDiskError, "disk-error", Draw::kMillisCount, 3, true},
     {What::kSyncError, "sync-error", Draw::kMillisCount, 3, true},
-    {What::kDiskFull, "disk-full", Draw::kMillis, 4, true},
+    {What::kDiskFull, "disk-full", Draw::kLong, 4, true},
     {What::kBitFlip, "bit-flip", Draw::kAny, 3, true},
     {What::kLogDiskError, "log-disk-error", Draw::kMillisCount, 3, true},
     {What::kLogSyncError, "log-sync-error", Draw::kNone, 3, true},
@@ -89,6 +90,9 @@ constexpr std::array<Entry, kWhats> kEntries = {{
     {What::kEther, "ether", Draw::kWei, 5, false},
     {What::kNodeTrouble, "node-trouble", Draw::kMillisCount, 15, true},
     {What::kNodeDown, "node-down", Draw::kMillisCount, 8, true},
+    {What::kSlowSigner, "slow-signer", Draw::kMillis, 15, true},
+    {What::kEditRegistry, "edit-registry", Draw::kLong, 3, true},
+    {What::kOldTicket, "old-ticket", Draw::kWei, 5, true},
 }};
 
 constexpr bool InOrder() {
@@ -132,7 +136,7 @@ Action DrawAction(Random& random, const Entry& entry) {
       action.a = 1 + random.Below(4);
       break;
     case Draw::kDepth:
-      action.a = 1 + random.Below(5);
+      action.a = 1 + random.Below(6);
       action.b = random.Below(16);
       break;
     case Draw::kWei:
@@ -141,6 +145,9 @@ Action DrawAction(Random& random, const Entry& entry) {
     case Draw::kClock:
       action.a = random.Below(2);
       action.b = random.Below(200'001);
+      break;
+    case Draw::kLong:
+      action.a = 500 + random.Below(15'000);
       break;
   }
   return action;
@@ -168,14 +175,15 @@ Swarm DrawSwarm(uint64_t seed) {
   // twice, whoever is honest: that policy needs a chain that is final (docs/threat-model.md, 7).
   if (swarm.transfers && swarm.void_expired) swarm.weights[static_cast<size_t>(What::kReorg)] = 0;
   swarm.small_deposit = random.Below(3) == 0;
-  swarm.confirmations = 1 + static_cast<uint32_t>(random.Below(4));
+  swarm.confirmations = random.Below(2) == 0 ? 1 : 2 + static_cast<uint32_t>(random.Below(3));
   swarm.max_tickets = 1 + static_cast<uint32_t>(random.Below(10));
   swarm.max_face_value = random.Below(2) == 0 ? 5'000'000 : 200'000 + random.Below(1'000'000);
   swarm.snapshot_bytes = 2000 + random.Below(40'000);
-  swarm.segment_bytes = (16u << 10) << random.Below(4);
+  swarm.segment_bytes = (8u << 10) << random.Below(5);
   swarm.min_delay = absl::Microseconds(random.Below(50));
   swarm.max_delay = swarm.min_delay + absl::Microseconds(1 + random.Below(10'000));
   swarm.nodes = 1 + static_cast<uint32_t>(random.Below(3));
+  swarm.astray = random.Below(4) == 0;
   return swarm;
 }
 
@@ -186,8 +194,8 @@ std::string Describe(const Swarm& swarm) {
       ", max tickets ", swarm.max_tickets, ", max face value ", swarm.max_face_value,
       ", snapshot after ", swarm.snapshot_bytes, " B, segments ", swarm.segment_bytes, " B, link ",
       absl::FormatDuration(swarm.min_delay), "..", absl::FormatDuration(swarm.max_delay),
-      ", nodes ", swarm.nodes, ", an action every ", absl::FormatDuration(swarm.pace),
-      "; weights:");
+      ", nodes ", swarm.nodes, swarm.astray ? " and one astray" : "", ", an action every ",
+      absl::FormatDuration(swarm.pace), "; weights:");
   for (const Entry& entry : kEntries) {
     const uint64_t weight = swarm.weights[static_cast<size_t>(entry.what)];
     if (weight > 0) absl::StrAppend(&text, " ", std::string(entry.name), " ", weight);

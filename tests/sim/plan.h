@@ -25,7 +25,7 @@ enum class What : uint8_t {
   kPartialLine,     // a credit in two writes, `b` ms apart
   kUnknownAccount,  // a credit of somebody whom the registry does not know yet
   kRegister,        // the registry learns of the unknown ones; dead letters are replayed
-  kRotate,
+  kRotate,        // and, as `a` says, while the host is down, or its writer goes on in the old file
   kTruncate,      // the last `a` bytes that the tailer may not have read are gone
   kDamage,        // as many are overwritten
   kCopyTruncate,  // copied to a rotated name, then emptied
@@ -38,10 +38,10 @@ enum class What : uint8_t {
   kRunNow,
   kPauseDriver,  // for `a` ms
   // The processes; down for `a` ms.
-  kKillEnclave,
-  kKillHost,
-  kPowerLoss,
-  kPowerLossAtWrite,  // at the `b`th operation of the disk from now
+  kKillEnclave,       // `b` steps of the scheduler from now
+  kKillHost,          // likewise
+  kPowerLoss,         // of the enclave's machine as well when `b` is odd
+  kPowerLossAtWrite,  // at the `b`th operation of the disk from now; likewise when `a` is odd
   kCutLink,
   kPartition,    // for `a` ms
   kStopEnclave,  // SIGSTOP for `a` ms: alive and silent
@@ -74,6 +74,10 @@ enum class What : uint8_t {
   // The nodes: all endpoints behave badly, in the way of `b`, for `a` ms.
   kNodeTrouble,
   kNodeDown,  // node `b`, for `a` ms
+  // More of all of that.
+  kSlowSigner,    // the enclave's signing thread gets no processor for `a` ms
+  kEditRegistry,  // the registry's file gives an account to somebody else, for `a` ms
+  kOldTicket,     // a ticket of `a` wei turns up that this key signed long ago
   kCount,
 };
 inline constexpr size_t kWhats = static_cast<size_t>(What::kCount);
@@ -100,6 +104,7 @@ struct Swarm {
   uint64_t segment_bytes = 0;
   absl::Duration min_delay, max_delay;  // of the link
   uint32_t nodes = 1;
+  bool astray = false;  // the operator's list has one more node, which is on another chain
 };
 Swarm DrawSwarm(uint64_t seed);
 std::string Describe(const Swarm& swarm);

@@ -23,6 +23,7 @@ host::EnclaveLink::Options LinkOptions(const runtime::Endpoint& endpoint) {
   options.max_retry = absl::Seconds(1);
   options.refused_retry = absl::Seconds(3);
   options.load_window = 8;
+  options.store_messages = 32;  // so that a count that is never given back stops a run, and not a month
   return options;
 }
 
@@ -98,7 +99,7 @@ EnclaveProcess::EnclaveProcess(World* world, runtime::TestDispatcher* main_dispa
     : main(main_dispatcher),
       signing(signing_dispatcher),
       network_(std::make_unique<TappedNetwork>(world->network_.NewNode(main),
-                                               world->enclave_starts_, &world->wire_)),
+                                               world->enclave_starts_, &world->watch_)),
       enclave(EnclaveOptionsOf(world->policy_, world->swarm_), SimulationKey(),
               &world->scheduler_.random(), main, signing) {
   const absl::Status listening = enclave.Listen(network_.get(), world->endpoint_);

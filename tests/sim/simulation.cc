@@ -58,6 +58,7 @@ class Run {
           [this] { return world_.power_failed() || !auditor_.Observed().empty(); }, next - Now())) {
         if (Broken(auditor_.Observed())) return false;
         Say("the power is off");
+        if (power_down_ % 2 == 1) EnclaveDown(power_down_);
         Down(true, absl::Milliseconds(power_down_));
       }
       world_.scheduler().Advance(next - Now());
@@ -76,6 +77,20 @@ class Run {
     world_.KillHost(power);
     later_.emplace(Now() + duration, [this] { StartHost(); });
   }
+  void EnclaveDown(uint64_t millis) {
+    world_.KillEnclave();
+    Later(millis, [this] {
+      Say("the enclave starts");
+      world_.StartEnclave();
+    });
+  }
+  // So many steps go by, and not much time.
+  void Step(uint64_t steps) {
+    const uint64_t last = world_.scheduler().steps() + steps;
+    world_.scheduler().RunUntil(
+        [&] { return world_.scheduler().steps() >= last || world_.power_failed(); },
+        absl::Milliseconds(20));
+  }
   // A supervisor tries again and again.
   void StartHost() {
     Say("the host starts");
@@ -84,11 +99,11 @@ class Run {
 
   void Take(const Action& action);
   bool TakeJournal(const Action& action);
+  void EditRegistry(uint64_t millis);
   bool TakeApi(const Action& action);
   bool TakeProcess(const Action& action);
   bool TakeDisk(const Action& action);
   bool TakeChain(const Action& action);
-  void Trouble(const Action& action);
   void Mend();
   void ComeToRest();
   Result Summary();
@@ -137,7 +152,15 @@ bool Run::TakeJournal(const Action& action) {
       world_.ReplayDeadLetters();
       return true;
     case What::kRotate:
+      if (action.a % 3 == 1) {
+        Down(false, absl::Milliseconds(300));
+        journal.Credit(action.b % kKnownAccounts, 1 + action.a);
+      }
       journal.Rotate();
+      if (action.a % 3 == 2) {
+        Later(action.b % 700,
+              [this, action] { world_.journal().Late(action.b % kKnownAccounts, 1 + action.a); });
+      }
       return true;
     case What::kTruncate:
       journal.Truncate(action.a);
@@ -148,9 +171,30 @@ bool Run::TakeJournal(const Action& action) {
     case What::kCopyTruncate:
       journal.CopyTruncate();
       return true;
+    case What::kEditRegistry:
+      EditRegistry(action.a);
+      return true;
     default:
       return false;
   }
+}
+
+// A host that starts meanwhile believes it, and has to be started again when it is mended.
+void Run::EditRegistry(uint64_t millis) {
+  // Of an account that was opened for good: the first recipient is the registry's to choose.
+  const auto known = [&] {
+    for (const auto& [id, leaf] : world_.log().events()) {
+      if (leaf.account == AccountName(millis % kKnownAccounts)) return true;
+    }
+    return false;
+  };
+  if (!known()) return;
+  world_.journal().EditRegistry(millis);
+  world_.ReplayDeadLetters();
+  Later(millis, [this, starts = world_.host_starts()] {
+    world_.journal().RestoreRegistry();
+    if (world_.host_starts() != starts) Down(false, absl::Milliseconds(50));
+  });
 }
 
 bool Run::TakeApi(const Action& action) {
@@ -186,16 +230,15 @@ bool Run::TakeApi(const Action& action) {
 bool Run::TakeProcess(const Action& action) {
   switch (action.what) {
     case What::kKillEnclave:
-      world_.KillEnclave();
-      Later(action.a, [this] {
-        Say("the enclave starts");
-        world_.StartEnclave();
-      });
+      Step(action.b);
+      EnclaveDown(action.a);
       return true;
     case What::kKillHost:
+      Step(action.b);
       Down(false, absl::Milliseconds(action.a));
       return true;
     case What::kPowerLoss:
+      if (action.b % 2 == 1) EnclaveDown(action.a);
       Down(true, absl::Milliseconds(action.a));
       return true;
     case What::kPowerLossAtWrite:
@@ -217,6 +260,9 @@ bool Run::TakeProcess(const Action& action) {
       return true;
     case What::kStopEnclave:
       world_.StopEnclave(absl::Milliseconds(action.a));
+      return true;
+    case What::kSlowSigner:
+      world_.StopSigner(absl::Milliseconds(action.a));
       return true;
     case What::kClockJump:
       world_.JumpClock(action.a % 2 == 1, absl::Seconds(static_cast<int64_t>(action.b) - 100'000));
@@ -283,7 +329,7 @@ bool Run::TakeChain(const Action& action) {
     case What::kReorg: {
       chain::ChainModel::Branch branch;
       branch.depth = action.a;
-      branch.keep = action.b % 4 == 0 ? action.b / 4 : UINT64_MAX;
+      branch.keep = action.b % 4 < 2 ? action.b / 4 : UINT64_MAX;
       branch.keep_strangers = action.b % 2 == 0;
       branch.new_blocks = action.b % 5;
       branch.strangers_last = action.b % 3 == 0;
@@ -292,6 +338,9 @@ bool Run::TakeChain(const Action& action) {
     }
     case What::kStranger:
       chain.StrangerRedeems(action.a);
+      return true;
+    case What::kOldTicket:
+      world_.RedeemOldTicket(1 + action.a);
       return true;
     case What::kDropPending:
       chain.DropPending(action.a);
@@ -328,7 +377,8 @@ bool Run::TakeChain(const Action& action) {
       chain.AddEther(world_.address(), action.a);
       return true;
     case What::kNodeTrouble:
-      Trouble(action);
+      world_.TroubleNodes(action.b);
+      Later(action.a, [this] { world_.nodes().SetFaults(chain::NodeFaults()); });
       return true;
     case What::kNodeDown: {
       const size_t node = action.b % world_.nodes().urls().size();
@@ -339,48 +389,6 @@ bool Run::TakeChain(const Action& action) {
     default:
       return false;
   }
-}
-
-void Run::Trouble(const Action& action) {
-  chain::NodeFaults faults;
-  const auto rate = static_cast<uint32_t>(100 + 40 * (action.b % 20));
-  switch (action.b % 10) {
-    case 0:
-      faults.timeout = rate;
-      break;
-    case 1:
-      faults.refused = rate;
-      break;
-    case 2:
-      faults.rate_limited = rate;
-      break;
-    case 3:
-      faults.garbage = rate;
-      break;
-    case 4:
-      faults.wrong_ids = faults.truncated = rate / 2;
-      break;
-    case 5:
-      faults.stale = rate;
-      break;
-    case 6:
-      faults.contradictory = rate;
-      break;
-    case 7:
-      faults.forgets = rate;
-      break;
-    case 8:
-      faults.odd_refusals = rate;
-      break;
-    default:
-      faults.timeout = faults.rate_limited = faults.server_error = faults.stale = faults.forgets =
-          faults.truncated = rate / 6;
-      break;
-  }
-  // A limit on eth_getLogs is a fault of some nodes at all times.
-  faults.max_log_range = action.b % 2 == 0 ? 0 : 3;
-  world_.nodes().SetFaults(faults);
-  Later(action.a, [this] { world_.nodes().SetFaults(chain::NodeFaults()); });
 }
 
 // Everything that was broken is whole again, and whoever has to do something has done it.
@@ -397,6 +405,7 @@ void Run::Mend() {
   chain.FailInner(0);
   chain.InitializeRound();
   chain.SetBaseFee(100'000'000);
+  chain.DropAllPending();  // the nodes were started again, too
   chain.AddDeposit(world_.address(), 1'000'000'000);
   world_.journal().FinishPartial();
   world_.journal().RegisterAll();

@@ -26,6 +26,8 @@ struct EventTruth {
   bool sent = false;    // by the API's client, or it is in the journal
   // It must be in the ledger at rest. Otherwise it may be: its line was lost before it was read.
   bool must = false;
+  // Its line is in a journal where the tailer must come to it: applied or refused, never nothing.
+  bool readable = false;
   bool acknowledged = false;  // to the API's client
   bool refused = false;       // likewise, and not acknowledged since
 };

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "invariant/check.h"
+#include "tests/sim/chain/ticket_maker.h"
 #include "tests/sim/processes.h"
 
 namespace coffer::sim {
@@ -31,13 +32,15 @@ World::World(uint64_t seed, const Swarm& swarm)
       power_(seed),
       folder_(&scheduler_),
       chain_(ChainOptionsOf(policy_)),
-      nodes_(&scheduler_, &chain_, swarm.nodes),
+      nodes_(&scheduler_, &chain_, swarm.nodes + (swarm.astray ? 1 : 0)),
       journal_(&folder_, &truth_),
       api_(&truth_),
       log_(&log_files_),
-      wire_(policy_, address_) {
+      wire_(policy_, address_),
+      watch_(&wire_, &chain_, &nodes_, swarm.confirmations, address_) {
   network_.SetDelay(swarm.min_delay, swarm.max_delay);
   wire_.ExpectOneHistory();
+  if (swarm.astray) nodes_.SetChainId(0, 1);
   folder_.Append(kJournal, "");
   chain_.SetNonce(address_, 7);  // the key has a past
   chain_.AddEther(address_, ethereum::U256(1'000'000'000) * 1'000'000'000 * 1'000);
@@ -78,6 +81,14 @@ void World::StopEnclave(absl::Duration duration) {
   enclave_->signing->Freeze(duration);
 }
 
+void World::StopSigner(absl::Duration duration) {
+  if (enclave_ != nullptr) enclave_->signing->Freeze(duration);
+}
+
+size_t World::requests_in_flight() const {
+  return enclave_ == nullptr ? 0 : enclave_->enclave.gateway().requests_in_flight();
+}
+
 const authority::Authority* World::state() const {
   return enclave_ ? enclave_->enclave.state() : nullptr;
 }
@@ -108,6 +119,7 @@ bool World::StartHost() {
     return false;
   }
   ++host_starts_;
+  watch_.OnHostStart();
   host_ = std::make_unique<HostProcess>(this, scheduler_.NewDispatcher("host"),
                                         scheduler_.NewDispatcher("store"), std::move(records));
   JumpClock(false, absl::ZeroDuration());
@@ -184,6 +196,15 @@ void World::ReplayDeadLetters() {
   host_->tailer.ReplayDeadLetters([](const absl::StatusOr<host::ReplaySummary>&) {});
 }
 
+void World::RedeemOldTicket(uint64_t wei) {
+  const uint64_t round = chain_.broker().round();
+  if (!chain_.broker().round_initialized()) return;
+  const ethereum::Address holder = *ethereum::Address::FromBytes(std::string(20, '\x55'));
+  chain_.StrangerRedeems(
+      {chain::MakeTicket(SimulationKey(), holder, wei, (uint64_t{1} << 40) + ++old_tickets_, round,
+                         chain_.broker().BlockHashForRound(round))});
+}
+
 bool World::journal_caught_up() const { return host_ != nullptr && host_->tailer.caught_up(); }
 
 std::string World::Trouble() const {
@@ -199,6 +220,47 @@ std::string World::Trouble() const {
     absl::StrAppend(&text, "; note: ", note);
   }
   return text;
+}
+
+void World::TroubleNodes(uint64_t way) {
+  chain::NodeFaults faults;
+  const auto rate = static_cast<uint32_t>(100 + 40 * (way % 20));
+  switch (way % 10) {
+    case 0:
+      faults.timeout = rate;
+      break;
+    case 1:
+      faults.refused = rate;
+      break;
+    case 2:
+      faults.rate_limited = rate;
+      break;
+    case 3:
+      faults.garbage = rate;
+      break;
+    case 4:
+      faults.wrong_ids = faults.truncated = rate / 2;
+      break;
+    case 5:
+      faults.stale = rate;
+      break;
+    case 6:
+      faults.contradictory = rate;
+      break;
+    case 7:
+      faults.forgets = rate;
+      break;
+    case 8:
+      faults.odd_refusals = rate;
+      break;
+    default:
+      faults.timeout = faults.rate_limited = faults.server_error = faults.stale = faults.forgets =
+          faults.truncated = rate / 6;
+      break;
+  }
+  // A limit on eth_getLogs is a fault of some nodes at all times.
+  faults.max_log_range = way % 2 == 0 ? 0 : 3;
+  nodes_.SetFaults(faults);
 }
 
 // ---- damage

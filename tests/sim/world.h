@@ -15,6 +15,7 @@
 #include "tests/sim/api_client.h"
 #include "tests/sim/chain/chain_model.h"
 #include "tests/sim/chain/sim_nodes.h"
+#include "tests/sim/host_watch.h"
 #include "tests/sim/journal_folder.h"
 #include "tests/sim/journal_writer.h"
 #include "tests/sim/plan.h"
@@ -43,6 +44,7 @@ class World {
   void StartEnclave();
   void KillEnclave();
   void StopEnclave(absl::Duration duration);  // SIGSTOP
+  void StopSigner(absl::Duration duration);   // its signing thread alone
   // False when it ended at once, as the program does when a disk gives an error at the start:
   // somebody has to start it again.
   bool StartHost();
@@ -62,6 +64,10 @@ class World {
   void RunPayouts();
   void PausePayouts(bool pause);
   void ReplayDeadLetters();
+  // A ticket of this key's from before the simulation, over so much, is redeemed by its holder.
+  void RedeemOldTicket(uint64_t wei);
+  // All nodes behave badly, in one of ten ways, until their faults are set again.
+  void TroubleNodes(uint64_t way);
 
   runtime::TestScheduler& scheduler() { return scheduler_; }
   host::FaultyDisk& disk() { return disk_; }
@@ -85,6 +91,9 @@ class World {
   const policy::Policy& policy() const { return policy_; }
   const PublishedLog& log() const { return log_; }
   const WireAuditor& wire() const { return wire_; }
+  HostWatch& watch() { return watch_; }
+  // Of the enclave, as it counts them; 0 when none runs.
+  size_t requests_in_flight() const;
   // What the world itself saw that must not be; the first.
   const std::string& broken() const { return broken_; }
   uint64_t enclave_starts() const { return enclave_starts_; }
@@ -119,10 +128,12 @@ class World {
   ApiClient api_;
   PublishedLog log_;
   WireAuditor wire_;
+  HostWatch watch_;
   std::string broken_;
   absl::Duration enclave_clock_, host_clock_;  // how far their wall clocks are off
   uint64_t enclave_starts_ = 0;
   uint64_t host_starts_ = 0;
+  uint64_t old_tickets_ = 0;
   uint64_t acknowledged_ = 0;  // the last record that the host said to have stored
   std::unique_ptr<EnclaveProcess> enclave_;
   std::unique_ptr<HostProcess> host_;

@@ -29,15 +29,40 @@ std::string ForeignRecord(uint64_t sequence, const ethereum::Hash& previous) {
 
 }  // namespace
 
-HostileHost::HostileHost(HostileWorld* world, AdversaryOptions::Mode mode)
+HostileHost::HostileHost(HostileWorld* world, AdversaryOptions::Mode mode, uint64_t seed)
     : world_(world), mode_(mode) {
+  Draw draw(seed ^ 0x4ab1);
+  habits_.transfers = 2 + draw.Below(8);
+  habits_.failures = 2 + draw.Below(5);
+  habits_.small_deposits = 1 + draw.Below(6);
   world_->OnFrame([this](Session* session, std::string payload) { OnFrame(session, payload); });
+}
+
+// Processes are anywhere; what is said is mostly said to an enclave that has a state.
+size_t HostileHost::Where(const HostileAction& action, Draw& draw) const {
+  const size_t slot = action.a % kSlots;
+  switch (action.kind) {
+    case Kind::kRecover:
+    case Kind::kStart:
+    case Kind::kKill:
+    case Kind::kCut:
+    case Kind::kLoad:
+    case Kind::kLoadPiece:
+      return slot;
+    default:
+      break;
+  }
+  if (draw.OneIn(10)) return slot;
+  for (size_t i = 0; i < kSlots; ++i) {
+    if (places_[(slot + i) % kSlots].answered) return (slot + i) % kSlots;
+  }
+  return slot;
 }
 
 void HostileHost::Act(const HostileAction& action) {
   ++counted_.actions;
-  const size_t slot = action.a % kSlots;
   Draw draw(action.c);
+  const size_t slot = Where(action, draw);
   switch (action.kind) {
     case Kind::kRecover:
       return Recover(slot, draw);
@@ -66,6 +91,8 @@ void HostileHost::Act(const HostileAction& action) {
       return Acknowledge(slot, action.b % 8, draw);
     case Kind::kClock:
       return world_->SetClock(slot, absl::Minutes(static_cast<int64_t>(draw.Below(4000)) - 1000));
+    case Kind::kSlowSigner:
+      return world_->StopSigner(slot, absl::Microseconds(static_cast<int64_t>(draw.Below(60'000))));
     case Kind::kGarbage: {
       Session* session = Any(slot, draw);
       if (session == nullptr) return;
@@ -138,12 +165,13 @@ void HostileHost::Recover(size_t slot, Draw& draw) {
   }
   if (session == nullptr) return;
   if (!place.answered) {
-    if (!place.loading || draw.OneIn(4)) Load(slot, 9, draw);
+    // A load that is refused leaves the enclave as it was, so one can be tried with every start.
+    if (!place.loading || draw.OneIn(2)) Load(slot, draw.OneIn(2) ? 9 : draw.Below(10), draw);
   } else if (place.storage == nullptr || !place.storage->open()) {
     Attach(slot, 5, draw);
   }
-  place.acknowledges = true;
-  if (place.storage != nullptr && place.newest >= 0 && MayAcknowledge(slot)) {
+  if (draw.OneIn(2)) place.acknowledges = true;
+  if (place.acknowledges && place.storage != nullptr && place.newest >= 0 && MayAcknowledge(slot)) {
     Stored(slot, place.storage, memory_.records()[static_cast<size_t>(place.newest)].sequence);
   }
 }
@@ -163,6 +191,19 @@ int HostileHost::ChooseRecord(Draw& draw) const {
   }
   if (released_ < 0) allowed.push_back(-1);
   return allowed[draw.Below(allowed.size())];
+}
+
+// The record of another line that has the number of this one; itself when there is none.
+void HostileHost::Exchange(Draw& draw, std::string* sealed) const {
+  const std::vector<KeptRecord>& records = memory_.records();
+  const auto own = std::find_if(records.begin(), records.end(),
+                                [&](const KeptRecord& one) { return one.sealed == *sealed; });
+  if (own == records.end()) return;
+  std::vector<const KeptRecord*> others;
+  for (const KeptRecord& one : records) {
+    if (one.sequence == own->sequence && one.hash != own->hash) others.push_back(&one);
+  }
+  if (!others.empty()) *sealed = others[draw.Below(others.size())]->sealed;
 }
 
 void HostileHost::Load(size_t slot, uint64_t how, Draw& draw) {
@@ -185,6 +226,10 @@ void HostileHost::Load(size_t slot, uint64_t how, Draw& draw) {
       pieces.push_back(ForeignRecord(last.sequence + 1, last.hash));
     }
     if (how == 5) pieces.push_back(memory_.records()[draw.Below(memory_.records().size())].sealed);
+    // At the end it is another state, and no damage either.
+    if (how == 6 && (mode_ == AdversaryOptions::Mode::kRollback || at + 1 < pieces.size())) {
+      Exchange(draw, &pieces[at]);
+    }
   }
   // A record too many may be the next one, so that such a load counts as one that may succeed.
   if (!place.answered) {

@@ -19,7 +19,8 @@ class HostileHost {
  public:
   using Session = HostileWorld::Session;
 
-  HostileHost(HostileWorld* world, AdversaryOptions::Mode mode);
+  // `seed`: of its habits.
+  HostileHost(HostileWorld* world, AdversaryOptions::Mode mode, uint64_t seed);
 
   void Act(const HostileAction& action);
   const AdversaryResult& counted() const { return counted_; }
@@ -36,7 +37,13 @@ class HostileHost {
     int acknowledged = -1;
   };
 
+  // How often it does what needs several steps to come to something, as one in so many.
+  struct Habits {
+    uint64_t transfers = 5, failures = 5, small_deposits = 3;
+  };
+
   // ---- hostile_host.cc: processes, storage, loads
+  size_t Where(const HostileAction& action, Draw& draw) const;
   void Recover(size_t slot, Draw& draw);
   Session* Connect(size_t slot);
   Session* Any(size_t slot, Draw& draw);
@@ -44,6 +51,7 @@ class HostileHost {
   void Load(size_t slot, uint64_t how, Draw& draw);
   int ChooseRecord(Draw& draw) const;
   bool MayLoad(size_t slot) const;
+  void Exchange(Draw& draw, std::string* sealed) const;
   void LoadPiece(size_t slot, uint64_t how, Draw& draw);
   void Attach(size_t slot, uint64_t how, Draw& draw);
   void Acknowledge(size_t slot, uint64_t how, Draw& draw);
@@ -62,6 +70,8 @@ class HostileHost {
   void Reading(Draw& draw, boundary::v1::ChainReading* out) const;
   void Fees(Draw& draw, boundary::v1::Fees* out) const;
   uint64_t PayoutId(Draw& draw) const;
+  uint64_t FailedPayout(Draw& draw) const;
+  void Bump(Draw& draw, boundary::v1::BumpTransaction* out) const;
   void Prepare(Draw& draw, boundary::v1::PreparePayout* out) const;
   boundary::v1::ReportReceipt Receipt(uint64_t how, Draw& draw);
   void AddRedemptions(const KeptTransaction& kept, uint64_t how, Draw& draw,
@@ -74,6 +84,7 @@ class HostileHost {
 
   HostileWorld* const world_;
   const AdversaryOptions::Mode mode_;
+  Habits habits_;
   Memory memory_;
   Place places_[kSlots];
   std::map<std::pair<uint64_t, uint64_t>, std::string> asked_;  // names, by session and id

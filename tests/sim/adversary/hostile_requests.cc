@@ -21,6 +21,11 @@ std::string Recipient(uint64_t i) {
 std::string BlockHash(uint64_t i) {
   return std::string(ethereum::Keccak256(absl::StrCat("block ", i)).view());
 }
+// A limit itself, or one less or more: where mistakes are made.
+template <typename Draw>
+uint64_t Near(Draw& draw, absl::uint128 limit) {
+  return absl::Uint128Low64(limit) - 1 + draw.Below(3);
+}
 
 }  // namespace
 
@@ -55,6 +60,11 @@ ClientFrame HostileHost::Request(Kind kind, uint64_t how, Draw& draw) {
                             : how % 2 == 0 ? boundary::v1::STRATEGY_FUND_DEPOSIT
                                            : boundary::v1::STRATEGY_FUND_RESERVE);
       funding->mutable_amount()->set_low(draw.Below(2'000'000));
+      if (draw.OneIn(3)) {
+        funding->mutable_amount()->set_low(Near(draw, how % 2 == 0
+                                                          ? world_->policy().max_fund_deposit
+                                                          : world_->policy().max_fund_reserve));
+      }
       if (draw.OneIn(8)) funding->mutable_amount()->set_high(draw.Below(1u << 20));
       if (draw.OneIn(8)) funding->set_broker(std::string(20, '\x66'));
       if (draw.OneIn(8)) funding->set_chain_id(1);
@@ -63,15 +73,12 @@ ClientFrame HostileHost::Request(Kind kind, uint64_t how, Draw& draw) {
       Fees(draw, funding->mutable_fees());
       break;
     }
-    case Kind::kBump: {
-      auto* bump = frame.mutable_bump_transaction();
-      bump->set_payout_id(PayoutId(draw));
-      Fees(draw, bump->mutable_fees());
+    case Kind::kBump:
+      Bump(draw, frame.mutable_bump_transaction());
       break;
-    }
     case Kind::kRetry: {
       auto* retry = frame.mutable_retry_payout();
-      retry->set_payout_id(PayoutId(draw));
+      retry->set_payout_id(draw.OneIn(3) ? PayoutId(draw) : FailedPayout(draw));
       Reading(draw, retry->mutable_reading());
       Fees(draw, retry->mutable_fees());
       break;
@@ -81,7 +88,7 @@ ClientFrame HostileHost::Request(Kind kind, uint64_t how, Draw& draw) {
       voided->set_payout_id(PayoutId(draw));
       if (draw.OneIn(2)) voided->add_items(static_cast<uint32_t>(draw.Below(3)));
       if (draw.OneIn(10)) voided->add_items(static_cast<uint32_t>(draw.Below(3)));
-      voided->set_round(draw.OneIn(2) ? 104 : draw.OneIn(4) ? UINT64_MAX : 100 + draw.Below(4));
+      voided->set_round(draw.OneIn(3) ? 104 : draw.OneIn(6) ? UINT64_MAX : 100 + draw.Below(4));
       break;
     }
     case Kind::kReceipt:
@@ -206,7 +213,8 @@ void HostileHost::Reading(Draw& draw, boundary::v1::ChainReading* out) const {
   if (draw.OneIn(20)) out->set_account_nonce(memory_.highest_nonce + 1 + draw.Below(50));
   if (draw.OneIn(40)) out->set_account_nonce(UINT64_MAX - draw.Below(2));
   if (draw.OneIn(20)) out->set_account_nonce(0);
-  out->mutable_deposit()->set_low(draw.OneIn(6) ? draw.Below(2'000'000) : 500'000'000);
+  out->mutable_deposit()->set_low(draw.OneIn(habits_.small_deposits) ? draw.Below(3'000'000)
+                                                                     : 500'000'000);
   if (draw.OneIn(20)) out->mutable_deposit()->set_high(UINT64_MAX);
   out->set_deposit_unknown(draw.OneIn(10));
   out->set_round(draw.OneIn(30) ? UINT64_MAX : 100 + draw.Below(3));
@@ -223,6 +231,10 @@ void HostileHost::Fees(Draw& draw, boundary::v1::Fees* out) const {
   out->mutable_max_fee_per_gas()->set_low(fee);
   out->mutable_max_priority_fee_per_gas()->set_low(fee / 4);
   if (draw.OneIn(25)) out->set_gas_limit(draw.OneIn(2) ? UINT64_MAX : draw.Below(30'000));
+  if (draw.OneIn(25)) out->set_gas_limit(Near(draw, world_->policy().max_gas_limit));
+  if (draw.OneIn(25)) {
+    out->mutable_max_fee_per_gas()->set_low(Near(draw, world_->policy().max_fee_per_gas));
+  }
   if (draw.OneIn(25)) out->mutable_max_fee_per_gas()->set_high(draw.Below(UINT64_MAX));
   if (draw.OneIn(25)) out->mutable_max_priority_fee_per_gas()->set_low(fee + 1);
 }
@@ -232,8 +244,37 @@ uint64_t HostileHost::PayoutId(Draw& draw) const {
                         : 1 + draw.Below(memory_.highest_payout + 1);
 }
 
+// One of which a transaction was said to have failed, when there is one.
+uint64_t HostileHost::FailedPayout(Draw& draw) const {
+  std::vector<uint64_t> failed;
+  for (const KeptTransaction& kept : memory_.transactions()) {
+    for (const boundary::v1::ReportReceipt& receipt : memory_.receipts) {
+      if (!receipt.succeeded() && receipt.tx_hash() == kept.transaction.hash.view()) {
+        failed.push_back(kept.payout);
+      }
+    }
+  }
+  return failed.empty() ? PayoutId(draw) : failed[draw.Below(failed.size())];
+}
+
+// Mostly of a transaction that is there, with fees that are a little higher: enough or not.
+void HostileHost::Bump(Draw& draw, boundary::v1::BumpTransaction* out) const {
+  out->set_payout_id(PayoutId(draw));
+  Fees(draw, out->mutable_fees());
+  const auto& known = memory_.transactions();
+  if (known.empty() || draw.OneIn(3)) return;
+  const KeptTransaction& kept = known[draw.Below(known.size())];
+  const auto raised = [&](const ethereum::U256& wei) {
+    return static_cast<uint64_t>(wei) * (100 + draw.Below(25)) / 100;
+  };
+  out->set_payout_id(kept.payout);
+  out->mutable_fees()->mutable_max_fee_per_gas()->set_low(raised(kept.transaction.max_fee));
+  out->mutable_fees()->mutable_max_priority_fee_per_gas()->set_low(
+      raised(kept.transaction.max_priority_fee));
+}
+
 void HostileHost::Prepare(Draw& draw, boundary::v1::PreparePayout* out) const {
-  const bool transfer = draw.OneIn(5);
+  const bool transfer = draw.OneIn(habits_.transfers);
   out->set_strategy(transfer         ? boundary::v1::STRATEGY_ETH_TRANSFER
                     : draw.OneIn(30) ? boundary::v1::STRATEGY_FUND_DEPOSIT
                                      : boundary::v1::STRATEGY_LIVEPEER_TICKET);
@@ -243,6 +284,10 @@ void HostileHost::Prepare(Draw& draw, boundary::v1::PreparePayout* out) const {
     auto* item = out->add_items();
     item->set_account(draw.OneIn(30) ? "nobody" : Account(first + (draw.OneIn(30) ? 0 : i)));
     if (draw.OneIn(2)) item->mutable_amount()->set_low(1 + draw.Below(300'000));
+    if (draw.OneIn(8)) {
+      item->mutable_amount()->set_low(
+          Near(draw, transfer ? world_->policy().max_transfer : world_->policy().max_face_value));
+    }
     if (draw.OneIn(30)) item->mutable_amount()->set_high(draw.Below(UINT64_MAX));
   }
   Reading(draw, out->mutable_reading());
@@ -270,7 +315,7 @@ boundary::v1::ReportReceipt HostileHost::Receipt(uint64_t how, Draw& draw) {
   receipt.set_tx_hash(Transaction(draw));
   receipt.set_block_number(draw.Below(1000));
   receipt.set_block_hash(BlockHash(draw.Below(4)));
-  receipt.set_succeeded(!draw.OneIn(5));
+  receipt.set_succeeded(!draw.OneIn(habits_.failures));
   const auto& known = memory_.transactions();
   if (!known.empty() && receipt.succeeded()) {
     const auto it = std::find_if(known.begin(), known.end(), [&](const KeptTransaction& one) {

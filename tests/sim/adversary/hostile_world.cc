@@ -80,7 +80,13 @@ HostileWorld::Session* HostileWorld::Connect(size_t slot) {
 }
 
 void HostileWorld::SetClock(size_t slot, absl::Duration offset) {
-  if (runs(slot)) slots_[slot].process->main->set_wall_offset(offset);
+  if (!runs(slot)) return;
+  auditor_.DistrustClocks();
+  slots_[slot].process->main->set_wall_offset(offset);
+}
+
+void HostileWorld::StopSigner(size_t slot, absl::Duration duration) {
+  if (runs(slot)) slots_[slot].process->signing->Freeze(duration);
 }
 
 }  // namespace coffer::sim

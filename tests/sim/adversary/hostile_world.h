@@ -68,6 +68,8 @@ class HostileWorld {
   Session* Connect(size_t slot);
   void Cut(size_t slot) { network_.Reset(endpoint(slot)); }
   void SetClock(size_t slot, absl::Duration offset);
+  // The signer's thread gets no processor for so long.
+  void StopSigner(size_t slot, absl::Duration duration);
   void Advance(absl::Duration duration) { scheduler_.Advance(duration); }
 
   runtime::TestScheduler& scheduler() { return scheduler_; }

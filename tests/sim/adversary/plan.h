@@ -35,15 +35,16 @@ enum class Kind : uint8_t {
   kReceipt,  // true, partial, forged, a stranger's
   kConfirm,
   kReorg,
-  kRead,     // accounts, payouts, status, policy, heads
-  kSign,     // what only the signer profile signs
-  kPolicy,   // a change, with or without its admins
-  kKeys,     // attestation, provisioning, states as blobs
-  kClock,    // the enclave's wall clock, forward and back
-  kGarbage,  // bytes that are no frame, and JSON
-  kSameId,   // two requests under one id
+  kRead,        // accounts, payouts, status, policy, heads
+  kSign,        // what only the signer profile signs
+  kPolicy,      // a change, with or without its admins
+  kKeys,        // attestation, provisioning, states as blobs
+  kClock,       // the enclave's wall clock, forward and back
+  kGarbage,     // bytes that are no frame, and JSON
+  kSameId,      // two requests under one id
+  kSlowSigner,  // signatures take longer than everything else for a while
 };
-inline constexpr int kKinds = static_cast<int>(Kind::kSameId) + 1;
+inline constexpr size_t kKinds = static_cast<size_t>(Kind::kSlowSigner) + 1;
 
 struct HostileAction {
   absl::Duration at;  // since the start of the run

@@ -48,6 +48,7 @@ void ChainModel::OpenBlock() {
 }
 
 void ChainModel::CloseBlock() {
+  highest_ = std::max(highest_, height());
   Mined& mined = blocks_.back();
   ModelBlock& block = mined.block;
   std::string content(block.parent_hash.view());

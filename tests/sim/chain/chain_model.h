@@ -161,6 +161,7 @@ class ChainModel {
 
   // ---- reading the canonical chain
   uint64_t height() const { return blocks_.back().block.number; }
+  uint64_t highest() const { return highest_; }  // on any branch
   uint64_t finalized() const { return finalized_; }
   uint64_t safe() const;
   const ModelBlock& head() const { return blocks_.back().block; }
@@ -258,6 +259,7 @@ class ChainModel {
   U256 next_base_fee_;
   uint64_t fail_inner_ = 0;
   uint64_t finalized_ = 0;
+  uint64_t highest_ = 0;
   uint64_t reorgs_ = 0;  // so that a block mined again has another hash
 };
 

@@ -183,7 +183,11 @@ Json::Value SimNodes::Impl::AnswerAll(size_t index, const Json::Value& request) 
   if (!request.isArray()) return AnswerOne(index, request);
   Json::Value answers(Json::arrayValue);
   for (const Json::Value& call : request) answers.append(AnswerOne(index, call));
-  return answers;
+  // JSON-RPC 2.0, 6: in any order.
+  if (Below(2) == 0) return answers;
+  Json::Value reversed(Json::arrayValue);
+  for (Json::ArrayIndex i = answers.size(); i-- > 0;) reversed.append(answers[i]);
+  return reversed;
 }
 
 Json::Value SimNodes::Impl::AnswerOne(size_t index, const Json::Value& call) {
@@ -200,6 +204,7 @@ Json::Value SimNodes::Impl::AnswerOne(size_t index, const Json::Value& call) {
   if (call["method"] == "eth_getTransactionReceipt") {
     mood.contradictory = Draw(faults.contradictory);
   }
+  if (sends && node.chain_id != chain_->options().chain_id) ++counters.astray;
   if (sends) mood.forgets = Draw(faults.forgets);
   if (sends && Draw(faults.odd_refusals)) {
     mood.odd_refusal = 1 + static_cast<uint32_t>(Below(2));

@@ -151,6 +151,25 @@ std::string CheckSums(const v1::Payout& payout, const PayoutSeen& seen) {
   return {};
 }
 
+// A payout gets another nonce when no transaction of the ones before can be mined any more, and not
+// while one of them may be.
+std::string CheckRetry(const View& view, const v1::Payout& payout) {
+  uint64_t newest = 0;
+  std::set<uint64_t> done;
+  for (const auto& attempt : payout.attempts()) {
+    newest = std::max(newest, attempt.nonce());
+    // What was mined when it was asked may have been taken back since.
+    if (attempt.mined() || view.told->reorgs.contains(attempt.tx_hash())) {
+      done.insert(attempt.nonce());
+    }
+  }
+  for (const auto& attempt : payout.attempts()) {
+    if (attempt.nonce() == newest || done.contains(attempt.nonce())) continue;
+    return "I3: a payout is signed under a second nonce while the first one may be mined";
+  }
+  return {};
+}
+
 }  // namespace
 
 std::string CheckAccount(const View& view, const v1::Account& account) {
@@ -220,6 +239,9 @@ std::string CheckSigned(const View& view, const v1::ClientFrame& request,
       : request.has_prepare_funding() ? &request.prepare_funding().reading()
                                       : nullptr;
   if (payout.attempts().empty()) return "I9: an answer to a request to sign that has no signature";
+  if (request.has_retry_payout()) {
+    if (std::string wrong = CheckRetry(view, payout); !wrong.empty()) return wrong;
+  }
   if (reading == nullptr) return {};
   if (std::none_of(payout.attempts().begin(), payout.attempts().end(), [&](const auto& attempt) {
         return attempt.nonce() >= reading->account_nonce();
@@ -254,6 +276,29 @@ std::string CheckSigned(const View& view, const v1::ClientFrame& request,
   }
   if (static_cast<absl::uint128>(out) <= ToWei(prepare.reading().deposit())) return {};
   return "I10: tickets promise more than the deposit that the request named";
+}
+
+std::string CheckDepositRefusal(const View& view, const v1::PreparePayout& request) {
+  // At most so much was promised at any moment since, and is asked for now.
+  absl::uint128 promised = 0, asked = 0, face_value = 0;
+  for (const PayoutSeen& payout : view.world->payouts()) {
+    for (const ItemSeen& item : payout.items) {
+      const bool open = item.fate.Since(
+          view.from, [](const ItemFate& fate) { return fate.state == ItemFate::State::kOpen; });
+      if (open) promised += static_cast<absl::uint128>(item.amount);
+    }
+  }
+  for (const auto& policy : view.world->policies().moments()) {
+    face_value = std::max(face_value, policy.value.max_face_value);
+  }
+  for (const auto& item : request.items()) {
+    asked +=
+        item.amount().high() != 0 || item.amount().low() != 0 ? ToWei(item.amount()) : face_value;
+  }
+  const absl::uint128 deposit = ToWei(request.reading().deposit());
+  const bool fits = promised <= deposit && asked <= deposit - promised;
+  if (!fits && !request.reading().deposit_unknown()) return {};
+  return "I10: a payout is refused for a deposit that has room for it";
 }
 
 std::string CheckEvents(const View& view, const v1::ApplyEvents& request,

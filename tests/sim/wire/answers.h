@@ -33,6 +33,8 @@ std::string CheckEvents(const View& view, const boundary::v1::ApplyEvents& reque
 // Of a request that leads to a signature: the answer is for what was asked.
 std::string CheckSigned(const View& view, const boundary::v1::ClientFrame& request,
                         const boundary::v1::Payout& payout);
+// Of a payout that was refused because the deposit is too small.
+std::string CheckDepositRefusal(const View& view, const boundary::v1::PreparePayout& request);
 std::string CheckReceipt(const View& view, const boundary::v1::ReportReceipt& request,
                          const boundary::v1::ReceiptResult& answer);
 std::string CheckConfirmed(const View& view, const boundary::v1::PayoutConfirmed& answer);

@@ -81,6 +81,7 @@ void Asked::Note(const ClientFrame& frame, const Address& broker, const Address&
     }
     case ClientFrame::kReportReorg:
       reorgs.insert(frame.report_reorg().tx_hash());
+      told->reorgs.insert(frame.report_reorg().tx_hash());
       return;
     case ClientFrame::kVoidTickets: {
       const auto& r = frame.void_tickets();

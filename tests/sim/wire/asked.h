@@ -58,6 +58,7 @@ struct Told {
   std::set<std::pair<uint64_t, std::string>> rounds;  // that a reading named, with block hash
   // (transaction, block hash or empty, succeeded)
   std::set<std::tuple<std::string, std::string, bool>> mined;
+  std::set<std::string> reorgs;  // transactions that were said to be mined no longer
 };
 
 class Asked {

@@ -172,6 +172,10 @@ std::string LeafWorld::Reserve(const Leaf& leaf, const Asked& asked) {
   if (*leaf.payout == next && *leaf.item == 0) {
     payouts_.emplace_back();
     payouts_.back().id = next;
+    if (std::string wrong = rates_.Signature(policies_.last(), leaf.claimed_time / 1000);
+        !wrong.empty() && book_->clocks_are_true) {
+      return wrong;
+    }
   }
   if (payouts_.empty() || *leaf.payout != payouts_.size() || payouts_.back().funding.has_value() ||
       !payouts_.back().transactions.empty() || *leaf.item != payouts_.back().items.size()) {
@@ -191,6 +195,10 @@ std::string LeafWorld::Reserve(const Leaf& leaf, const Asked& asked) {
   change.available = -amount;
   change.reserved = amount;
   if (std::string wrong = Move(leaf, change); !wrong.empty()) return wrong;
+  if (std::string wrong = rates_.Spend(policies_.last(), *leaf.recipient, wei);
+      !wrong.empty() && book_->clocks_are_true) {
+    return wrong;
+  }
   PayoutSeen& payout = payouts_.back();
   AccountSeen& account = accounts_.at(leaf.account);
   for (const ItemSeen& other : payout.items) {
@@ -214,6 +222,10 @@ std::string LeafWorld::Fund(const Leaf& leaf, const Asked& asked) {
     payouts_.back().id = *leaf.payout;
     payouts_.back().funding = amount;
     payouts_.back().leaves = size();
+    if (std::string wrong = rates_.Signature(policies_.last(), leaf.claimed_time / 1000);
+        !wrong.empty() && book_->clocks_are_true) {
+      return wrong;
+    }
     for (const auto& [strategy, wei] : asked.fundings) {
       if (wei == *leaf.amount) return {};
     }

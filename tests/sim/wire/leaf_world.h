@@ -18,6 +18,7 @@
 #include "enclave_core/audit/tree.h"
 #include "enclave_core/policy/policy.h"
 #include "tests/sim/wire/asked.h"
+#include "tests/sim/wire/rates.h"
 #include "tests/sim/wire/signed_things.h"
 
 namespace coffer::sim::wire {
@@ -28,6 +29,7 @@ using Amount = absl::int128;  // wei; signed, so that what falls below zero is s
 struct Book {
   std::map<Hash, SignedTransaction> transactions;
   std::map<Hash, Ticket> tickets;
+  bool clocks_are_true = true;  // so that claimed times are times
 };
 
 // A value that holds from a number of leaves on.
@@ -155,6 +157,8 @@ class LeafWorld {
   std::string CheckLimits(const SignedTransaction& tx, const PayoutSeen& payout,
                           uint64_t signed_leaves) const;
   std::string CheckTickets(const SignedTransaction& tx, const PayoutSeen& payout) const;
+  // A replacement has to be one for the nodes.
+  std::string CheckBump(const SignedTransaction& tx, const PayoutSeen& payout) const;
   std::string CheckPromises(const SignedTransaction& tx, const PayoutSeen& payout);
 
   const Address signer_;
@@ -168,6 +172,7 @@ class LeafWorld {
   std::map<Hash, std::pair<uint64_t, uint64_t>> signed_;  // payout and leaves, by transaction
   History<policy::Policy> policies_;
   uint64_t policy_changes_ = 0;
+  Rates rates_;
   Funds totals_;
   // Of what left.
   std::set<Hash> released_;

@@ -67,6 +67,7 @@ std::string LeafWorld::Release(const Hash& tx_hash) {
       })) {
     return absl::StrCat("I3: what is no ticket is signed under a second nonce", where);
   }
+  if (wrong = CheckBump(tx, payout); !wrong.empty()) return absl::StrCat(wrong, where);
   if (wrong = CheckTickets(tx, payout); !wrong.empty()) return absl::StrCat(wrong, where);
   if (wrong = CheckPromises(tx, payout); !wrong.empty()) return absl::StrCat(wrong, where);
   return {};
@@ -118,6 +119,20 @@ std::string LeafWorld::CheckLimits(const SignedTransaction& tx, const PayoutSeen
     if (std::string wrong = CheckReceiver(ticket.recipient, policy); !wrong.empty()) return wrong;
   }
   return total > Limit(policy.max_batch_total) ? "a batch above the policy's limit" : "";
+}
+
+std::string LeafWorld::CheckBump(const SignedTransaction& tx, const PayoutSeen& payout) const {
+  const auto above = [](const U256& fee, const U256& before) { return fee * 8 >= before * 9; };
+  for (const Moment<Hash>& moment : payout.transactions) {
+    if (moment.value == tx.hash) break;
+    const auto before = book_->transactions.find(moment.value);
+    if (before == book_->transactions.end() || before->second.nonce != tx.nonce) continue;
+    if (!above(tx.max_fee, before->second.max_fee) ||
+        !above(tx.max_priority_fee, before->second.max_priority_fee)) {
+      return "I10: a nonce is signed for again with fees that are not an eighth higher";
+    }
+  }
+  return {};
 }
 
 std::string LeafWorld::CheckTickets(const SignedTransaction& tx, const PayoutSeen& payout) const {
@@ -213,6 +228,7 @@ std::string LeafWorld::ChangePolicy(const audit::Leaf& leaf, const Asked& asked)
     if (next->chain_id != current.chain_id || next->broker != current.broker) continue;
     ++policy_changes_;
     policies_.Set(size(), *next);
+    rates_.Forget();
     return {};
   }
   return "I10: the policy changes without its admins";

@@ -12,6 +12,7 @@
 #include "tests/sim/wire/heads.h"
 #include "tests/sim/wire/leaf_world.h"
 #include "tests/sim/wire/records.h"
+#include "tests/sim/wire/requests.h"
 
 namespace coffer::sim {
 namespace {
@@ -29,6 +30,7 @@ struct Pending {
   Hash piece;             // load_record: the hash of what it brought
   uint64_t leaves = 0;    // handed out when it came in
   uint64_t sequence = 0;  // likewise, of the last record
+  uint64_t stored = 0;    // the last record that was stored then
 };
 
 struct Enclave {
@@ -61,73 +63,6 @@ std::string Text(const Hash& hash) { return std::string(hash.view()); }
 uint64_t SizeOf(const Record* record) { return record == nullptr ? 0 : record->tree_size; }
 uint64_t SequenceOf(const Record* record) { return record == nullptr ? 0 : record->sequence; }
 
-// Answers that acknowledge nothing and wait for no storage (proto/boundary.proto, sealer.h).
-bool WaitsForStorage(const ClientFrame& request, const ServerFrame& answer) {
-  switch (request.body_case()) {
-    case ClientFrame::kStatus:
-    case ClientFrame::kLoadBegin:
-    case ClientFrame::kLoadRecord:
-    case ClientFrame::kLoadEnd:
-    case ClientFrame::kAttachStorage:
-    case ClientFrame::kGetAttestation:
-    case ClientFrame::kProvision:
-    case ClientFrame::kGenerate:
-    case ClientFrame::BODY_NOT_SET:
-      return false;
-    default:
-      break;
-  }
-  if (!answer.has_error()) return true;
-  switch (answer.error().code()) {
-    case boundary::v1::ERROR_MALFORMED:
-    case boundary::v1::ERROR_NOT_READY:
-    case boundary::v1::ERROR_OVERLOADED:
-    case boundary::v1::ERROR_UNKNOWN_METHOD:
-      return false;
-    default:
-      return true;
-  }
-}
-
-// Whether the answer says that this very request changed something: then a record that was sealed
-// after it came in has to be stored.
-bool SaysChanged(const ClientFrame& request, const ServerFrame& answer) {
-  switch (answer.body_case()) {
-    case ServerFrame::kEventsApplied:
-      return answer.events_applied().applied() != 0;
-    case ServerFrame::kPayout:
-      return request.has_prepare_payout() || request.has_retry_payout() ||
-             request.has_void_tickets() ||
-             (request.has_prepare_funding() && !request.prepare_funding().once());
-    case ServerFrame::kReceipt:
-      return answer.receipt().known();
-    case ServerFrame::kPayoutConfirmed:
-      return answer.payout_confirmed().known();
-    case ServerFrame::kPolicy:
-      return request.has_change_policy();
-    default:
-      return false;
-  }
-}
-
-bool Prepares(const ClientFrame& frame) {
-  return frame.has_prepare_payout() || frame.has_prepare_redeem() || frame.has_prepare_funding();
-}
-
-// Payouts that begin in these leaves: first items, and fundings that name no transaction.
-uint64_t PayoutsIn(std::string_view bundle) {
-  uint64_t count = 0;
-  while (bundle.size() > 2) {
-    const size_t length =
-        size_t{static_cast<uint8_t>(bundle[0])} << 8 | static_cast<uint8_t>(bundle[1]);
-    const absl::StatusOr<audit::Leaf> leaf = audit::ParseLeaf(bundle.substr(2, length));
-    if (leaf.ok() && leaf->kind == audit::LeafKind::kPayoutReserved && *leaf->item == 0) ++count;
-    if (leaf.ok() && leaf->kind == audit::LeafKind::kFunding && !leaf->tx_hash) ++count;
-    bundle.remove_prefix(std::min(bundle.size(), 2 + length));
-  }
-  return count;
-}
-
 }  // namespace
 
 class WireAuditor::Impl {
@@ -136,6 +71,7 @@ class WireAuditor::Impl {
       : policy_(policy), signer_(signer) {}
 
   void ExpectOneHistory() { one_history_ = true; }
+  void DistrustClocks() { book_.clocks_are_true = false; }
   Enclave& At(uint64_t number) {
     Enclave& enclave = enclaves_[number];
     enclave.number = number;
@@ -159,7 +95,8 @@ class WireAuditor::Impl {
   std::unique_ptr<LeafWorld> WorldAt(const Record* record);
   void Answered(Enclave& e, uint64_t connection, const Pending& pending, const ServerFrame& answer);
   std::string CheckBody(Enclave& e, const Pending& pending, const ServerFrame& answer);
-  std::string CheckRefusal(Enclave& e, const Pending& pending);
+  std::string CheckAttached(const Enclave& e, const Pending& pending) const;
+  std::string CheckRefusal(Enclave& e, const Pending& pending, const boundary::v1::Error& error);
   std::string CheckStatus(Enclave& e, const boundary::v1::Status& status);
   std::string CheckHead(Enclave& e, const boundary::v1::AuditCheckpoint& head);
   wire::View ViewOf(Enclave& e, uint64_t from) {
@@ -188,6 +125,7 @@ void WireAuditor::Impl::ToEnclave(Enclave& e, uint64_t connection, std::string_v
     return;
   }
   ++seen_.requests;
+  const uint64_t stored = SequenceOf(e.stored);
   if (frame.has_attach_storage()) {
     ++e.attaching[connection];
     // What such a host says it has counts as stored if it can name its hash.
@@ -204,6 +142,7 @@ void WireAuditor::Impl::ToEnclave(Enclave& e, uint64_t connection, std::string_v
   Pending pending;
   pending.leaves = SizeOf(e.handed);
   pending.sequence = SequenceOf(e.handed);
+  pending.stored = stored;
   if (frame.has_load_record()) {
     pending.piece = audit::Sha256(frame.load_record().sealed());
     frame.mutable_load_record()->clear_sealed();
@@ -254,7 +193,7 @@ void WireAuditor::Impl::HandOut(Enclave& e, uint64_t connection, const boundary:
   seen_.leaves += record->tree_size - SizeOf(record->parent);
   e.handed = record;
   e.unstored.push_back(record);
-  e.payouts_made += PayoutsIn(record->leaves);
+  e.payouts_made += wire::PayoutsIn(record->leaves);
   if (e.payouts_made + e.prepares_refused > e.asked.prepares) {
     Broken("I3: there are more payouts than requests for them");
   }
@@ -354,6 +293,7 @@ void WireAuditor::Impl::Answered(Enclave& e, uint64_t connection, const Pending&
   if (request.has_attach_storage()) {
     if (--e.attaching[connection] == 0) e.attaching.erase(connection);
     if (answer.has_storage_attached()) {
+      Broken(CheckAttached(e, pending));
       e.storage = connection;
       if (e.world == nullptr) {
         const auto& status = answer.storage_attached();
@@ -370,16 +310,16 @@ void WireAuditor::Impl::Answered(Enclave& e, uint64_t connection, const Pending&
   const std::string what =
       absl::StrCat(" (enclave ", e.number, ", record ", SequenceOf(e.stored), " stored, answer to ",
                    request.ShortDebugString().substr(0, 160), ")");
-  if (WaitsForStorage(request, answer)) {
+  if (wire::WaitsForStorage(request, answer)) {
     ++seen_.answers;
     const uint64_t stored = SequenceOf(e.stored);
-    const uint64_t needed = pending.sequence + (SaysChanged(request, answer) ? 1 : 0);
+    const uint64_t needed = pending.sequence + (wire::SaysChanged(request, answer) ? 1 : 0);
     if (e.world == nullptr || stored < needed) {
       return Broken(
           absl::StrCat("I5: an answer leaves before record ", needed, " is stored", what));
     }
   }
-  if (Prepares(request) && answer.has_error()) ++e.prepares_refused;
+  if (wire::Prepares(request) && answer.has_error()) ++e.prepares_refused;
   std::string wrong = CheckBody(e, pending, answer);
   if (!wrong.empty()) Broken(absl::StrCat(wrong, what));
   seen_.transactions = book_.transactions.size();
@@ -392,7 +332,7 @@ std::string WireAuditor::Impl::CheckBody(Enclave& e, const Pending& pending,
   const wire::View view = ViewOf(e, pending.leaves);
   switch (answer.body_case()) {
     case ServerFrame::kError:
-      return CheckRefusal(e, pending);
+      return CheckRefusal(e, pending, answer.error());
     case ServerFrame::kStatus:
       return CheckStatus(e, answer.status());
     case ServerFrame::kLoadDone:
@@ -409,7 +349,7 @@ std::string WireAuditor::Impl::CheckBody(Enclave& e, const Pending& pending,
       }
       return {};
     case ServerFrame::kPayout:
-      return Prepares(request) || request.has_retry_payout() || request.has_bump_transaction()
+      return wire::Prepares(request) || request.has_retry_payout() || request.has_bump_transaction()
                  ? wire::CheckSigned(view, request, answer.payout())
                  : wire::CheckPayout(view, answer.payout());
     case ServerFrame::kReceipt:
@@ -433,8 +373,30 @@ std::string WireAuditor::Impl::CheckBody(Enclave& e, const Pending& pending,
   }
 }
 
-// A receipt that was refused, and nobody else reported, changed nothing.
-std::string WireAuditor::Impl::CheckRefusal(Enclave& e, const Pending& pending) {
+// Who attaches has what was acknowledged, of this enclave's own history.
+std::string WireAuditor::Impl::CheckAttached(const Enclave& e, const Pending& pending) const {
+  if (e.world == nullptr) return {};
+  const auto& claim = pending.frame.attach_storage();
+  if (claim.last_sequence() < pending.stored) {
+    return absl::StrCat("I6: a storage attaches that ends with record ", claim.last_sequence(),
+                        ", but record ", pending.stored, " was acknowledged");
+  }
+  const Record* own = e.handed;
+  while (own != nullptr && own->sequence > claim.last_sequence()) own = own->parent;
+  if (claim.last_sequence() == 0 || (own != nullptr && own->sequence == claim.last_sequence() &&
+                                     own->hash.view() == claim.last_hash())) {
+    return {};
+  }
+  return "I6: a storage attaches that is of another history";
+}
+
+// A receipt that was refused, and nobody else reported, changed nothing. A deposit that has room is
+// not refused.
+std::string WireAuditor::Impl::CheckRefusal(Enclave& e, const Pending& pending,
+                                            const boundary::v1::Error& error) {
+  if (pending.frame.has_prepare_payout() && error.code() == boundary::v1::ERROR_DEPOSIT) {
+    return wire::CheckDepositRefusal(ViewOf(e, pending.leaves), pending.frame.prepare_payout());
+  }
   const std::string& tx_hash = pending.frame.has_report_receipt()
                                    ? pending.frame.report_receipt().tx_hash()
                                    : pending.frame.confirm_payout().tx_hash();
@@ -486,6 +448,7 @@ WireAuditor::WireAuditor(const policy::Policy& policy, const ethereum::Address& 
 WireAuditor::~WireAuditor() = default;
 
 void WireAuditor::ExpectOneHistory() { impl_->ExpectOneHistory(); }
+void WireAuditor::DistrustClocks() { impl_->DistrustClocks(); }
 void WireAuditor::OnEnclaveStarted(uint64_t enclave) { impl_->At(enclave); }
 void WireAuditor::OnEnclaveStopped(uint64_t enclave) { impl_->At(enclave).stopped = true; }
 void WireAuditor::OnToEnclave(uint64_t enclave, uint64_t connection, std::string_view payload) {

@@ -37,6 +37,10 @@ class WireAuditor : public FrameObserver {
   // that do not roll back: with it, what holds along each line holds for the whole run.
   void ExpectOneHistory();
 
+  // Enclaves' clocks went, or may go, another way than those of this world: from now on nothing is
+  // said about limits over time, which an enclave can count by no other clock.
+  void DistrustClocks();
+
   // A new enclave process, before its first frame. `enclave` is a number that was not used before.
   void OnEnclaveStarted(uint64_t enclave);
   // That process is gone for good. Saves memory and time, and is not needed otherwise.
