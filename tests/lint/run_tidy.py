@@ -32,6 +32,15 @@ def changed_files():
     return {name for name in names if name}, base
 
 
+def commands(build):
+    """The compile commands of the project's own sources. clang cannot read GCC's precompiled headers, and need not."""
+    entries = [e for e in json.loads((build / "compile_commands.json").read_text())
+               if Path(e["file"]).is_relative_to(ROOT) and not Path(e["file"]).is_relative_to(ROOT / "build")]
+    for entry in entries:
+        entry["command"] = re.sub(r" (-Winvalid-pch|-fpch-preprocess|-include \S*/cmake_pch\.hxx)(?= )", "", entry["command"])
+    return entries
+
+
 def local_dependencies(build):
     """{object: project files it was made of}, from ninja's own dependency log."""
     listing = subprocess.run(["ninja", "-C", str(build), "-t", "deps"], capture_output=True, text=True, check=False).stdout
@@ -60,9 +69,9 @@ class Job:
             digest.update(str(file).encode() + b"\0" + (file.read_bytes() if file.is_file() else b""))
         self.stamp = CACHE / digest.hexdigest()
 
-    def run(self, tidy, build):
+    def run(self, tidy, database):
         """The findings as text; empty when clean."""
-        run = subprocess.run([tidy, "-p", str(build), "--quiet", str(self.source)],
+        run = subprocess.run([tidy, "-p", str(database), "--quiet", str(self.source)],
                              cwd=ROOT, capture_output=True, text=True, check=False)
         if run.returncode == 0:
             self.stamp.touch()
@@ -81,8 +90,9 @@ def main():
     tidy = shutil.which("clang-tidy-14")
     if not tidy:
         sys.exit("run_tidy: clang-tidy-14 is not installed; run ./dev setup")
-    entries = [e for e in json.loads((build / "compile_commands.json").read_text())
-               if Path(e["file"]).is_relative_to(ROOT) and not Path(e["file"]).is_relative_to(ROOT / "build")]
+    entries = commands(build)
+    CACHE.mkdir(parents=True, exist_ok=True)
+    (CACHE / "compile_commands.json").write_text(json.dumps(entries))
     version = subprocess.run([tidy, "--version"], capture_output=True, check=True).stdout
     salt = version + (ROOT / ".clang-tidy").read_bytes()
     dependencies = local_dependencies(build)
@@ -92,12 +102,11 @@ def main():
         if ".clang-tidy" not in changed:
             jobs = [job for job in jobs if job.headers & changed]
         print(f"clang-tidy: {len(jobs)} of {len(entries)} files touched since {base[:12]} (--all for every file)")
-    CACHE.mkdir(parents=True, exist_ok=True)
     todo = [job for job in jobs if not job.stamp.exists()]
     print(f"clang-tidy: {len(jobs) - len(todo)} known clean, {len(todo)} to look at", flush=True)
     findings, start = {}, time.monotonic()
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        running = {pool.submit(job.run, tidy, build): job for job in todo}
+        running = {pool.submit(job.run, tidy, CACHE): job for job in todo}
         for done, future in enumerate(concurrent.futures.as_completed(running), 1):
             found = future.result()
             print(f"clang-tidy: {done}/{len(todo)} {running[future].name} {'FOUND' if found else 'ok'}"
