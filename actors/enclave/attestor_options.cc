@@ -61,7 +61,7 @@ class OpenNsm final : public Attester {
 absl::Status MixRandomness(attestation::Nsm& nsm) {
   absl::StatusOr<std::string> random = nsm.GetRandom();
   if (!random.ok()) return random.status();
-  const absl::Status mixed = runtime::OsMixRandom(*random);
+  absl::Status mixed = runtime::OsMixRandom(*random);
   RAND_add(random->data(), static_cast<int>(random->size()), 0);
   OPENSSL_cleanse(random->data(), random->size());
   return mixed;

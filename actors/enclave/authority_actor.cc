@@ -222,7 +222,7 @@ absl::Status AuthorityActor::HandleReady(const Request& request, ServerFrame* an
       return sign_once(authority_->PrepareRedeem(frame.prepare_redeem(), batch));
     case ClientFrame::kConfirmPayout: {
       auto* confirmed = answer->mutable_payout_confirmed();
-      const absl::Status done = authority_->ConfirmPayout(frame.confirm_payout(), confirmed, batch);
+      absl::Status done = authority_->ConfirmPayout(frame.confirm_payout(), confirmed, batch);
       if (done.ok() && frame.confirm_payout().sign_audit_entries()) {
         SignEntries(confirmed->mutable_audit_entries());
       }
