@@ -37,15 +37,9 @@ void HostWatch::LookAtNodes() {
   if (nodes_->counters().astray != 0) {
     Broken("I10: a transaction is handed to a node that is on another chain");
   }
-  // design: in nonce order, because a sequencer refuses what comes after a gap.
-  const auto& all = chain_->submissions();
-  for (; submissions_ < all.size(); ++submissions_) {
-    if (all[submissions_].from != sender_) continue;
-    const uint64_t nonce = all[submissions_].tx.transaction.nonce;
-    nonces_.insert(nonce);
-    if (*nonces_.begin() == nonce || nonces_.contains(nonce - 1)) continue;
-    Broken(absl::StrCat("liveness: nonce ", nonce, " is handed to a node and nonce ", nonce - 1,
-                        " never was"));
+  if (nodes_->counters().out_of_order != 0) {
+    Broken(
+        "liveness: a transaction is handed to a node before the one of the nonce below is taken");
   }
 }
 

@@ -3,14 +3,11 @@
 #ifndef COFFER_TESTS_SIM_HOST_WATCH_H_
 #define COFFER_TESTS_SIM_HOST_WATCH_H_
 
-#include <cstddef>
 #include <cstdint>
 #include <map>
-#include <set>
 #include <string>
 #include <string_view>
 
-#include "enclave_core/ethereum/types.h"
 #include "proto/boundary.pb.h"
 #include "tests/sim/chain/sim_nodes.h"
 #include "tests/sim/wire/tapped_network.h"
@@ -20,10 +17,10 @@ namespace coffer::sim {
 class HostWatch : public FrameObserver {
  public:
   // All outlive this object. `confirmations`: of a receipt before it is reported, its own block
-  // counted. `sender`: whose transactions are looked at.
+  // counted.
   HostWatch(FrameObserver* next, const chain::ChainModel* chain, const chain::SimNodes* nodes,
-            uint32_t confirmations, const ethereum::Address& sender)
-      : next_(next), chain_(chain), nodes_(nodes), confirmations_(confirmations), sender_(sender) {}
+            uint32_t confirmations)
+      : next_(next), chain_(chain), nodes_(nodes), confirmations_(confirmations) {}
 
   void OnHostStart() { recipients_.clear(); }
   void OnToEnclave(uint64_t enclave, uint64_t connection, std::string_view payload) override;
@@ -31,7 +28,7 @@ class HostWatch : public FrameObserver {
     next_->OnFromEnclave(enclave, connection, payload);
   }
 
-  // What the nodes were given since the last call.
+  // What the nodes were given.
   void LookAtNodes();
   // The first rule that was broken, as a sentence that begins with its number.
   const std::string& broken() const { return broken_; }
@@ -47,10 +44,7 @@ class HostWatch : public FrameObserver {
   const chain::ChainModel* const chain_;
   const chain::SimNodes* const nodes_;
   const uint32_t confirmations_;
-  const ethereum::Address sender_;
   std::map<std::string, std::string> recipients_;  // by account, of one life of the host
-  size_t submissions_ = 0;                         // looked at
-  std::set<uint64_t> nonces_;                      // handed in
   std::string broken_;
 };
 

@@ -23,7 +23,8 @@ host::EnclaveLink::Options LinkOptions(const runtime::Endpoint& endpoint) {
   options.max_retry = absl::Seconds(1);
   options.refused_retry = absl::Seconds(3);
   options.load_window = 8;
-  options.store_messages = 32;  // so that a count that is never given back stops a run, and not a month
+  options.store_messages =
+      32;  // so that a count that is never given back stops a run, and not a month
   return options;
 }
 

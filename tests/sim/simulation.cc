@@ -420,6 +420,11 @@ void Run::ComeToRest() {
   if (!failure_.empty()) return;
   Say("no more faults");
   Mend();
+  // But one: whoever waits for an answer has to be told that none comes.
+  world_.scheduler().RunUntil(
+      [this] { return world_.requests_in_flight() > 0 || !auditor_.Observed().empty(); },
+      absl::Seconds(5));
+  world_.CutLink();
   const absl::Time bound = Now() + kLivenessBound;
   std::string unrest;
   for (uint64_t turn = 0; Now() < bound; ++turn) {

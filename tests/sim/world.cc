@@ -37,7 +37,7 @@ World::World(uint64_t seed, const Swarm& swarm)
       api_(&truth_),
       log_(&log_files_),
       wire_(policy_, address_),
-      watch_(&wire_, &chain_, &nodes_, swarm.confirmations, address_) {
+      watch_(&wire_, &chain_, &nodes_, swarm.confirmations) {
   network_.SetDelay(swarm.min_delay, swarm.max_delay);
   wire_.ExpectOneHistory();
   if (swarm.astray) nodes_.SetChainId(0, 1);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <map>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -29,6 +30,18 @@ std::optional<Json::Value> Read(const std::string& body) {
   Json::Value json;
   if (!reader->parse(body.data(), body.data() + body.size(), &json, nullptr)) return std::nullopt;
   return json;
+}
+
+// What eth_sendRawTransaction brings, and from whom; none when that cannot be read.
+std::optional<std::pair<ethereum::SignedTransaction, Address>> ReadSent(const Json::Value& call) {
+  const std::string hex = call["params"].isArray() ? call["params"][0].asString() : "";
+  const absl::StatusOr<std::string> raw = ethereum::FromHex(hex);
+  if (!raw.ok()) return std::nullopt;
+  absl::StatusOr<ethereum::SignedTransaction> tx = ethereum::ParseSignedTransaction(*raw);
+  if (!tx.ok()) return std::nullopt;
+  const absl::StatusOr<Address> from = tx->Sender();
+  if (!from.ok()) return std::nullopt;
+  return std::pair(*std::move(tx), *from);
 }
 
 }  // namespace
@@ -79,12 +92,14 @@ class SimNodes::Impl : public std::enable_shared_from_this<SimNodes::Impl> {
   HttpResponse Serve(size_t index, const std::string& body);
   Json::Value AnswerAll(size_t index, const Json::Value& request);
   Json::Value AnswerOne(size_t index, const Json::Value& call);
+  void CheckOrder(const ethereum::SignedTransaction& tx, const Address& from);
   void SpoilIds(Json::Value& answer);
   std::string Spoil(const NodeFaults& faults, Json::Value answer);
 
   runtime::TestScheduler* const scheduler_;
   ChainModel* const chain_;
   runtime::TestDispatcher* const dispatcher_;
+  std::map<Address, std::set<uint64_t>> taken_;  // nonces that some node has said yes to
 };
 
 class SimNodes::Transport final : public HttpTransport {
@@ -190,6 +205,14 @@ Json::Value SimNodes::Impl::AnswerAll(size_t index, const Json::Value& request) 
   return reversed;
 }
 
+void SimNodes::Impl::CheckOrder(const ethereum::SignedTransaction& tx, const Address& from) {
+  const uint64_t nonce = tx.transaction.nonce;
+  std::set<uint64_t>& taken = taken_[from];
+  if (chain_->Nonce(from) > 0) taken.insert(chain_->Nonce(from) - 1);
+  if (nonce == 0 || nonce <= *taken.begin() || taken.contains(nonce - 1)) return;
+  ++counters.out_of_order;
+}
+
 Json::Value SimNodes::Impl::AnswerOne(size_t index, const Json::Value& call) {
   ++counters.calls;
   const Node& node = nodes[index];
@@ -210,8 +233,16 @@ Json::Value SimNodes::Impl::AnswerOne(size_t index, const Json::Value& call) {
     mood.odd_refusal = 1 + static_cast<uint32_t>(Below(2));
     mood.wording += static_cast<uint32_t>(Below(3));
   }
+  const auto sent = sends ? ReadSent(call) : std::nullopt;
+  if (sent) CheckOrder(sent->first, sent->second);
   bool known = true;
   Json::Value answer = NodeRpc(chain_, mood).Answer(call, &known);
+  // Also what it said in other words.
+  if (sent && (answer.isMember("result") || mood.odd_refusal != 0 ||
+               chain_->Pending(sent->first.TransactionHash()) ||
+               chain_->FindReceipt(sent->first.TransactionHash()))) {
+    taken_[sent->second].insert(sent->first.transaction.nonce);
+  }
   if (!known) ++counters.unknown_methods;
   answer["jsonrpc"] = "2.0";
   answer["id"] = call["id"];

@@ -65,6 +65,9 @@ class SimNodes {
     uint64_t requests = 0;  // HTTP
     uint64_t calls = 0;     // JSON-RPC
     uint64_t faults = 0;
+    // Transactions that were handed in before the one of the nonce below was taken by any node, or
+    // mined: a sequencer refuses them.
+    uint64_t out_of_order = 0;
     uint64_t astray = 0;           // transactions that were handed to a node of another chain
     uint64_t unknown_methods = 0;  // what a caller asked and no node here knows: a gap of this file
   };
