@@ -17,8 +17,9 @@ function(coffer_precompiled_header NAME HEADER)
   add_library(${NAME} OBJECT ${CMAKE_BINARY_DIR}/generated/${NAME}.cc)
   target_link_libraries(${NAME} PRIVATE ${ARGN})
   target_include_directories(${NAME} PRIVATE ${CMAKE_SOURCE_DIR})
-  # By its name and not its path: then the compiler cache serves every checkout.
   target_precompile_headers(${NAME} PRIVATE <cmake/${HEADER}>)
+  # Not from the compiler cache: it would preprocess the header by way of the one that was compiled before.
+  set_target_properties(${NAME} PROPERTIES CXX_COMPILER_LAUNCHER "")
 endfunction()
 
 # To be called when all targets are there.
