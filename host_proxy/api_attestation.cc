@@ -89,7 +89,7 @@ absl::StatusOr<std::unique_ptr<ApiAttestation>> ApiAttestation::Create(ApiAttest
 absl::Status ApiAttestation::Reload() {
   if (ports_.measurements_path.empty()) return absl::OkStatus();
   std::string text;
-  const absl::Status read =
+  absl::Status read =
       runtime::OsReadPieces(ports_.measurements_path, [&text](std::string_view piece) {
         if (text.size() <= kMaxMeasurementsBytes) text.append(piece);
       });

@@ -179,7 +179,7 @@ absl::Status MakeWitnessKey(const std::string& path, const std::string& name,
   std::string base64 = audit::EncodeBase64(typed->view());
   std::string line = absl::StrCat(std::string(kWitnessKeyTag), name, "+",
                                   absl::StrFormat("%08x", signer->key().id()), "+", base64, "\n");
-  const absl::Status written = WriteNewSecretFile(path, line);
+  absl::Status written = WriteNewSecretFile(path, line);
   Wipe(base64);
   Wipe(line);
   return written;

@@ -22,7 +22,7 @@ class OsFileTest : public testing::Test {
   OsFileTest() : path_(std::filesystem::path(testing::TempDir()) / "coffer-os-file-test") {
     std::filesystem::remove(path_);
   }
-  ~OsFileTest() override { std::filesystem::remove(path_); }
+  void TearDown() override { std::filesystem::remove(path_); }
   void Write(const std::string& text, mode_t mode = 0600) {
     std::ofstream(path_, std::ios::binary) << text;
     EXPECT_EQ(chmod(path_.c_str(), mode), 0);
