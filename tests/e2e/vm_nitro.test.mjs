@@ -50,7 +50,7 @@ async function checkDocument(stack, measured, folder) {
   assert.match(verdict.stdout, /NOT VERIFIED/);
 }
 
-test('our image boots, says hello, pays what a journal owes, and proves what it is', { skip, timeout: 600_000 }, async () => {
+test('our image boots, says hello, pays what a journal owes, and proves what it is', { skip, timeout: 900_000 }, async () => {
   const folder = temporaryFolder('coffer-vm-');
   const writer = new JournalWriter(path.join(folder, 'journal.jsonl'));
   const machine = await NitroMachine.make();
