@@ -57,7 +57,10 @@ function entries(archive) {
 
 test('two builds give one image', { skip, timeout: 240_000 }, () =>
   withFolders((one, two) => {
-    const first = buildImage({ out: one('coffer.eif'), args: ARGS });
+    // With a key in it, because an image without one is refused to programs of a build that is no release.
+    const key = randomBytes(32).toString('hex');
+    for (const file of [one('key'), two('other.key')]) fs.writeFileSync(file, key, { mode: 0o600 });
+    const first = buildImage({ out: one('coffer.eif'), devKey: one('key'), args: ARGS });
     // The same programs from another folder, newer, with other modes; another time zone, language, umask and year.
     fs.mkdirSync(two('bin'));
     for (const name of ['coffer', 'coffer-enclave', 'coffer-init'])
@@ -66,10 +69,20 @@ test('two builds give one image', { skip, timeout: 240_000 }, () =>
     const habits = ['env', 'LC_ALL=C.UTF-8', 'TZ=Asia/Tokyo', `TMPDIR=${two('')}`];
     if (fs.existsSync(FAKETIME)) habits.push(`LD_PRELOAD=${FAKETIME}`, 'FAKETIME=+400d', 'NO_FAKE_STAT=1');
     const wrap = ['sh', '-c', `umask 077; exec ${habits.join(' ')} "$@"`, 'sh'];
-    const second = buildImage({ out: two('again.eif'), bin: two('bin'), args: ARGS, wrap });
+    const second = buildImage({
+      out: two('again.eif'),
+      bin: two('bin'),
+      devKey: two('other.key'),
+      args: ARGS,
+      wrap,
+    });
     assert.equal(second.pcr0, first.pcr0);
     assert.ok(fs.readFileSync(one('coffer.eif')).equals(fs.readFileSync(two('again.eif'))));
-    const other = buildImage({ out: two('other.eif'), args: [...ARGS, '--max-tickets', '7'] });
+    const other = buildImage({
+      out: two('other.eif'),
+      devKey: one('key'),
+      args: [...ARGS, '--max-tickets', '7'],
+    });
     assert.notEqual(other.pcr0, first.pcr0);
     assert.notEqual(other.pcr2, first.pcr2);
     assert.equal(other.pcr1, first.pcr1, 'what boots is the same');

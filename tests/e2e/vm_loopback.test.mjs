@@ -24,7 +24,7 @@ async function withFolder(body) {
   }
 }
 
-test('journal to paid over AF_VSOCK, with the machine unplugged twice', { skip, timeout: 300_000 }, () =>
+test('journal to paid over AF_VSOCK, with the machine unplugged twice', { skip, timeout: 900_000 }, () =>
   withFolder(async (folder) => {
     const writer = new JournalWriter(path.join(folder, 'journal.jsonl'));
     const machine = await LoopbackMachine.make();
@@ -44,7 +44,7 @@ test('journal to paid over AF_VSOCK, with the machine unplugged twice', { skip, 
   }),
 );
 
-test('the unit tests that need a vsock that loops back', { skip, timeout: 120_000 }, async (t) => {
+test('the unit tests that need a vsock that loops back', { skip, timeout: 300_000 }, async (t) => {
   if (!fs.existsSync(path.join(path.dirname(programPath('coffer-init')), 'unit_runtime_test')))
     return t.skip('unit_runtime_test is not built');
   return withFolder(async (folder) => {
@@ -55,7 +55,7 @@ test('the unit tests that need a vsock that loops back', { skip, timeout: 120_00
       args: ['--gtest_filter=*Vsock*LoopsBack*', '--gtest_color=no'],
     });
     program.start();
-    await program.ended(90_000);
+    await program.ended(240_000);
     const console = program.text();
     assert.match(console, /\[ {2}PASSED {2}\] [1-9]\d* test/, console);
     assert.doesNotMatch(console, /SKIPPED|FAILED/, console);
