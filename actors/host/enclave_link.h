@@ -13,8 +13,8 @@
 // A connection that is lost is made again, with a jittered back-off; requests in flight are
 // answered Unavailable. So is one on which nothing comes any more: when a request got no answer in
 // time and no frame came meanwhile, a status is asked for, and when that stays without an answer,
-// too, the enclave hangs or is gone without a word. When the enclave refuses the state, or contradicts what is stored, nothing
-// is tried but slowly, and not_ready_reason() says it.
+// too, the enclave hangs or is gone without a word. When the enclave refuses the state, or
+// contradicts what is stored, nothing is tried but slowly, and not_ready_reason() says it.
 #ifndef COFFER_ACTORS_HOST_ENCLAVE_LINK_H_
 #define COFFER_ACTORS_HOST_ENCLAVE_LINK_H_
 
@@ -169,8 +169,8 @@ class EnclaveLink final : public EnclaveClient,
   uint64_t next_id_ = 1;
   std::map<uint64_t, Pending> pending_;
   std::unique_ptr<runtime::Timer> timeout_;
-  absl::Time last_frame_;  // when anything last came from the enclave
-  bool probing_ = false;   // whether it is there is being asked
+  absl::Time last_frame_;           // when anything last came from the enclave
+  bool probing_ = false;            // whether it is there is being asked
   std::deque<std::string> outbox_;  // frames that wait for the stream's output to drain
 
   std::deque<std::string> load_items_;

@@ -94,8 +94,8 @@ class TailFile {
   FileFacts facts_;        // of file_, when last looked at
   Fingerprint head_;
   uint64_t generation_ = 0;
-  Fingerprint tail_;      // of the bytes before the first unreturned line
-  uint64_t tail_at_ = 0;  // where tail_ begins
+  Fingerprint tail_;       // of the bytes before the first unreturned line
+  uint64_t tail_at_ = 0;   // where tail_ begins
   bool replaced_ = false;  // the present file has other bytes than were read
   // Finished files modified no earlier than the present one, which their times alone would not tell
   // from those to come.
