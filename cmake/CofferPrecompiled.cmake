@@ -20,6 +20,14 @@ function(coffer_precompiled_header NAME HEADER)
   target_precompile_headers(${NAME} PRIVATE <cmake/${HEADER}>)
   # Not from the compiler cache: it would preprocess the header by way of the one that was compiled before.
   set_target_properties(${NAME} PROPERTIES CXX_COMPILER_LAUNCHER "")
+  # No two precompiled headers have the same bytes, so ccache is told by what it is to know them (CCACHE_PCH_EXTSUM): the text.
+  set(GCH ${CMAKE_CURRENT_BINARY_DIR}/CMakeFiles/${NAME}.dir/cmake_pch.hxx.gch)
+  separate_arguments(FLAGS UNIX_COMMAND "${CMAKE_CXX_FLAGS}")
+  add_custom_command(OUTPUT ${GCH}.sum
+    COMMAND sh -c "\"$@\" | sha256sum >${GCH}.sum" text ${CMAKE_CXX_COMPILER} ${FLAGS} -std=c++20 -E -P
+            -I${CMAKE_SOURCE_DIR} -I${CMAKE_BINARY_DIR}/generated ${CMAKE_SOURCE_DIR}/cmake/${HEADER}
+    DEPENDS ${GCH} VERBATIM)
+  add_custom_target(${NAME}_sum DEPENDS ${GCH}.sum)
 endfunction()
 
 # To be called when all targets are there.
@@ -45,8 +53,10 @@ function(coffer_use_precompiled_headers)
     target_compile_options(${NAME} PRIVATE -fpch-preprocess -fPIC ${QUIET})
     if("${LINKED}" MATCHES "GTest::")
       target_precompile_headers(${NAME} REUSE_FROM coffer_precompiled_tests)
+      add_dependencies(${NAME} coffer_precompiled_tests_sum)
     else()
       target_precompile_headers(${NAME} REUSE_FROM coffer_precompiled)
+      add_dependencies(${NAME} coffer_precompiled_sum)
     endif()
   endforeach()
 endfunction()
