@@ -24,7 +24,7 @@ function(coffer_precompiled_header NAME HEADER)
   set(GCH ${CMAKE_CURRENT_BINARY_DIR}/CMakeFiles/${NAME}.dir/cmake_pch.hxx.gch)
   separate_arguments(FLAGS UNIX_COMMAND "${CMAKE_CXX_FLAGS}")
   add_custom_command(OUTPUT ${GCH}.sum
-    COMMAND sh -c "\"$@\" | sha256sum >${GCH}.sum" text ${CMAKE_CXX_COMPILER} ${FLAGS} -std=c++20 -E -P
+    COMMAND sh -c "\"$@\" | sha256sum >${GCH}.sum" text ${CMAKE_CXX_COMPILER} ${FLAGS} -std=c++20 -E -P -fmacro-prefix-map=${CMAKE_SOURCE_DIR}=.
             -I${CMAKE_SOURCE_DIR} -I${CMAKE_BINARY_DIR}/generated ${CMAKE_SOURCE_DIR}/cmake/${HEADER}
     DEPENDS ${GCH} VERBATIM)
   add_custom_target(${NAME}_sum DEPENDS ${GCH}.sum)
