@@ -25,7 +25,7 @@ const hex = (bytes) => Buffer.from(bytes).toString('hex');
 async function checkDocument(stack, measured, folder) {
   const nonce = hex(randomBytes(32));
   const answer = await stack.api.get(`/api/tee/attestation?nonce=${nonce}`);
-  assert.equal(answer.kind, 'nsm');
+  assert.equal(answer.kind, 'nitro');
   assert.equal(answer.development, false);
   const bytes = Buffer.from(answer.document_b64, 'base64');
   const parts = decode(bytes, { useMaps: true });
