@@ -35,6 +35,9 @@ function(coffer_use_precompiled_headers)
   # GCC 12 forgets that a header is a system's when it comes precompiled, and then sees such things inside std::string (-O1). The
   # builds without COFFER_PCH keep the warning.
   set(QUIET "$<$<CXX_COMPILER_ID:GNU>:-Wno-array-bounds;-Wno-stringop-overflow>")
+  if(COFFER_SANITIZE)  # whose checks, compiled in, make it see yet more
+    list(APPEND QUIET "$<$<CXX_COMPILER_ID:GNU>:-Wno-stringop-overread;-Wno-maybe-uninitialized>")
+  endif()
   coffer_targets_of(${CMAKE_SOURCE_DIR} TARGETS)
   add_compile_options(-fpch-preprocess -fPIC)  # the former is what ccache needs
   set(COMMON coffer_proto absl::status absl::statusor absl::strings absl::str_format absl::flat_hash_map absl::flat_hash_set

@@ -5,6 +5,7 @@
 
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "enclave_core/ethereum/abi.h"
 
 namespace coffer::ethereum {
@@ -94,7 +95,7 @@ TEST(RevertReasonTest, Words) {
       {ErrorData("ECDSA: invalid signature 's' value"), "ECDSA: invalid signature 's' value"},
       {ErrorData(""), ""},
       {ErrorData("a\nb\x01\xff\\"), "a\\x0ab\\x01\\xff\\x5c"},
-      {ErrorData(std::string(1000, 'a')), std::string(256, 'a') + "..."},
+      {ErrorData(std::string(1000, 'a')), absl::StrCat(std::string(256, 'a'), "...")},
       {panic + ToBytes32(0x32), "Panic 0x32 (array index out of bounds)"},
       {panic + ToBytes32(0x11), "Panic 0x11 (arithmetic overflow)"},
       {panic + ToBytes32(0x99), "Panic 0x99 (unknown code)"},
