@@ -255,7 +255,7 @@ void EventStream::SetBacklog(bool backlog) {
 
 void EventStream::CountPartial(bool fresh) {
   if (partial_ == nullptr || closing_ != nullptr) return;
-  EventStream* const victim = partial_->Hold(this, InputBytes(), fresh);
+  EventStream* const victim = partial_->Hold(this, InputBytes() + decoder_.spare_bytes(), fresh);
   if (victim == nullptr) return;
   victim->CloseLater(
       absl::ResourceExhaustedError("its frame has been arriving for the longest, and there is no "

@@ -35,6 +35,8 @@ class FrameDecoder {
   bool mid_frame() const { return header_bytes_ > 0 && !whole(); }
   // Bytes taken of the frame that has begun, its header included.
   size_t held_bytes() const { return header_bytes_ + payload_.size(); }
+  // Room that is reserved for more of it. Where memory is locked, as in the enclave, it is taken.
+  size_t spare_bytes() const { return length_ > 0 ? payload_.capacity() - payload_.size() : 0; }
 
  private:
   size_t header_bytes_ = 0;

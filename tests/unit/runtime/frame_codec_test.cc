@@ -115,12 +115,15 @@ TEST(FrameCodecTest, TheLongestFrameAndNoRoomForAnAnnouncement) {
   ASSERT_TRUE(decoder.Feed({header.data(), header.size()}).ok());
   ASSERT_TRUE(decoder.Feed("x").ok());
   EXPECT_EQ(decoder.held_bytes(), 5u);
+  EXPECT_EQ(decoder.held_bytes() + decoder.spare_bytes(), 4 + (64u << 10)) << "no less is held";
   const std::string chunk(1u << 20, 'x');
   for (int i = 0; i < 15; ++i) ASSERT_EQ(decoder.Feed(chunk).value(), chunk.size());
+  EXPECT_GE(decoder.spare_bytes(), (1u << 20) - 1) << "the room of a text that doubles";
   EXPECT_TRUE(decoder.mid_frame());
   ASSERT_EQ(decoder.Feed(chunk).value(), chunk.size() - 1);
   ASSERT_TRUE(decoder.whole());
   const std::string frame = decoder.Take();
+  EXPECT_EQ(decoder.spare_bytes(), 0u);
   EXPECT_EQ(frame.size(), kMaxFrameBytes);
   EXPECT_LT(frame.capacity(), kMaxFrameBytes + (64u << 10)) << "more room than can ever be used";
 }
