@@ -1,5 +1,6 @@
-// What nearly every source includes of the libraries, parsed once a build instead of once a file (COFFER_PCH). A source still
-// includes what it uses: the release and fuzz builds and clang-tidy have no precompiled header.
+// What nearly every source includes of the libraries, parsed once a build instead of once a file
+// (COFFER_PCH). A source still includes what it uses: the release and fuzz builds and clang-tidy
+// have no precompiled header.
 #ifndef COFFER_CMAKE_PRECOMPILED_H_
 #define COFFER_CMAKE_PRECOMPILED_H_
 
