@@ -164,6 +164,11 @@ absl::StatusOr<bool> TailFile::StillTheSame() {
   return !replaced_;
 }
 
+bool TailFile::WhatWasReadIsThere() {
+  replaced_ = replaced_ || !(Matches(*file_, 0, head_) && Matches(*file_, tail_at_, tail_));
+  return !replaced_;
+}
+
 // What was read is what the file is known by from now on.
 void TailFile::UpdateFingerprints() {
   const uint64_t head = std::min<uint64_t>(Fingerprint::kMaxBytes, reader_->line_start());
@@ -230,7 +235,7 @@ absl::StatusOr<LineRead> TailFile::AtEnd(absl::Time now, bool drained) {
 }
 
 absl::Status TailFile::Save(uint64_t offset, uint64_t dead_letters) {
-  if (file_ == nullptr) return absl::OkStatus();
+  if (file_ == nullptr || !WhatWasReadIsThere()) return absl::OkStatus();
   Cursor cursor{.path = open_path_,
                 .file = facts_.identity,
                 .generation = generation_,
@@ -247,6 +252,9 @@ absl::Status TailFile::Save(uint64_t offset, uint64_t dead_letters) {
   const absl::StatusOr<Fingerprint> tail = TakeFingerprint(*file_, offset - length, length);
   if (!tail.ok()) return tail.status();
   cursor.tail = *tail;
+  // Or else the fingerprints are of bytes that nobody read: those of a file written anew, which a
+  // restart would go on with in the middle.
+  if (!WhatWasReadIsThere()) return absl::OkStatus();
   return SaveCursor(*disk_, options_.cursor, cursor);
 }
 

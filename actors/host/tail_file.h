@@ -79,6 +79,7 @@ class TailFile {
   absl::Status BeginNamed(const std::string& path);
   // False when the present file lost bytes that were read, or has others in their place.
   absl::StatusOr<bool> StillTheSame();
+  bool WhatWasReadIsThere();
   absl::StatusOr<LineRead> AtEnd(absl::Time now, bool drained);
   // The rotated files that follow the present one, oldest first.
   std::vector<RotatedFile> RotatedAfterThis();
