@@ -147,7 +147,7 @@ absl::Status TailFile::GoToNextFile() {
     Begin(*std::move(file), *facts, rotated.path, 0);
     return absl::OkStatus();
   }
-  const absl::Status status = BeginNamed(options_.path);
+  absl::Status status = BeginNamed(options_.path);
   if (status.ok() || !options_.follow || !absl::IsNotFound(status)) return status;
   return absl::OkStatus();  // the present file, if any, is looked at again later
 }
