@@ -55,7 +55,11 @@ absl::Status SaveCursor(Disk& disk, std::string_view name, const Cursor& cursor)
           ",\"offset\":" + std::to_string(cursor.offset);
   AppendFingerprint("head", cursor.head, text);
   AppendFingerprint("tail", cursor.tail, text);
-  text += ",\"dead_letters\":" + std::to_string(cursor.dead_letters) + "}\n";
+  text += ",\"dead_letters\":" + std::to_string(cursor.dead_letters);
+  if (cursor.done_before_nanos.has_value()) {
+    text += ",\"done_before_nanos\":" + std::to_string(*cursor.done_before_nanos);
+  }
+  text += "}\n";
   const std::string temporary = std::string(name) + ".new";
   absl::StatusOr<std::unique_ptr<DiskFile>> file = disk.Create(temporary);
   if (!file.ok()) return file.status();
@@ -85,6 +89,10 @@ absl::StatusOr<Cursor> LoadCursor(Disk& disk, std::string_view name) {
       ReadFingerprint(object, "tail", cursor.tail) && cursor.tail.length <= cursor.offset &&
       ReadNumber(object, "dead_letters", cursor.dead_letters)) {
     cursor.path = std::string(path);
+    int64_t done_before = 0;
+    if (object["done_before_nanos"].get(done_before) == simdjson::SUCCESS) {
+      cursor.done_before_nanos = done_before;
+    }
     return cursor;
   }
   return absl::DataLossError(std::string(name) + " is not a cursor of version 1");

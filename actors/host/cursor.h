@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -29,7 +30,7 @@ struct Fingerprint {
 absl::StatusOr<Fingerprint> TakeFingerprint(JournalFile& file, uint64_t offset, uint64_t length);
 
 struct Cursor {
-  std::string path;  // the journal's name when this was saved
+  std::string path;  // the journal's name when this was saved; empty when there was no file yet
   FileIdentity file;
   uint64_t generation =
       0;  // counts the files, and the contents of one file, that were begun from 0
@@ -39,6 +40,9 @@ struct Cursor {
   Fingerprint tail;  // the bytes before `offset`, at most 4 KiB
   // Place in the dead-letter file, bytes: letters from there on may be of lines that come again.
   uint64_t dead_letters = 0;
+  // Rotated files last modified before this were finished before `file` was begun (Unix time,
+  // nanoseconds). None in cursors of older versions of Coffer.
+  std::optional<int64_t> done_before_nanos;
 };
 
 // One small JSON file, replaced atomically; durable when this returns OK.

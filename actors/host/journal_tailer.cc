@@ -53,7 +53,7 @@ JournalTailer::JournalTailer(runtime::Dispatcher* dispatcher, JournalFiles* file
 JournalTailer::~JournalTailer() = default;
 
 absl::Status JournalTailer::Start() {
-  if (absl::Status status = tail_.Start(); !status.ok()) return status;
+  if (absl::Status status = tail_.Start(dispatcher_->Now()); !status.ok()) return status;
   auto letters = DeadLetters::Open(disk_, options_.dead_letters, tail_.dead_letters_at_start());
   if (!letters.ok()) return letters.status();
   letters_ = *std::move(letters);

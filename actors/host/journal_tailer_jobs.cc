@@ -78,7 +78,7 @@ absl::Status JournalTailer::BeginJob(Job& job) {
           .follow = false,
           .chunk_bytes = options_.chunk_bytes,
           .rotation_grace = options_.rotation_grace});
-  return job.file->Start();
+  return job.file->Start(dispatcher_->Now());
 }
 
 // From the tail to a waiting job, once nothing of the tail is under way.

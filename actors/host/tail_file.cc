@@ -1,6 +1,7 @@
 #include "actors/host/tail_file.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "runtime/log.h"
@@ -11,6 +12,8 @@ namespace {
 using runtime::Level;
 using runtime::Log;
 constexpr char kComponent[] = "journal";
+// Times of files are of another, coarser clock than ours.
+constexpr absl::Duration kFileTimeSlack = absl::Seconds(1);
 
 // True when the bytes that `print` is of are still there.
 bool Matches(JournalFile& file, uint64_t offset, const Fingerprint& print) {
@@ -20,7 +23,7 @@ bool Matches(JournalFile& file, uint64_t offset, const Fingerprint& print) {
 
 }  // namespace
 
-absl::Status TailFile::Start() {
+absl::Status TailFile::Start(absl::Time now) {
   const absl::StatusOr<Cursor> cursor = LoadCursor(*disk_, options_.cursor);
   if (cursor.ok()) return Resume(*cursor);
   if (!absl::IsNotFound(cursor.status()) && !absl::IsDataLoss(cursor.status())) {
@@ -28,14 +31,23 @@ absl::Status TailFile::Start() {
   }
   if (absl::IsDataLoss(cursor.status())) {
     ++counters_.bad_cursors;
-    Log(Level::kError, kComponent, "the cursor is damaged; the journal is read from its beginning",
+    Log(Level::kError, kComponent,
+        "the cursor is damaged; the journal is read from its beginning, all rotated files first",
         {{"path", options_.path}, {"error", cursor.status()}});
+    done_before_nanos_ = std::numeric_limits<int64_t>::min();
   }
-  return GoToNextFile();
+  if (absl::Status status = GoToNextFile(); !status.ok() || file_ != nullptr) return status;
+  // The first file may come, and be rotated while we are dead.
+  if (!done_before_nanos_.has_value()) done_before_nanos_ = absl::ToUnixNanos(now - kFileTimeSlack);
+  Cursor none;
+  none.done_before_nanos = done_before_nanos_;
+  return SaveCursor(*disk_, options_.cursor, none);
 }
 
 absl::Status TailFile::Resume(const Cursor& cursor) {
   generation_ = generation_at_start_ = cursor.generation;
+  done_before_nanos_ = cursor.done_before_nanos;
+  if (cursor.path.empty()) return GoToNextFile();  // there was no file yet
   dead_letters_at_start_ = cursor.dead_letters;
   if (TryResume(options_.path, cursor)) return absl::OkStatus();
   if (options_.follow) {
@@ -80,6 +92,7 @@ bool TailFile::TryResume(const std::string& path, const Cursor& cursor) {
     return false;
   }
   Begin(*std::move(file), *facts, path, cursor.offset);
+  if (!done_before_nanos_.has_value()) done_before_nanos_ = facts->modified_nanos;
   head_ = cursor.head;
   tail_ = cursor.tail;
   tail_at_ = cursor.offset - cursor.tail.length;
@@ -108,46 +121,57 @@ absl::Status TailFile::BeginNamed(const std::string& path) {
   return absl::OkStatus();
 }
 
-std::vector<RotatedFile> TailFile::RotatedAfterThis() {
-  std::vector<RotatedFile> after;
-  if (file_ == nullptr || !options_.follow) return after;
-  const absl::StatusOr<FileFacts> named = files_->Facts(options_.path);
+std::vector<RotatedFile> TailFile::RotatedToCome(const absl::StatusOr<FileFacts>& named) {
+  std::vector<RotatedFile> to_come;
+  if (!done_before_nanos_.has_value() || !options_.follow) return to_come;
   for (RotatedFile& rotated : files_->Rotated(options_.path)) {
     const FileFacts& facts = rotated.facts;
-    if (facts.identity == facts_.identity || facts.modified_nanos < facts_.modified_nanos ||
+    if ((file_ != nullptr && facts.identity == facts_.identity) ||
+        facts.modified_nanos < *done_before_nanos_ ||
         (named.ok() && facts.identity == named->identity) ||
         std::any_of(finished_.begin(), finished_.end(),
                     [&](const FileFacts& done) { return done.identity == facts.identity; })) {
       continue;
     }
-    after.push_back(std::move(rotated));
+    to_come.push_back(std::move(rotated));
   }
-  return after;
+  return to_come;
+}
+
+void TailFile::SetDoneBefore(const absl::StatusOr<FileFacts>& named,
+                             const std::vector<RotatedFile>& to_come) {
+  if (to_come.empty() && !named.ok()) return;
+  int64_t oldest = named.ok() ? named->modified_nanos : to_come.front().facts.modified_nanos;
+  for (const RotatedFile& file : to_come) oldest = std::min(oldest, file.facts.modified_nanos);
+  done_before_nanos_ = oldest;
+  std::erase_if(finished_, [&](const FileFacts& done) { return done.modified_nanos < oldest; });
 }
 
 // Rotation renames files while we look: what is opened must be what was listed, or the list is made
-// anew.
+// anew. The name is looked at before the list: what is rotated in between is then in both.
 absl::Status TailFile::GoToNextFile() {
   if (file_ != nullptr) {
-    std::erase_if(finished_, [&](const FileFacts& done) {
-      return done.identity == facts_.identity || done.modified_nanos < facts_.modified_nanos;
-    });
+    std::erase_if(finished_,
+                  [&](const FileFacts& done) { return done.identity == facts_.identity; });
     finished_.push_back(facts_);
   }
-  for (const RotatedFile& rotated : RotatedAfterThis()) {
+  const absl::StatusOr<FileFacts> named = files_->Facts(options_.path);
+  const std::vector<RotatedFile> to_come = RotatedToCome(named);
+  for (const RotatedFile& rotated : to_come) {
     absl::StatusOr<std::unique_ptr<JournalFile>> file = files_->Open(rotated.path);
     if (!file.ok()) continue;
     const absl::StatusOr<FileFacts> facts = (*file)->Facts();
     if (!facts.ok()) return facts.status();
     if (facts->identity != rotated.facts.identity) {
-      finished_.pop_back();
       return absl::UnavailableError("the journal is being rotated");
     }
     ++generation_;
     Begin(*std::move(file), *facts, rotated.path, 0);
+    SetDoneBefore(named, to_come);
     return absl::OkStatus();
   }
-  absl::Status status = BeginNamed(options_.path);
+  const absl::Status status = BeginNamed(options_.path);
+  if (status.ok()) SetDoneBefore(named.ok() ? named : facts_, {});
   if (status.ok() || !options_.follow || !absl::IsNotFound(status)) return status;
   return absl::OkStatus();  // the present file, if any, is looked at again later
 }
@@ -159,9 +183,8 @@ absl::StatusOr<bool> TailFile::StillTheSame() {
   const bool touched = facts->size != facts_.size || facts->modified_nanos != facts_.modified_nanos;
   facts_ = *facts;
   // Once seen, it stays: it is acted upon only when everything before is dealt with.
-  replaced_ = replaced_ || facts->size < reader_->read_at() ||
-              (touched && !(Matches(*file_, 0, head_) && Matches(*file_, tail_at_, tail_)));
-  return !replaced_;
+  replaced_ = replaced_ || facts->size < reader_->read_at();
+  return touched ? WhatWasReadIsThere() : !replaced_;
 }
 
 bool TailFile::WhatWasReadIsThere() {
@@ -169,19 +192,20 @@ bool TailFile::WhatWasReadIsThere() {
   return !replaced_;
 }
 
-// What was read is what the file is known by from now on.
+// What was read is what the file is known by from now on, a line without its end included: with
+// another beginning it would be a line that nobody wrote.
 void TailFile::UpdateFingerprints() {
-  const uint64_t head = std::min<uint64_t>(Fingerprint::kMaxBytes, reader_->line_start());
-  if (head > head_.length) {
-    const absl::StatusOr<Fingerprint> taken = TakeFingerprint(*file_, 0, head);
+  const uint64_t read = reader_->read_at();
+  if (read == tail_at_ + tail_.length) return;
+  const uint64_t length = std::min<uint64_t>(Fingerprint::kMaxBytes, read);
+  if (length > head_.length) {
+    const absl::StatusOr<Fingerprint> taken = TakeFingerprint(*file_, 0, length);
     if (taken.ok()) head_ = *taken;
   }
-  const uint64_t length = std::min<uint64_t>(Fingerprint::kMaxBytes, reader_->line_start());
-  const absl::StatusOr<Fingerprint> tail =
-      TakeFingerprint(*file_, reader_->line_start() - length, length);
+  const absl::StatusOr<Fingerprint> tail = TakeFingerprint(*file_, read - length, length);
   if (!tail.ok()) return;
   tail_ = *tail;
-  tail_at_ = reader_->line_start() - length;
+  tail_at_ = read - length;
 }
 
 absl::StatusOr<LineRead> TailFile::Next(absl::Time now, bool drained) {
@@ -202,8 +226,8 @@ absl::StatusOr<LineRead> TailFile::Next(absl::Time now, bool drained) {
   }
   absl::StatusOr<LineRead> read = reader_->Next();
   if (!read.ok()) return read.status();
-  if (read->kind == LineRead::Kind::kEnd) return AtEnd(now, drained);
   UpdateFingerprints();
+  if (read->kind == LineRead::Kind::kEnd) return AtEnd(now, drained);
   return read;
 }
 
@@ -215,13 +239,11 @@ absl::StatusOr<LineRead> TailFile::AtEnd(absl::Time now, bool drained) {
     return partial;
   }
   // Whoever has the file open may still write to it after its renaming, until the grace is over.
-  if (open_path_ == options_.path) {
-    const absl::StatusOr<FileFacts> named = files_->Facts(options_.path);
-    // Without a file of that name it may still be on its way, or rotated already.
-    if (named.ok() ? named->identity == facts_.identity : RotatedAfterThis().empty()) {
-      rotated_since_.reset();
-      return LineRead{};
-    }
+  const absl::StatusOr<FileFacts> named = files_->Facts(options_.path);
+  // Without a file of that name the next may still be on its way, or rotated already.
+  if (named.ok() ? named->identity == facts_.identity : RotatedToCome(named).empty()) {
+    rotated_since_.reset();
+    return LineRead{};
   }
   if (!rotated_since_.has_value()) rotated_since_ = now;
   if (!drained || now - *rotated_since_ < options_.rotation_grace) return LineRead{};
@@ -242,7 +264,8 @@ absl::Status TailFile::Save(uint64_t offset, uint64_t dead_letters) {
                 .offset = offset,
                 .head = head_,
                 .tail = {},
-                .dead_letters = dead_letters};
+                .dead_letters = dead_letters,
+                .done_before_nanos = done_before_nanos_};
   if (head_.length > offset) {  // more was read than is done
     const absl::StatusOr<Fingerprint> head = TakeFingerprint(*file_, 0, offset);
     if (!head.ok()) return head.status();

@@ -48,7 +48,7 @@ class TailFile {
 
   // Reads the cursor and finds its place. A journal that does not exist yet is waited for when
   // following, else NotFound.
-  absl::Status Start();
+  absl::Status Start(absl::Time now);
 
   // What is there to be done. `drained`: everything returned before has been dealt with; only then
   // does it go to another file, so that offsets told since belong to place().
@@ -77,12 +77,15 @@ class TailFile {
   void Begin(std::unique_ptr<JournalFile> file, const FileFacts& facts, std::string path,
              uint64_t offset);
   absl::Status BeginNamed(const std::string& path);
+  // Keeps in mind that of `to_come` and `named` none is done, and everything older is.
+  void SetDoneBefore(const absl::StatusOr<FileFacts>& named,
+                     const std::vector<RotatedFile>& to_come);
   // False when the present file lost bytes that were read, or has others in their place.
   absl::StatusOr<bool> StillTheSame();
   bool WhatWasReadIsThere();
   absl::StatusOr<LineRead> AtEnd(absl::Time now, bool drained);
-  // The rotated files that follow the present one, oldest first.
-  std::vector<RotatedFile> RotatedAfterThis();
+  // The rotated files that are still to be read, oldest first.
+  std::vector<RotatedFile> RotatedToCome(const absl::StatusOr<FileFacts>& named);
   absl::Status GoToNextFile();
   void UpdateFingerprints();
 
@@ -95,11 +98,14 @@ class TailFile {
   FileFacts facts_;        // of file_, when last looked at
   Fingerprint head_;
   uint64_t generation_ = 0;
-  Fingerprint tail_;       // of the bytes before the first unreturned line
+  Fingerprint tail_;       // of the last bytes that were read
   uint64_t tail_at_ = 0;   // where tail_ begins
   bool replaced_ = false;  // the present file has other bytes than were read
-  // Finished files modified no earlier than the present one, which their times alone would not tell
-  // from those to come.
+  // Rotated files last modified before this are done with: set when a file is begun, to the time of
+  // the oldest of those to come. A finished file may still be written to, which makes it younger
+  // than its followers, so its own time says nothing of them. None before the first file.
+  std::optional<int64_t> done_before_nanos_;
+  // Finished files modified no earlier than that.
   std::vector<FileFacts> finished_;
   std::optional<absl::Time> rotated_since_;
   uint64_t dead_letters_at_start_ = 0;
