@@ -1,0 +1,65 @@
+#include "enclave_core/sealing/state_key.h"
+
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "invariant/check.h"
+
+namespace coffer::sealing {
+namespace {
+
+constexpr std::string_view kTagLabel = "state key tag v1";
+constexpr std::string_view kDomain{"coffer state key v1\0", 20};
+
+}  // namespace
+
+absl::StatusOr<StateKey> DeriveStateKey(const ethereum::PrivateKey& signing_key) {
+  absl::StatusOr<ethereum::SecretBytes> secret = signing_key.DeriveSecret("state key v1");
+  if (!secret.ok()) return secret.status();
+  return StateKey{kDerivedKeyEpoch, *std::move(secret)};
+}
+
+absl::StatusOr<ethereum::Hash> StateKeyTag(const ethereum::PrivateKey& signing_key,
+                                           const StateKey& key, std::string_view ciphertext) {
+  const absl::StatusOr<ethereum::SecretBytes> tag_key = signing_key.DeriveSecret(kTagLabel);
+  if (!tag_key.ok()) return tag_key.status();
+  // In locked memory, because the state key is a part of it.
+  const size_t fixed = kDomain.size() + sizeof(uint32_t) + kStateKeyBytes;
+  COFFER_CHECK(key.secret.size() == kStateKeyBytes, "a state key of another length");
+  absl::StatusOr<ethereum::SecretBytes> text =
+      ethereum::SecretBytes::Create(fixed + ciphertext.size());
+  if (!text.ok()) return text.status();
+  uint8_t* out = text->data().data();
+  out = std::copy(kDomain.begin(), kDomain.end(), out);
+  for (int shift = 24; shift >= 0; shift -= 8) *out++ = static_cast<uint8_t>(key.epoch >> shift);
+  out = std::copy(key.secret.view().begin(), key.secret.view().end(), out);
+  std::copy(ciphertext.begin(), ciphertext.end(), out);
+  ethereum::Hash tag;
+  unsigned int length = 0;
+  const unsigned char* const made =
+      HMAC(EVP_sha256(), tag_key->data().data(), static_cast<int>(tag_key->size()),
+           text->data().data(), text->size(), tag.bytes.data(), &length);
+  COFFER_CHECK(made != nullptr && length == tag.bytes.size(), "OpenSSL has no HMAC-SHA-256");
+  return tag;
+}
+
+absl::Status CheckStateKeyTag(const ethereum::PrivateKey& signing_key, const StateKey& key,
+                              std::string_view ciphertext, std::string_view tag) {
+  const absl::StatusOr<ethereum::Hash> expected = StateKeyTag(signing_key, key, ciphertext);
+  if (!expected.ok()) return expected.status();
+  if (tag.size() == expected->bytes.size() &&
+      CRYPTO_memcmp(tag.data(), expected->bytes.data(), tag.size()) == 0) {
+    return absl::OkStatus();
+  }
+  return absl::DataLossError(
+      absl::StrCat("the state key of epoch ", key.epoch,
+                   " was not made by an enclave with this signing key: its tag is another's. Give "
+                   "the state key as it was stored when that enclave made it"));
+}
+
+}  // namespace coffer::sealing
