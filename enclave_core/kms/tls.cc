@@ -45,13 +45,16 @@ absl::Status AddRoots(const std::string& pem, X509_STORE* store) {
   const Freed<BIO> bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
   if (bio == nullptr) return NoMemory();
   size_t count = 0;
+  ERR_clear_error();
   while (count <= kMaxCas) {
     const attestation::Owned<X509> root(PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr));
     if (root == nullptr) break;
     if (X509_STORE_add_cert(store, root.get()) != 1) return NoMemory();
     ++count;
   }
-  if (count == 0 || count > kMaxCas || BIO_eof(bio.get()) != 1) {
+  // How OpenSSL says that a PEM text has no more.
+  const bool whole = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
+  if (count == 0 || count > kMaxCas || !whole) {
     return absl::InvalidArgumentError(
         absl::StrCat("the CA for KMS is not a PEM text of 1 to ", kMaxCas, " certificates"));
   }
@@ -108,6 +111,7 @@ struct TlsClient::State {
   BIO* out = nullptr;
   TlsOptions options;
   size_t received = 0;  // bytes of the wire
+  bool connected = false;
   bool closed = false;
   absl::Status failed;
   std::string plaintext;
@@ -148,20 +152,21 @@ absl::Status TlsClient::State::Explain() {
           absl::StrCat("its certificate is not valid: ", X509_verify_cert_error_string(verified)));
   }
   const char* const reason = ERR_reason_error_string(ERR_peek_last_error());
-  return Fail(absl::StrCat(SSL_is_init_finished(ssl.get()) == 1 ? "the TLS stream is broken: "
-                                                                : "the TLS handshake was refused: ",
-                           reason == nullptr ? "no reason is known" : reason));
+  return Fail(
+      absl::StrCat(connected ? "the TLS stream is broken: " : "the TLS handshake was refused: ",
+                   reason == nullptr ? "no reason is known" : reason));
 }
 
 absl::Status TlsClient::State::Advance() {
   const attestation::QuietErrors quiet;
   ERR_clear_error();
-  if (SSL_is_init_finished(ssl.get()) != 1) {
+  if (!connected) {
     const int done = SSL_do_handshake(ssl.get());
     if (done != 1) {
       const int error = SSL_get_error(ssl.get(), done);
       return error == SSL_ERROR_WANT_READ ? absl::OkStatus() : Explain();
     }
+    connected = true;
   }
   std::array<char, 4096> piece{};
   while (!closed) {
@@ -232,9 +237,7 @@ absl::Status TlsClient::FeedWireEnd() {
                                   : "the connection ended during the TLS handshake");
 }
 
-bool TlsClient::connected() const {
-  return state_->failed.ok() && SSL_is_init_finished(state_->ssl.get()) == 1;
-}
+bool TlsClient::connected() const { return state_->failed.ok() && state_->connected; }
 
 bool TlsClient::closed() const { return state_->closed; }
 
