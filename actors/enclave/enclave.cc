@@ -97,10 +97,10 @@ Enclave::Enclave(const EnclaveOptions& options, ethereum::PrivateKey key, runtim
 }
 
 Enclave::Enclave(const EnclaveOptions& options, runtime::Random* random, runtime::Dispatcher* main,
-                 runtime::Dispatcher* signing, const AttestationPorts& attesting, KmsPorts kms)
+                 runtime::Dispatcher* signing, const AttestationPorts& attesting, KeySource source)
     : Enclave(options, random, main, signing, attesting) {
   COFFER_CHECK(attester_ != nullptr, "KMS gives a key to nobody who attests nothing");
-  kms_ = std::make_unique<KmsActor>(std::move(kms), attester_, &authority_mailbox_);
+  kms_ = std::make_unique<KmsActor>(std::move(source), attester_, &authority_mailbox_);
   kms_mailbox_.Bind(kms_.get());
   provisioner_ = std::make_unique<Provisioner>(
       options.profile, options.policy, options.without_storage, &kms_mailbox_, &sealer_mailbox_,

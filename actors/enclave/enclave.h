@@ -50,7 +50,7 @@ class Enclave {
   // Without one: it waits for provision or generate. `attesting` has an attester, and KMS is asked
   // on its dispatcher.
   Enclave(const EnclaveOptions& options, runtime::Random* random, runtime::Dispatcher* main,
-          runtime::Dispatcher* signing, const AttestationPorts& attesting, KmsPorts kms);
+          runtime::Dispatcher* signing, const AttestationPorts& attesting, KeySource source);
   Enclave(const Enclave&) = delete;
   Enclave& operator=(const Enclave&) = delete;
 

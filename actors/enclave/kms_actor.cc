@@ -53,7 +53,7 @@ absl::StatusOr<std::unique_ptr<kms::Client>> KmsActor::NewClient(
   credentials.secret_access_key = *std::move(secret);
   credentials.session_token = aws.session_token();
   absl::StatusOr<std::unique_ptr<kms::Client>> client =
-      ports_.new_client(std::move(credentials), aws.proxy_port());
+      source_.new_client(std::move(credentials), aws.proxy_port());
   if (!client.ok()) {
     return Refuse(ERROR_UNAVAILABLE,
                   absl::StrCat("KMS cannot be asked: ", client.status().message()));
@@ -65,7 +65,8 @@ absl::StatusOr<std::unique_ptr<kms::Client>> KmsActor::NewClient(
 // document, where its key policy asks for a measurement; this looks at the same document before any
 // credential leaves.
 absl::Status KmsActor::RefuseDebug() {
-  if (attester_->kind() != attestation::Kind::kNitro || ports_.allow_debug) return absl::OkStatus();
+  if (attester_->kind() != attestation::Kind::kNitro || source_.allow_debug)
+    return absl::OkStatus();
   const absl::StatusOr<std::string> bytes = attester_->Attest({});
   if (!bytes.ok()) {
     return Refuse(ERROR_UNAVAILABLE,

@@ -18,7 +18,8 @@ namespace coffer::enclave {
 using NewKmsClient = std::function<absl::StatusOr<std::unique_ptr<kms::Client>>(
     kms::Credentials credentials, uint32_t proxy_port)>;
 
-struct KmsPorts {
+// Where keys come from.
+struct KeySource {
   NewKmsClient new_client;   // empty: there is no KMS
   bool allow_debug = false;  // keys for an enclave whose host can look into it
 };
@@ -27,8 +28,8 @@ struct KmsPorts {
 class KmsActor : public runtime::Actor<KmsMessage> {
  public:
   // The attester and the mailbox outlive the actor.
-  KmsActor(KmsPorts ports, attestation::Attester* attester, AuthorityMailbox* authority)
-      : ports_(std::move(ports)), attester_(attester), authority_(authority) {}
+  KmsActor(KeySource source, attestation::Attester* attester, AuthorityMailbox* authority)
+      : source_(std::move(source)), attester_(attester), authority_(authority) {}
 
   void Receive(KmsMessage message) override;
 
@@ -38,7 +39,7 @@ class KmsActor : public runtime::Actor<KmsMessage> {
   absl::StatusOr<std::unique_ptr<kms::Client>> NewClient(const boundary::v1::AwsCredentials& aws);
   absl::Status RefuseDebug();
 
-  const KmsPorts ports_;
+  const KeySource source_;
   attestation::Attester* const attester_;
   AuthorityMailbox* const authority_;
 };

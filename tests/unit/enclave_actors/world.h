@@ -174,14 +174,14 @@ class World {
   // The same, waiting for a key from `kms`. Needs an attester.
   void StartWithoutKey() {
     NewProcess();
-    enclave::KmsPorts ports;
-    ports.allow_debug = allow_debug;
-    ports.new_client = [this](kms::Credentials credentials, uint32_t) {
+    enclave::KeySource source;
+    source.allow_debug = allow_debug;
+    source.new_client = [this](kms::Credentials credentials, uint32_t) {
       return kms.NewClient(std::move(credentials));
     };
     enclaves_.push_back(std::make_unique<enclave::Enclave>(
         options, randoms_.back().get(), main_, signing_,
-        enclave::AttestationPorts{attester, attesting_}, std::move(ports)));
+        enclave::AttestationPorts{attester, attesting_}, std::move(source)));
     Listen();
   }
   void Kill() {
