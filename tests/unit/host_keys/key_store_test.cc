@@ -150,7 +150,12 @@ TEST(KeyStoreTest, FilesAreReadStrictly) {
   refused("state-01.json", state, "has not the name of a state key");
   refused("state-.json", state, "has not the name of a state key");
   refused("state-5.json", state, "epoch 1");
-  refused("signing.ciphertext", "another", "");
+  {
+    auto disk = good.Clone();
+    Put(*disk, "signing.ciphertext", "another");
+    EXPECT_THAT(KeyStore::Open(disk.get()).status().message(),
+                HasSubstr("/faulty/signing.json is of another ciphertext"));
+  }
   refused("signing.ciphertext", std::string(6145, 'x'), "more than 6144 bytes");
   refused("signing.json", changed(signing, "alias/coffer\"", "alias/coffer\",\"address\":\"0x12\""),
           "address");
