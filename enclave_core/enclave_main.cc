@@ -17,7 +17,7 @@
 #include "actors/enclave/attestor_options.h"
 #include "actors/enclave/enclave.h"
 #include "actors/enclave/kms_options.h"
-#include "actors/enclave/policy_options.h"
+#include "actors/policy_options.h"
 #include "enclave_core/ethereum/secret_hex.h"
 #include "enclave_core/ethereum/types.h"
 #include "enclave_core/policy/policy.h"

@@ -1,4 +1,4 @@
-#include "actors/enclave/policy_options.h"
+#include "actors/policy_options.h"
 
 #include <algorithm>
 #include <string>

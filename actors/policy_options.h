@@ -1,6 +1,7 @@
-// The policy as options of coffer-enclave: flags, environment and file.
-#ifndef COFFER_ACTORS_ENCLAVE_POLICY_OPTIONS_H_
-#define COFFER_ACTORS_ENCLAVE_POLICY_OPTIONS_H_
+// The policy as options: of coffer-enclave, which starts with it, and of coffer provision, which
+// sends it along with the key.
+#ifndef COFFER_ACTORS_POLICY_OPTIONS_H_
+#define COFFER_ACTORS_POLICY_OPTIONS_H_
 
 #include "absl/status/statusor.h"
 #include "enclave_core/policy/policy.h"
@@ -16,8 +17,8 @@ void AddPolicyOptions(runtime::ConfigSpec* spec);
 // key (`comes_with_key`): its policy may come with it.
 absl::StatusOr<policy::Policy> PolicyFromOptions(const runtime::Config& config,
                                                  boundary::v1::Profile profile,
-                                                 bool comes_with_key);
+                                                 bool comes_with_key = false);
 
 }  // namespace coffer::enclave
 
-#endif  // COFFER_ACTORS_ENCLAVE_POLICY_OPTIONS_H_
+#endif  // COFFER_ACTORS_POLICY_OPTIONS_H_
