@@ -297,7 +297,7 @@ test('the keys are in the file, of mode 0600, and open old ciphertexts after a r
   await first.stop();
   assert.equal(fs.statSync(state).mode & 0o777, 0o600);
   const second = await LocalKms.start({ state });
-  const opened = await send(client(user, { to: second, ca: second.authority.pem }), 'Decrypt', { CiphertextBlob, KeyId: 'alias/kept' });
+  const opened = await send(client(user, { to: second, ca: first.authority.pem }), 'Decrypt', { CiphertextBlob, KeyId: 'alias/kept' });
   assert.deepEqual(Buffer.from(opened.Plaintext), SECRET);
   await second.stop();
   assert.throws(() => new LocalKms({ state, region: 'eu-west-1' }), /not of/);

@@ -1,10 +1,11 @@
 // Certificates for the local KMS: an authority of its own, and servers' certificates of any name and any
 // validity. They are encoded here, because the openssl command does not make expired ones.
-import { createHash, generateKeyPairSync, randomBytes, sign } from 'node:crypto';
+import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, randomBytes, sign } from 'node:crypto';
 import net from 'node:net';
 import * as der from './der.mjs';
 
 const HOUR_MS = 3600e3;
+const YEAR_MS = 365 * 24 * HOUR_MS;
 const ECDSA_WITH_SHA256 = der.sequence(der.oid('1.2.840.10045.4.3.2'));
 const COMMON_NAME = '2.5.4.3';
 const SERVER_AUTHENTICATION = '1.3.6.1.5.5.7.3.1';
@@ -53,26 +54,38 @@ function issue({ subject, issuer, spki, signer, signerSpki, from, until, extensi
   return pem(der.sequence(body, ECDSA_WITH_SHA256, der.bits(sign('sha256', body, signer))));
 }
 
-function newKey() {
-  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'prime256v1' });
-  return { privateKey, spki: publicKey.export({ type: 'spki', format: 'der' }) };
+function withSpki(privateKey) {
+  return { privateKey, spki: createPublicKey(privateKey).export({ type: 'spki', format: 'der' }) };
 }
+const newKey = () => withSpki(generateKeyPairSync('ec', { namedCurve: 'prime256v1' }).privateKey);
+const exportKey = (key) => key.export({ type: 'pkcs8', format: 'pem' });
 
 /** An authority: `pem` is what clients trust, `issue` makes servers' certificates. */
 export class Authority {
-  #key = newKey();
+  #key;
 
-  constructor(subject = 'Coffer local KMS, for tests only', { lifetimeMs = 365 * 24 * HOUR_MS } = {}) {
+  /** `saved`: what `save` gave once; none: a new one. */
+  constructor({ subject = 'Coffer local KMS, for tests only', saved } = {}) {
     this.subject = subject;
+    this.#key = saved === undefined ? newKey() : withSpki(createPrivateKey(saved.key));
+    this.pem = saved?.pem ?? this.#issueItself();
+  }
+
+  /** {pem, key}: the secret of it is in the clear. */
+  save() {
+    return { pem: this.pem, key: exportKey(this.#key.privateKey) };
+  }
+
+  #issueItself() {
     const now = Date.now();
-    this.pem = issue({
-      subject,
-      issuer: subject,
+    return issue({
+      subject: this.subject,
+      issuer: this.subject,
       spki: this.#key.spki,
       signer: this.#key.privateKey,
       signerSpki: this.#key.spki,
       from: now - HOUR_MS,
-      until: now + lifetimeMs,
+      until: now + YEAR_MS,
       extensions: [
         extension('2.5.29.19', true, der.sequence(der.boolean(true), der.integer(0))),
         extension('2.5.29.15', true, der.bits(Buffer.from([0x06]), 1)), // keyCertSign, cRLSign
@@ -81,7 +94,7 @@ export class Authority {
   }
 
   /** {cert, key}, both PEM, for `names` (DNS names, IPv4 addresses), valid from and until (ms since 1970). */
-  issue(names, { from = Date.now() - HOUR_MS, until = Date.now() + 365 * 24 * HOUR_MS } = {}) {
+  issue(names, { from = Date.now() - HOUR_MS, until = Date.now() + YEAR_MS } = {}) {
     const key = newKey();
     const cert = issue({
       subject: names[0],
@@ -98,6 +111,6 @@ export class Authority {
         extension('2.5.29.17', false, subjectAlternativeNames(names)),
       ],
     });
-    return { cert, key: key.privateKey.export({ type: 'pkcs8', format: 'pem' }) };
+    return { cert, key: exportKey(key.privateKey) };
   }
 }

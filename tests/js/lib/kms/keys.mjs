@@ -35,7 +35,7 @@ export function encrypt(key, plaintext, context) {
   return Buffer.concat([header, iv, cipher.update(plaintext), cipher.final(), cipher.getAuthTag()]);
 }
 
-/** {state file, keys, aliases, principals}; written whole, mode 0600, after every change. */
+/** Keys, aliases, principals and the server's authority; written whole, mode 0600, after every change. */
 export class KeyStore {
   #file;
   #state;
@@ -69,6 +69,16 @@ export class KeyStore {
 
   get account() {
     return this.#state.account;
+  }
+
+  /** {pem, key} of the authority of the server's certificate: clients that trust it do so after a restart. */
+  get authority() {
+    return this.#state.authority;
+  }
+
+  set authority(saved) {
+    this.#state.authority = saved;
+    this.save();
   }
 
   get principals() {

@@ -53,7 +53,8 @@ export class LocalKms {
     this.options = { region: 'us-east-2', account: '111122223333', freshnessMs: FRESHNESS_MS, host: '127.0.0.1', port: 0, ...options };
     const { state, region, account } = this.options;
     this.store = new KeyStore({ file: state, region, account });
-    this.authority = new Authority();
+    this.authority = new Authority({ saved: this.store.authority });
+    this.store.authority = this.authority.save();
     this.faults = new Faults(() => this.#chooseCertificate());
     /** What was asked and how it ended, newest last: {action, arn, attested, outcome}. No secrets. */
     this.calls = [];
@@ -85,7 +86,7 @@ export class LocalKms {
       good: authority.issue(names),
       'expired-certificate': authority.issue(names, { from: Date.now() - 2 * HOUR_MS, until: Date.now() - HOUR_MS }),
       'other-host-certificate': authority.issue(['kms.example.org']),
-      'unknown-authority': new Authority('Somebody else').issue(names),
+      'unknown-authority': new Authority({ subject: 'Somebody else' }).issue(names),
     };
   }
 
@@ -133,11 +134,14 @@ export class LocalKms {
     return this.store.arnOf(this.store.create({ policy: text, alias, description }));
   }
 
+  /** Replaces the policy of a key; the key's ARN. */
   putPolicy(keyId, policy) {
     const text = JSON.stringify(policy);
     parsePolicy(text);
-    this.store.get(keyId).policy = text;
+    const key = this.store.get(keyId);
+    key.policy = text;
     this.store.save();
+    return this.store.arnOf(key);
   }
 
   async #serve(request, response) {
