@@ -216,4 +216,45 @@ test('the Terraform module is formatted and valid', { skip: haveTerraform ? fals
   if (copy === undefined) return t.skip("the AWS provider is not to be had here (no registry; COFFER_TERRAFORM_PLUGINS names a folder that has it)");
   const valid = terraform(copy, 'validate', '-no-color');
   assert.equal(valid.status, 0, valid.text);
+  planWithoutAws(copy, t);
 });
+
+// Plans against a provider that only pretends: that the files are taken, the key's ARN filled in, and a policy
+// for another role refused.
+function planWithoutAws(copy, t) {
+  const minor = Number(/^Terraform v1\.(\d+)/.exec(terraform(copy, 'version').text)?.[1]);
+  if (!(minor >= 11)) return void t.diagnostic('this terraform cannot plan against a mock: not planned');
+  const filled = (name, enclaveRole) => {
+    const out = path.join(folder, name);
+    const done = run('fill', '--measurements', pins(release('1', IMAGE)), '--enclave-role', enclaveRole, '--operator', OPERATOR, '--admin', ADMIN, '--out', out);
+    assert.equal(done.status, 0, done.stderr);
+    return out;
+  };
+  const arn = `arn:aws:kms:us-east-2:${ACCOUNT}:key/1`;
+  fs.mkdirSync(path.join(copy, 'tests'));
+  fs.writeFileSync(
+    path.join(copy, 'tests/module.tftest.hcl'),
+    `mock_provider "aws" {
+      override_during = plan
+      mock_resource "aws_iam_role" { defaults = { arn = "${ENCLAVE}" } }
+      mock_resource "aws_kms_key" { defaults = { arn = "${arn}" } }
+    }
+    run "filled_in" {
+      command = plan
+      variables { policies = "${filled('right', ENCLAVE)}" }
+      assert {
+        condition     = alltrue([for one in [aws_iam_role_policy.enclave, aws_iam_policy.operator, aws_iam_policy.admin] : strcontains(one.policy, "${arn}")])
+        error_message = "a role's policy does not name the key"
+      }
+    }
+    run "for_another_role" {
+      command         = plan
+      variables { policies = "${filled('wrong', role('another'))}" }
+      expect_failures = [aws_kms_key.coffer]
+    }
+    `,
+  );
+  const planned = terraform(copy, 'test', '-no-color');
+  assert.equal(planned.status, 0, planned.text);
+  assert.match(planned.text, /2 passed, 0 failed/);
+}
