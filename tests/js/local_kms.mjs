@@ -3,14 +3,14 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { REQUIRED, UsageError, parseInteger, parseOptions, runMain } from './lib/cli.mjs';
 import { setUpCofferKey } from './lib/kms/coffer_key.mjs';
-import { FAULTS } from './lib/kms/faults.mjs';
+import { FAULTS, Faults } from './lib/kms/faults.mjs';
 import { LocalKms } from './lib/kms/local_kms.mjs';
 
 const USAGE = `A stand-in for AWS KMS on this machine. NOT FOR PRODUCTION: it keeps its keys in a file, in the clear.
 
   local_kms.mjs --state FILE --ready-file FILE [options]     serve, in the foreground, until SIGTERM
     --state FILE          keys and access keys, mode 0600; made when missing
-    --ready-file FILE     written when it serves, mode 0600: endpoint, host_name, region, ca_file, and with --pcr0
+    --ready-file FILE     there while it serves, mode 0600: endpoint, host_name, region, ca_file, and with --pcr0
                           key_id and the access keys of admin, operator and enclave
     --listen HOST:PORT    default 127.0.0.1:0, where 0 picks a free port
     --region NAME         default us-east-2
@@ -48,6 +48,14 @@ function match(name, text, pattern, what) {
   return found;
 }
 
+function checkFaults(text) {
+  try {
+    new Faults().armAll(text);
+  } catch (error) {
+    throw new UsageError(`--fault: ${error.message}`);
+  }
+}
+
 function parse(args) {
   const options = parseOptions(args, OPTIONS);
   const [, host, port] = match('listen', options.listen, /^([a-z0-9.-]+):(\d+)$/, 'HOST:PORT');
@@ -55,6 +63,7 @@ function parse(args) {
   match('account', options.account, /^\d{12}$/, 'twelve digits');
   match('replays', options.replays, /^(accept|refuse)$/, 'accept or refuse');
   if (options.pcr0 !== undefined) match('pcr0', options.pcr0, /^[0-9a-f]{96}(,[0-9a-f]{96})*$/, '96 hexadecimal digits, lower case');
+  if (options.fault !== undefined) checkFaults(options.fault);
   return {
     ...options,
     host,
@@ -101,5 +110,6 @@ await runMain(USAGE, async (args) => {
   console.log(`local kms: serves ${kms.hostName} at ${kms.endpoint}; described in ${readyFile}`);
   if (options.root === undefined) console.log('local kms: no --root was given, so no Recipient will be accepted');
   console.log(`local kms: stopping on ${await ended}`);
+  fs.rmSync(readyFile, { force: true });
   await kms.stop();
 });

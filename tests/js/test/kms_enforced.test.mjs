@@ -1,13 +1,12 @@
 // The policies of deploy/kms, as filled in, enforced by the local KMS and asked by the AWS SDK: who can do what with
 // Coffer's key, and who cannot.
 import assert from 'node:assert/strict';
-import https from 'node:https';
 import test from 'node:test';
-import * as aws from '@aws-sdk/client-kms';
 import { pcr3Of } from '../../../deploy/kms/lib/fill.mjs';
+import { kmsClient, send } from '../lib/kms/client.mjs';
 import { setUpCofferKey } from '../lib/kms/coffer_key.mjs';
 import { TestEnclave } from '../lib/kms/enclave.mjs';
-import { LocalKms, credentialsOf } from '../lib/kms/local_kms.mjs';
+import { LocalKms } from '../lib/kms/local_kms.mjs';
 
 const IMAGE = 'c0'.repeat(48);
 const NEXT_IMAGE = 'c1'.repeat(48);
@@ -28,11 +27,10 @@ test.after(async () => {
   enclave.close();
 });
 
-function as(principal) {
-  const httpsAgent = new https.Agent({ ca: kms.authority.pem, servername: kms.hostName, keepAlive: false });
-  const client = new aws.KMSClient({ region: 'us-east-2', endpoint: kms.endpoint, credentials: credentialsOf(principal), maxAttempts: 1, requestHandler: { httpsAgent } });
-  return (name, input) => client.send(new aws[`${name}Command`](input));
-}
+const as = (principal) => {
+  const client = kmsClient(kms, principal);
+  return (name, input) => send(client, name, input);
+};
 const [admin, operator, host, anybody] = [coffer.admin, coffer.operator, coffer.enclave, mighty].map(as);
 const attested = (pcrs = {}) => enclave.recipient({ pcrs: { 0: IMAGE, ...pcrs } });
 const denied = (promise) => assert.rejects(promise, { name: 'AccessDeniedException' });

@@ -6,9 +6,9 @@ import https from 'node:https';
 import path from 'node:path';
 import test from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import * as aws from '@aws-sdk/client-kms';
+import { credentialsOf, kmsClient, send } from '../lib/kms/client.mjs';
 import { TestEnclave, readBer } from '../lib/kms/enclave.mjs';
-import { LocalKms, credentialsOf } from '../lib/kms/local_kms.mjs';
+import { LocalKms } from '../lib/kms/local_kms.mjs';
 import { temporaryFolder } from '../lib/program.mjs';
 
 const ACCOUNT = 'arn:aws:iam::111122223333';
@@ -47,15 +47,7 @@ test.after(async () => {
   enclave.close();
 });
 
-/** The real client. What it does not trust is told by `agent`. */
-function client(principal, { ca = kms.authority.pem, credentials = credentialsOf(principal), servername = kms.hostName, to = kms, ...options } = {}) {
-  const httpsAgent = new https.Agent({ ca, servername, keepAlive: false });
-  return new aws.KMSClient({
-    region: 'us-east-2', endpoint: to.endpoint, credentials, maxAttempts: 1, requestHandler: { httpsAgent }, ...options,
-  });
-}
-const as = Object.fromEntries(Object.entries(people).map(([name, one]) => [name, client(one)]));
-const send = (who, name, input) => who.send(new aws[`${name}Command`](input));
+const as = Object.fromEntries(Object.entries(people).map(([name, one]) => [name, kmsClient(kms, one)]));
 const refused = (promise, name, message = /./s) =>
   assert.rejects(promise, (error) => {
     assert.equal(error.name, name, `${error.name}: ${error.message}`);
@@ -148,13 +140,13 @@ test('altered ciphertexts do not open', async () => {
 test('credentials: the wrong ones are refused, each with its name', async () => {
   const input = { NumberOfBytes: 8 };
   const good = credentialsOf(people.enclave);
-  const random = (credentials, options) => send(client(undefined, { credentials, ...options }), 'GenerateRandom', input);
+  const random = (credentials, options) => send(kmsClient(kms, undefined, { credentials, ...options }), 'GenerateRandom', input);
   assert.equal((await random(good)).Plaintext.length, 8);
   await refused(random({ ...good, secretAccessKey: 'x'.repeat(40) }), 'InvalidSignatureException', /does not match/);
   await refused(random({ ...good, accessKeyId: 'AKIAAAAAAAAAAAAAAAAA' }), 'UnrecognizedClientException');
   await refused(random({ ...good, sessionToken: 'another' }), 'UnrecognizedClientException');
   await refused(random({ ...good, sessionToken: undefined }), 'UnrecognizedClientException');
-  await refused(random(good, { region: 'eu-west-1', endpoint: kms.endpoint }), 'InvalidSignatureException', /region/);
+  await refused(random(good, { region: 'eu-west-1' }), 'InvalidSignatureException', /region/);
   const [late, early] = [-6, 6].map((minutes) => ({ systemClockOffset: minutes * 60e3 }));
   await refused(random(good, late), 'InvalidSignatureException', /Signature expired/);
   await refused(random(good, early), 'InvalidSignatureException', /not yet current/);
@@ -167,7 +159,7 @@ test('credentials: the wrong ones are refused, each with its name', async () => 
 async function signedRequest(principal, name, input) {
   let caught;
   const requestHandler = { handle: async ({ headers, body }) => Promise.reject((caught = { headers, body })) };
-  await send(client(principal, { requestHandler }), name, input).catch(() => {});
+  await send(kmsClient(kms, principal, { requestHandler }), name, input).catch(() => {});
   return caught;
 }
 
@@ -260,7 +252,7 @@ test('attestation documents: each way in which one can be wrong', async () => {
 test('a document that is not fresh is refused', async () => {
   const impatient = await LocalKms.start({ root: enclave.root, freshnessMs: 200 });
   const principal = impatient.addPrincipal(SESSION, { policies: [MAY_GENERATE_RANDOM] });
-  const who = client(principal, { to: impatient, ca: impatient.authority.pem });
+  const who = kmsClient(impatient, principal);
   const Recipient = enclave.recipient();
   try {
     assert.ok((await send(who, 'GenerateRandom', { NumberOfBytes: 8, Recipient: enclave.recipient() })).CiphertextForRecipient);
@@ -293,11 +285,11 @@ test('the keys are in the file, of mode 0600, and open old ciphertexts after a r
   const first = await LocalKms.start({ state });
   const user = first.addPrincipal(`${ACCOUNT}:user/clear`);
   const key = first.createKey({ policy: POLICY, alias: 'alias/kept' });
-  const { CiphertextBlob } = await send(client(user, { to: first, ca: first.authority.pem }), 'Encrypt', { KeyId: key, Plaintext: SECRET });
+  const { CiphertextBlob } = await send(kmsClient(first, user), 'Encrypt', { KeyId: key, Plaintext: SECRET });
   await first.stop();
   assert.equal(fs.statSync(state).mode & 0o777, 0o600);
   const second = await LocalKms.start({ state });
-  const opened = await send(client(user, { to: second, ca: first.authority.pem }), 'Decrypt', { CiphertextBlob, KeyId: 'alias/kept' });
+  const opened = await send(kmsClient(second, user, { ca: first.authority.pem }), 'Decrypt', { CiphertextBlob, KeyId: 'alias/kept' });
   assert.deepEqual(Buffer.from(opened.Plaintext), SECRET);
   await second.stop();
   assert.throws(() => new LocalKms({ state, region: 'eu-west-1' }), /not of/);
@@ -324,7 +316,7 @@ test('faults of the connection: the client learns which', async () => {
 });
 
 test('faults of the answer', async () => {
-  const random = (options) => send(client(people.enclave, options), 'GenerateRandom', { NumberOfBytes: 8, Recipient: enclave.recipient() });
+  const random = (options) => send(kmsClient(kms, people.enclave, options), 'GenerateRandom', { NumberOfBytes: 8, Recipient: enclave.recipient() });
   kms.faults.armAll('throttle:1');
   await refused(random(), 'ThrottlingException', /Rate exceeded/);
   assert.ok((await random()).CiphertextForRecipient);

@@ -29,15 +29,6 @@ export function newPrincipal(arn, { policies = [], temporary = false } = {}) {
   };
 }
 
-/** The credentials of a principal as the AWS SDK for JavaScript takes them. */
-export function credentialsOf(principal) {
-  return {
-    accessKeyId: principal.access_key_id,
-    secretAccessKey: principal.secret_access_key,
-    ...(principal.session_token ? { sessionToken: principal.session_token } : {}),
-  };
-}
-
 export class LocalKms {
   #server;
   #certificates;
@@ -180,7 +171,7 @@ export class LocalKms {
   }
 
   #authenticate(request, body) {
-    const signed = { method: request.method, target: request.url, headers: new Map(Object.entries(request.headers)), body };
+    const signed = { method: request.method, headers: new Map(Object.entries(request.headers)), body };
     const findPrincipal = (id) => this.store.principals.find((one) => one.access_key_id === id);
     const { principal, signature } = authenticate(signed, { findPrincipal, region: this.store.region });
     if (this.options.refuseReplays) {

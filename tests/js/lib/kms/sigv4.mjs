@@ -47,18 +47,10 @@ function parseTime(text) {
   return Date.UTC(year, month - 1, day, hour, minute, second);
 }
 
-const encode = (text) =>
-  encodeURIComponent(text).replace(/[!'()*]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`);
-
-function canonicalQuery(query) {
-  const pairs = [...new URLSearchParams(query)].map(([name, value]) => `${encode(name)}=${encode(value)}`);
-  return pairs.sort().join('&');
-}
-
-function canonicalRequest({ method, target, headers, body }, signedHeaders) {
-  const [path, query = ''] = target.split('?');
+// KMS has one address, `/` without a query: whoever asks for another has been refused before.
+function canonicalRequest({ method, headers, body }, signedHeaders) {
   const lines = signedHeaders.map((name) => `${name}:${headers.get(name).trim().replace(/ +/g, ' ')}\n`);
-  return [method, path, canonicalQuery(query), lines.join(''), signedHeaders.join(';'), sha256(body)].join('\n');
+  return [method, '/', '', lines.join(''), signedHeaders.join(';'), sha256(body)].join('\n');
 }
 
 // Host and every x-amz-* header have to be signed, sorted and once.
@@ -97,7 +89,7 @@ function checkToken(principal, token, now) {
 }
 
 /**
- * Who signed `request` {method, target, headers: Map (names in lower case), body}, or a KmsError.
+ * Who signed `request` to `/` {method, headers: Map (names in lower case), body}, or a KmsError.
  * `findPrincipal(accessKeyId)`: {secret_access_key, session_token?, expires?}, or undefined. Returns {principal,
  * signature}; the signature is the request's own name, by which a repetition is known.
  */
