@@ -121,8 +121,9 @@ function say({ findings, readers, changers }) {
   for (const line of new Set(lines)) console.log(line);
   for (const one of changers) console.log(`may change the policy   ${one}`);
   for (const one of findings) console.log(`finding   ${one.code}: ${one.text}`);
-  console.log(findings.length === 0 ? 'sound: only enclaves of pinned images get anything out of this key' : `NOT SOUND: ${findings.length} findings`);
-  return findings.length === 0 ? 0 : 1;
+  const sound = findings.length === 0;
+  console.log(sound ? 'sound: only enclaves of pinned images get anything out of this key' : `NOT SOUND: ${findings.length} findings`);
+  return sound ? 0 : 1;
 }
 
 function runFill(values) {

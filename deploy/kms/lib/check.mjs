@@ -91,9 +91,14 @@ class Judgement {
     if (images.length === 0) this.find('bad-image', statement, 'the list of images is empty');
     for (const image of images) {
       const lower = image.toLowerCase();
-      if (!/^[0-9a-f]{96}$/.test(lower)) this.find('bad-image', statement, `'${image}' is no PCR0: 96 hexadecimal digits, no wildcards`);
-      else if (/^0+$/.test(lower)) this.find('debug-image', statement, 'PCR0 zero lets debug enclaves in, whose host reads their memory');
-      else if (image !== lower && !operator.endsWith('IgnoreCase')) this.find('bad-image', statement, `${brief(image)} is in upper case, and ${operator} knows lower case only`);
+      if (!/^[0-9a-f]{96}$/.test(lower)) {
+        this.find('bad-image', statement, `'${image}' is no PCR0: 96 hexadecimal digits, no wildcards`);
+        continue;
+      }
+      if (/^0+$/.test(lower)) this.find('debug-image', statement, 'PCR0 zero lets debug enclaves in, whose host reads their memory');
+      else if (image !== lower && !operator.endsWith('IgnoreCase')) {
+        this.find('bad-image', statement, `${brief(image)} is in upper case, and ${operator} knows lower case only`);
+      }
       else this.checkRelease(statement, lower);
     }
   }
@@ -171,7 +176,8 @@ class Judgement {
     const decrypts = this.readers.filter((one) => one.action === 'kms:Decrypt');
     for (const reader of new Set(decrypts.map((one) => one.principal))) {
       if (changers.some((one) => roleOf(one) === roleOf(reader))) {
-        this.find('reader-administers', undefined, `${reader} may decrypt and may change the policy, so its host could let itself in without an enclave`);
+        const text = `${reader} may decrypt and may change the policy, so its host could let itself in without an enclave`;
+        this.find('reader-administers', undefined, text);
       }
     }
     if (decrypts.length === 0) this.find('no-reader', undefined, 'nobody may decrypt: the enclave could not open its key');
@@ -189,7 +195,8 @@ class Judgement {
     for (const grant of grants?.Grants ?? []) {
       const lent = RELEASING.filter((action) => (grant.Operations ?? []).includes(action.slice('kms:'.length)));
       if (lent.length === 0) continue;
-      this.find('grant', undefined, `${grant.GranteePrincipal} has a grant (${grant.GrantId}) for ${lent.join(', ')}: a grant asks for no attestation; revoke it`);
+      const what = `${grant.GranteePrincipal} has a grant (${grant.GrantId}) for ${lent.join(', ')}`;
+      this.find('grant', undefined, `${what}: a grant asks for no attestation; revoke it`);
     }
   }
 }

@@ -65,7 +65,8 @@ test('the encryption context has to be that of its purpose', async () => {
   await denied(host('GenerateDataKey', { KeyId, KeySpec: 'AES_256', Recipient: attested() }));
   await denied(host('GenerateDataKey', { KeyId, KeySpec: 'AES_256', Recipient: attested(), EncryptionContext: { 'coffer:purpose': 'other' } }));
   // Both purposes are allowed to an enclave, but a ciphertext opens only with its own context.
-  await assert.rejects(host('Decrypt', { CiphertextBlob: await encrypted(), EncryptionContext: stateContext(1), Recipient: attested() }), { name: 'InvalidCiphertextException' });
+  const mixed = { CiphertextBlob: await encrypted(), EncryptionContext: stateContext(1), Recipient: attested() };
+  await assert.rejects(host('Decrypt', mixed), { name: 'InvalidCiphertextException' });
 });
 
 test('state keys: made and opened by an enclave of the image, for this address', async () => {

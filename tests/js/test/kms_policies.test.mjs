@@ -43,17 +43,20 @@ test('what is filled in is sound, and written; a roll-out has both images', () =
     release('0', 'ee'.repeat(48), { until: '2026-11-02T00:00:00Z' }),
   );
   const at = (time) => ['fill', '--measurements', measurements, ...ROLES, '--out', out, '--at', time];
-  const filled = run(...at('2026-11-20T00:00:00Z'), '--bind-role', '--pcr8', '8'.repeat(96), '--signing-context', 'coffer:purpose=signing-key', '--address', `0x${'AB'.repeat(20)}`);
+  const more = ['--pcr8', '8'.repeat(96), '--signing-context', 'coffer:purpose=signing-key', '--address', `0x${'AB'.repeat(20)}`];
+  const filled = run(...at('2026-11-20T00:00:00Z'), '--bind-role', ...more);
   assert.equal(filled.status, 0, filled.stderr + filled.stdout);
   assert.match(filled.stdout, /sound: only enclaves of pinned images/);
   assert.deepEqual(fs.readdirSync(out).sort(), Object.keys(TEMPLATES).sort());
   const policy = fs.readFileSync(path.join(out, 'key-policy.json'), 'utf8');
-  for (const text of [IMAGE, OTHER_IMAGE, pcr3Of(ENCLAVE), '8'.repeat(96), 'signing-key', `0x${'ab'.repeat(20)}`]) assert.ok(policy.includes(text), text);
+  const texts = [IMAGE, OTHER_IMAGE, pcr3Of(ENCLAVE), '8'.repeat(96), 'signing-key', `0x${'ab'.repeat(20)}`];
+  for (const text of texts) assert.ok(policy.includes(text), text);
   assert.ok(!policy.includes('ee'.repeat(48)), 'a retired image is left out');
   assert.ok(!policy.includes('${'), 'nothing is left to fill in');
-  const check = run('check', '--policy', path.join(out, 'key-policy.json'), '--measurements', measurements, '--at', '2026-11-20T00:00:00Z', '--enclave-role', ENCLAVE, '--admin', ADMIN);
+  const judge = ['check', '--policy', path.join(out, 'key-policy.json'), '--measurements', measurements, '--at'];
+  const check = run(...judge, '2026-11-20T00:00:00Z', '--enclave-role', ENCLAVE, '--admin', ADMIN);
   assert.equal(check.status, 0, check.stdout);
-  const later = run('check', '--policy', path.join(out, 'key-policy.json'), '--measurements', measurements, '--at', '2026-12-09T00:00:00Z');
+  const later = run(...judge, '2026-12-09T00:00:00Z');
   assert.equal(later.status, 1);
   assert.match(later.stdout, /retired-image: coffer 1 is retired/);
   assert.equal(run(...at('2026-12-09T00:00:00Z')).status, 0);
@@ -98,6 +101,8 @@ test('mistakes on the command line are sentences', () => {
 });
 
 const OPEN = { Effect: 'Allow', Principal: { AWS: ENCLAVE }, Action: 'kms:Decrypt', Resource: '*' };
+const byDefault = { Effect: 'Allow', Principal: { AWS: `arn:aws:iam::${ACCOUNT}:root` }, Action: 'kms:*', Resource: '*' };
+const toAll = { ...OPEN, Action: undefined, NotAction: 'kms:Encrypt' };
 const pinned = (operator, key, value) => ({ ...OPEN, Condition: { [operator]: { [key]: value } } });
 const [SHA, PCR0] = ['kms:RecipientAttestation:ImageSha384', 'kms:RecipientAttestation:PCR0'];
 // Without the Deny of the templates, which would save many of these.
@@ -123,11 +128,11 @@ const JUDGED = [
   ['a debug enclave', bare(pinned('StringEquals', SHA, [IMAGE, '0'.repeat(96)])), ['debug-image']],
   ['an image that nobody pinned', bare(pinned('StringEquals', SHA, [IMAGE, OTHER_IMAGE])), ['unknown-image']],
   ['a pinned image left out', bare(pinned('StringEquals', SHA, OTHER_IMAGE)), ['missing-image', 'unknown-image']],
-  ['the account, as AWS has it by default', added({ Effect: 'Allow', Principal: { AWS: `arn:aws:iam::${ACCOUNT}:root` }, Action: 'kms:*', Resource: '*' }), ['account', 'reader-administers', 'unexpected-administrator', 'wildcard-action']],
+  ['the account, as AWS has it by default', added(byDefault), ['account', 'reader-administers', 'unexpected-administrator', 'wildcard-action']],
   ['everybody', bare({ ...OPEN, Principal: '*' }), ['unattested', 'wildcard-principal']],
   ['everybody, in the other way to write it', bare({ ...OPEN, Principal: { AWS: ['*'] } }), ['unattested', 'wildcard-principal']],
   ['everybody but', bare({ Effect: 'Allow', NotPrincipal: { AWS: ADMIN }, Action: 'kms:Decrypt', Resource: '*' }), ['unattested', 'wildcard-principal']],
-  ['everything but', bare({ Effect: 'Allow', Principal: { AWS: ENCLAVE }, NotAction: 'kms:Encrypt', Resource: '*' }), ['reader-administers', 'unattested', 'unexpected-administrator', 'wildcard-action']],
+  ['everything but', bare(toAll), ['reader-administers', 'unattested', 'unexpected-administrator', 'wildcard-action']],
   ['a wildcard that covers Decrypt, although pinned', bare({ ...pinned('StringEquals', SHA, IMAGE), Action: 'kms:D*' }), ['wildcard-action']],
   ['a wildcard that covers nothing of it', bare(pinned('StringEquals', SHA, IMAGE), { ...OPEN, Action: 'kms:Describe*' }), []],
   ['the administrator decrypts', bare(pinned('StringEquals', SHA, IMAGE), { ...OPEN, Principal: { AWS: ADMIN } }), ['reader-administers', 'unattested', 'unexpected-reader']],
@@ -191,13 +196,13 @@ test('random policies: nothing that lets a key out passes the checker', () => {
 
 // ---- Terraform ----------------------------------------------------------------------------------------------
 
-const haveTerraform = spawnSync('terraform', ['version'], { env: { ...process.env, TF_CLI_CONFIG_FILE: '/dev/null' } }).status === 0;
+const TERRAFORM_ENV = { ...process.env, TF_CLI_CONFIG_FILE: '/dev/null', TF_IN_AUTOMATION: '1', CHECKPOINT_DISABLE: '1' };
+const TERRAFORM = ['terraform', 'tofu'].find((one) => spawnSync(one, ['version'], { env: TERRAFORM_ENV }).status === 0);
 const MODULE = path.join(ROOT, 'deploy/kms/terraform');
 const PLUGINS = [process.env.COFFER_TERRAFORM_PLUGINS, '/opt/tf-plugins'].filter((one) => one !== undefined && fs.existsSync(one));
 
 function terraform(cwd, ...args) {
-  const env = { ...process.env, TF_CLI_CONFIG_FILE: '/dev/null', TF_IN_AUTOMATION: '1', CHECKPOINT_DISABLE: '1' };
-  const { status, stdout, stderr } = spawnSync('terraform', args, { cwd, encoding: 'utf8', env, timeout: 300_000 });
+  const { status, stdout, stderr } = spawnSync(TERRAFORM, args, { cwd, encoding: 'utf8', env: TERRAFORM_ENV, timeout: 300_000 });
   return { status, text: `${stdout}${stderr}` };
 }
 
@@ -209,7 +214,7 @@ function initialised() {
   return ways.some((way) => terraform(copy, 'init', '-backend=false', '-input=false', ...way).status === 0) ? copy : undefined;
 }
 
-test('the Terraform module is formatted and valid', { skip: haveTerraform ? false : 'terraform is not installed' }, (t) => {
+test('the Terraform module is formatted and valid', { skip: TERRAFORM ? false : 'neither terraform nor tofu is installed' }, (t) => {
   const format = terraform(MODULE, 'fmt', '-check', '-diff');
   assert.equal(format.status, 0, format.text);
   const copy = initialised();
@@ -226,7 +231,8 @@ function planWithoutAws(copy, t) {
   if (!(minor >= 11)) return void t.diagnostic('this terraform cannot plan against a mock: not planned');
   const filled = (name, enclaveRole) => {
     const out = path.join(folder, name);
-    const done = run('fill', '--measurements', pins(release('1', IMAGE)), '--enclave-role', enclaveRole, '--operator', OPERATOR, '--admin', ADMIN, '--out', out);
+    const others = ['--operator', OPERATOR, '--admin', ADMIN, '--out', out];
+    const done = run('fill', '--measurements', pins(release('1', IMAGE)), '--enclave-role', enclaveRole, ...others);
     assert.equal(done.status, 0, done.stderr);
     return out;
   };

@@ -68,6 +68,7 @@ test('Encrypt, Decrypt, GenerateDataKey, GenerateRandom in the clear', async () 
   assert.deepEqual(Buffer.from(opened.Plaintext), SECRET);
   assert.equal(opened.KeyId, KeyId);
   assert.equal(opened.CiphertextForRecipient, undefined);
+  assert.match(opened.KeyMaterialId, /^[0-9a-f]{64}$/);
   for (const [input, size] of [[{ KeySpec: 'AES_256' }, 32], [{ KeySpec: 'AES_128' }, 16], [{ NumberOfBytes: 1024 }, 1024]]) {
     const made = await send(as.clear, 'GenerateDataKey', { KeyId, ...input });
     assert.equal(made.Plaintext.length, size);
@@ -83,7 +84,7 @@ test('with a Recipient the plaintext is for the enclave alone', async () => {
   const recipient = () => enclave.recipient({ pcrs: { 0: IMAGE } });
   const CiphertextBlob = await ciphertextOf(SECRET);
   const opened = await send(as.enclave, 'Decrypt', { CiphertextBlob, Recipient: recipient() });
-  assert.equal(opened.Plaintext, undefined);
+  assert.deepEqual([opened.Plaintext, opened.KeyMaterialId], [undefined, undefined]);
   assert.deepEqual(enclave.open(opened.CiphertextForRecipient), SECRET);
   assert.deepEqual(enclave.openWithOpenssl(opened.CiphertextForRecipient), SECRET);
 
@@ -119,7 +120,10 @@ test('an encryption context has to be the same, in any order', async () => {
   const CiphertextBlob = await ciphertextOf(SECRET, { purpose: 'signing', at: 'a' });
   const open = (EncryptionContext) => send(as.clear, 'Decrypt', { CiphertextBlob, EncryptionContext });
   assert.deepEqual(Buffer.from((await open({ at: 'a', purpose: 'signing' })).Plaintext), SECRET);
-  const wrong = [undefined, {}, { purpose: 'signing' }, { purpose: 'signing', at: 'b' }, { purpose: 'signinga', t: '' }, { purpose: 'signing', at: 'a', more: 'b' }, { Purpose: 'signing', at: 'a' }];
+  const wrong = [
+    ...[undefined, {}, { purpose: 'signing' }, { purpose: 'signing', at: 'b' }, { purpose: 'signinga', t: '' }],
+    ...[{ purpose: 'signing', at: 'a', more: 'b' }, { Purpose: 'signing', at: 'a' }],
+  ];
   for (const context of wrong) await refused(open(context), 'InvalidCiphertextException');
 });
 
@@ -347,4 +351,13 @@ test('what was asked is remembered, without secrets', async () => {
   assert.deepEqual(kms.calls.at(-1), { action: 'GenerateRandom', arn: `${ACCOUNT}:user/clear`, attested: false, outcome: 'ok' });
   await send(as.enclave, 'Decrypt', { CiphertextBlob: await ciphertextOf(SECRET) }).catch(() => {});
   assert.equal(kms.calls.at(-1).outcome, 'AccessDeniedException');
+  const seen = [];
+  kms.onRequest = async ({ action, arn }) => seen.push(['request', action, arn]);
+  kms.onAnswer = async ({ action, arn }) => seen.push(['answer', action, arn]);
+  await send(as.clear, 'GenerateRandom', { NumberOfBytes: 8 });
+  kms.onRequest = kms.onAnswer = undefined;
+  assert.deepEqual(seen, [['request', 'GenerateRandom', undefined], ['answer', 'GenerateRandom', `${ACCOUNT}:user/clear`]]);
+  const long = await signedRequest(people.clear, 'GenerateRandom', { NumberOfBytes: 8 });
+  const body = `{"NumberOfBytes":8,"x":"${'x'.repeat(70_000)}"}`;
+  assert.equal((await post({ headers: { ...long.headers, 'content-length': body.length }, body })).status, 413);
 });

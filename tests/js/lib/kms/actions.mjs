@@ -1,5 +1,5 @@
 // What the local KMS can do: one function an action, from a parsed request to an answer (KMS API reference).
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { envelop } from './cms.mjs';
 import { KmsError, accessDenied, malformedPolicy, notFound, validation } from './errors.mjs';
 import { bytesOf, contextOf, integerOf, textOf } from './fields.mjs';
@@ -31,6 +31,9 @@ function asked(recipient) {
   return recipient === undefined ? 'the request has no Recipient' : `the Recipient's PCR0 is ${recipient.pcrs.get(0)}`;
 }
 
+const ownPolicies = (principal) =>
+  (principal.policies ?? []).map((policy) => parsePolicy(JSON.stringify(policy), { isKeyPolicy: false }));
+
 /** One call: who makes it, of what, and with which proof. */
 class Call {
   constructor({ store, principal, request, options, faults, action }) {
@@ -49,15 +52,16 @@ class Call {
     const resource = key === undefined ? '*' : store.arnOf(key);
     const policies = {
       keyPolicy: key === undefined ? undefined : parsePolicy(key.policy),
-      identityPolicies: (principal.policies ?? []).map((policy) => parsePolicy(JSON.stringify(policy), { isKeyPolicy: false })),
+      identityPolicies: ownPolicies(principal),
     };
     const context = conditionKeys({ principal, account: store.account, encryptionContext, recipient });
     if (!allowed(policies, { arn: principal.arn, action: `kms:${action}`, resource, context })) {
       throw accessDenied(
-        `User: ${principal.arn} is not authorized to perform: kms:${action} on resource: ${resource} because no policy allows it (${asked(recipient)})`,
+        `User: ${principal.arn} is not authorized to perform: kms:${action} (${asked(recipient)}) on resource: ${resource} because no policy allows it`,
       );
     }
-    if (this.dryRun) throw new KmsError('DryRunOperationException', 'The request would have succeeded, but the DryRun option is set.');
+    if (!this.dryRun) return;
+    throw new KmsError('DryRunOperationException', 'The request would have succeeded, but the DryRun option is set.');
   }
 
   /** The fields of an answer that hold a secret: for whoever asked, or only for the Recipient. */
@@ -70,6 +74,12 @@ class Call {
     const nothing = faults.take('null-plaintext') ? { Plaintext: null } : {};
     return { ...nothing, CiphertextForRecipient: envelope.toString('base64') };
   }
+}
+
+// Which of a key's materials it was; not said to a Recipient.
+function materialOf(call, key) {
+  if (call.recipient !== undefined) return {};
+  return { KeyMaterialId: createHash('sha256').update(key.id).digest('hex') };
 }
 
 function checkAlgorithm(request) {
@@ -94,11 +104,11 @@ function Decrypt(call) {
   const encryptionContext = contextOf(request);
   const key = store.keyOf(blob);
   if (request.KeyId !== undefined && request.KeyId !== null && store.get(textOf(request, 'KeyId')) !== key) {
-    throw new KmsError('IncorrectKeyException', 'The key ID in the request does not identify a CMK that can perform this operation.');
+    throw new KmsError('IncorrectKeyException', 'The key ID in the request is not that of the key that encrypted this.');
   }
   call.authorize(key, { encryptionContext });
   const plaintext = store.decrypt(blob, encryptionContext);
-  return { KeyId: store.arnOf(key), EncryptionAlgorithm: SYMMETRIC, ...call.secret(plaintext) };
+  return { KeyId: store.arnOf(key), EncryptionAlgorithm: SYMMETRIC, ...call.secret(plaintext), ...materialOf(call, key) };
 }
 
 function dataKeyBytes(request) {
@@ -117,7 +127,7 @@ function GenerateDataKey(call) {
   call.authorize(key, { encryptionContext });
   const plaintext = randomBytes(size);
   const blob = encrypt(key, plaintext, encryptionContext);
-  return { CiphertextBlob: blob.toString('base64'), KeyId: store.arnOf(key), ...call.secret(plaintext) };
+  return { CiphertextBlob: blob.toString('base64'), KeyId: store.arnOf(key), ...call.secret(plaintext), ...materialOf(call, key) };
 }
 
 function GenerateRandom(call) {
@@ -150,7 +160,7 @@ function metadata(store, key) {
 function checkLockout(call, policy) {
   if (call.request.BypassPolicyLockoutSafetyCheck === true) return;
   const { principal, store } = call;
-  const policies = { keyPolicy: policy, identityPolicies: principal.policies };
+  const policies = { keyPolicy: policy, identityPolicies: ownPolicies(principal) };
   const context = conditionKeys({ principal, account: store.account });
   if (!allowed(policies, { arn: principal.arn, action: 'kms:PutKeyPolicy', resource: '*', context })) {
     throw malformedPolicy('The new key policy will not allow you to update the key policy in the future.');
@@ -175,7 +185,8 @@ function CreateKey(call) {
 
 /** What AWS gives to a key without a policy: the account decides, by the policies of its principals. */
 export function accountPolicy(account) {
-  const Statement = [{ Effect: 'Allow', Principal: { AWS: `arn:aws:iam::${account}:root` }, Action: 'kms:*', Resource: '*' }];
+  const Principal = { AWS: `arn:aws:iam::${account}:root` };
+  const Statement = [{ Effect: 'Allow', Principal, Action: 'kms:*', Resource: '*' }];
   return JSON.stringify({ Version: '2012-10-17', Statement });
 }
 

@@ -41,7 +41,8 @@ export class LocalKms {
    * with this, it is refused), `chunkBytes` (of an envelope's pieces), `host`, `port`.
    */
   constructor(options = {}) {
-    this.options = { region: 'us-east-2', account: '111122223333', freshnessMs: FRESHNESS_MS, host: '127.0.0.1', port: 0, ...options };
+    const defaults = { region: 'us-east-2', account: '111122223333', host: '127.0.0.1', port: 0 };
+    this.options = { ...defaults, freshnessMs: FRESHNESS_MS, ...options };
     const { state, region, account } = this.options;
     this.store = new KeyStore({ file: state, region, account });
     this.authority = new Authority({ saved: this.store.authority });
@@ -49,6 +50,9 @@ export class LocalKms {
     this.faults = new Faults(() => this.#chooseCertificate());
     /** What was asked and how it ended, newest last: {action, arn, attested, outcome}. No secrets. */
     this.calls = [];
+    /** Awaited, when set, before a request is judged and before its answer goes out: the place to kill somebody. */
+    this.onRequest = undefined;
+    this.onAnswer = undefined;
   }
 
   static async start(options) {
@@ -137,27 +141,29 @@ export class LocalKms {
 
   async #serve(request, response) {
     const body = await readBody(request);
-    const answer = body === undefined ? failure(new KmsError('SerializationException', 'The request is too long.', 413)) : this.#answer(request, body);
+    const call = { action: actionOf(request), arn: undefined, attested: false, outcome: 'ok' };
+    this.calls.push(call);
+    if (this.calls.length > MAX_REMEMBERED) this.calls.shift();
+    await this.onRequest?.(call);
+    const answer = this.#answer(request, body, call);
+    await this.onAnswer?.(call);
     const delay = this.faults.take('delay');
     if (delay !== undefined) await sleep(delay.value);
     this.#send(request.socket, response, answer);
   }
 
-  #answer(request, body) {
-    const action = /^TrentService\.(\w{1,64})$/.exec(request.headers['x-amz-target'] ?? '')?.[1] ?? '';
-    const call = { action, arn: undefined, attested: false, outcome: 'ok' };
-    this.calls.push(call);
-    if (this.calls.length > MAX_REMEMBERED) this.calls.shift();
+  #answer(request, body, call) {
     try {
-      return { status: 200, body: this.#act(request, body, action, call) };
+      return { status: 200, body: this.#act(request, body, call) };
     } catch (error) {
       if (!(error instanceof KmsError)) throw error;
       call.outcome = error.name;
-      return failure(error);
+      return { status: error.status, body: error.body };
     }
   }
 
-  #act(request, body, action, call) {
+  #act(request, body, call) {
+    if (body === undefined) throw new KmsError('SerializationException', 'The request is too long.', 413);
     if (request.method !== 'POST' || request.url !== '/') throw new KmsError('UnknownOperationException', undefined, 404);
     const { faults, store, options } = this;
     if (faults.take('throttle')) throw new KmsError('ThrottlingException', 'Rate exceeded');
@@ -167,17 +173,16 @@ export class LocalKms {
     if (request.headers['content-type'] !== CONTENT_TYPE) throw new KmsError('UnknownOperationException');
     const parsed = parseBody(body);
     call.attested = parsed.Recipient !== undefined;
-    return act({ store, principal, request: parsed, options, faults, action });
+    return act({ store, principal, request: parsed, options, faults, action: call.action });
   }
 
   #authenticate(request, body) {
-    const signed = { method: request.method, headers: new Map(Object.entries(request.headers)), body };
+    const headers = new Map(Object.entries(request.headers));
     const findPrincipal = (id) => this.store.principals.find((one) => one.access_key_id === id);
-    const { principal, signature } = authenticate(signed, { findPrincipal, region: this.store.region });
-    if (this.options.refuseReplays) {
-      if (this.#seen.has(signature)) throw new KmsError('InvalidSignatureException', 'This request was sent before: a replay.');
-      this.#seen.add(signature);
-    }
+    const { principal, signature } = authenticate({ method: request.method, headers, body }, { findPrincipal, region: this.store.region });
+    if (!this.options.refuseReplays) return principal;
+    if (this.#seen.has(signature)) throw new KmsError('InvalidSignatureException', 'This request was sent before: a replay.');
+    this.#seen.add(signature);
     return principal;
   }
 
@@ -200,7 +205,7 @@ export class LocalKms {
   }
 }
 
-const failure = (error) => ({ status: error.status, body: error.body });
+const actionOf = (request) => /^TrentService\.(\w{1,64})$/.exec(request.headers['x-amz-target'] ?? '')?.[1] ?? '';
 
 async function readBody(request) {
   const pieces = [];

@@ -19,20 +19,29 @@ const PRINCIPALS = [
   { Service: 'ec2.amazonaws.com' },
 ];
 const ACTIONS = [
-  'kms:Decrypt', 'kms:decrypt', ['kms:Decrypt', 'kms:GenerateDataKey'], 'kms:GenerateDataKey', 'kms:GenerateDataKey*', 'kms:*', '*', 'kms:D*',
-  'kms:Encrypt', 'kms:DescribeKey', 'kms:ReEncrypt*', 'kms:ReEncryptFrom', 'kms:CreateGrant', 'kms:?ecrypt', 'kms:PutKeyPolicy', 'kms:Describe*',
+  ...['kms:Decrypt', 'kms:decrypt', ['kms:Decrypt', 'kms:GenerateDataKey'], 'kms:GenerateDataKey'],
+  ...['kms:GenerateDataKey*', 'kms:*', '*', 'kms:D*', 'kms:Encrypt', 'kms:DescribeKey', 'kms:ReEncrypt*'],
+  ...['kms:ReEncryptFrom', 'kms:CreateGrant', 'kms:?ecrypt', 'kms:PutKeyPolicy', 'kms:Describe*'],
 ];
-const KEYS = ['kms:RecipientAttestation:ImageSha384', 'kms:RecipientAttestation:PCR0', 'KMS:recipientattestation:pcr0', 'kms:RecipientAttestation:PCR8', 'kms:EncryptionContext:purpose', 'aws:PrincipalArn'];
+// The first three are of the image.
+const KEYS = [
+  ...['kms:RecipientAttestation:ImageSha384', 'kms:RecipientAttestation:PCR0', 'KMS:recipientattestation:pcr0'],
+  ...['kms:RecipientAttestation:PCR8', 'kms:EncryptionContext:purpose', 'aws:PrincipalArn'],
+];
+const IMAGE_KEYS = KEYS.slice(0, 3);
 const OPERATORS = [
   'StringEquals', 'StringEqualsIgnoreCase', 'StringLike', 'StringEqualsIfExists', 'ForAllValues:StringEquals', 'ForAnyValue:StringEquals',
   'StringNotEquals', 'StringNotEqualsIgnoreCase', 'StringNotLike', 'StringNotEqualsIfExists', 'Null',
 ];
-const VALUES = [IMAGE, IMAGE.toUpperCase(), [IMAGE], [IMAGE, OTHER_IMAGE], OTHER_IMAGE, '*', `${IMAGE.slice(0, 94)}??`, [], '0'.repeat(96), role('enclave'), 'true', 'false', 'signing'];
+const VALUES = [
+  ...[IMAGE, IMAGE.toUpperCase(), [IMAGE], [IMAGE, OTHER_IMAGE], OTHER_IMAGE, `${IMAGE.slice(0, 94)}??`, '0'.repeat(96)],
+  ...['*', [], role('enclave'), 'true', 'false', 'signing'],
+];
 
 function condition(random) {
   if (random.chance(0.5)) {
     const operator = random.pick(['StringEquals', 'StringEqualsIgnoreCase']);
-    return { [operator]: { [random.pick(KEYS.slice(0, 3))]: random.pick([IMAGE, [IMAGE]]) } };
+    return { [operator]: { [random.pick(IMAGE_KEYS)]: random.pick([IMAGE, [IMAGE]]) } };
   }
   const found = {};
   for (let i = random.below(3); i >= 0; i--) {
@@ -42,12 +51,16 @@ function condition(random) {
   return found;
 }
 
+const GUARDED = ['kms:Decrypt', 'kms:DeriveSharedSecret', 'kms:GenerateDataKey*', 'kms:ReEncryptFrom', 'kms:CreateGrant'];
+
+// A Deny of what is not attested, or nearly.
 function guard(random) {
   const operator = random.pick(OPERATORS.slice(6, 10));
-  const Condition = random.chance(0.8) ? { [operator]: { [random.pick(KEYS.slice(0, 3))]: random.pick([IMAGE, IMAGE, random.pick(VALUES)]) } } : condition(random);
+  const value = random.pick([IMAGE, IMAGE, random.pick(VALUES)]);
+  const Condition = random.chance(0.8) ? { [operator]: { [random.pick(IMAGE_KEYS)]: value } } : condition(random);
   if (random.chance(0.2)) Condition.Bool = { 'aws:SecureTransport': random.pick(['true', 'false']) };
   const Principal = random.chance(0.8) ? { AWS: '*' } : random.pick(PRINCIPALS);
-  const Action = random.chance(0.6) ? ['kms:Decrypt', 'kms:DeriveSharedSecret', 'kms:GenerateDataKey*', 'kms:ReEncryptFrom', 'kms:CreateGrant'] : random.pick(ACTIONS);
+  const Action = random.chance(0.6) ? GUARDED : random.pick(ACTIONS);
   return { Effect: 'Deny', Principal, Action, Resource: '*', ...(random.chance(0.1) ? {} : { Condition }) };
 }
 
