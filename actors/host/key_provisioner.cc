@@ -183,7 +183,9 @@ void KeyProvisioner::Answered(absl::StatusOr<ServerFrame> frame) {
 }
 
 void KeyProvisioner::Refused(const boundary::v1::Error& error) {
-  const bool kms = error.code() == boundary::v1::ERROR_KMS;
+  // Unavailable: KMS was not reached, is busy, or is somebody else. The enclave itself is well.
+  const bool kms =
+      error.code() == boundary::v1::ERROR_KMS || error.code() == boundary::v1::ERROR_UNAVAILABLE;
   const bool already = error.code() == boundary::v1::ERROR_ALREADY_PROVISIONED;
   Fail(kms ? KeyTrouble::kKms : KeyTrouble::kRefused,
        absl::StrCat(

@@ -127,6 +127,11 @@ TEST_F(KeyProvisionerTest, EachTroubleHasItsWordAndIsTriedAgain) {
   enclave_->refuse = boundary::v1::ERROR_KMS;
   scheduler_.Advance(absl::Minutes(1));
   EXPECT_EQ(Reason(), "kms kms: AccessDeniedException: no");
+  enclave_->refuse = boundary::v1::ERROR_UNAVAILABLE;
+  scheduler_.Advance(absl::Minutes(2));
+  EXPECT_EQ(Failures(KeyTrouble::kRefused), 0u)
+      << "KMS was not reached: the enclave refused nothing";
+  EXPECT_THAT(Reason(), HasSubstr("kms kms: "));
   enclave_->refuse = boundary::v1::ERROR_MALFORMED;
   scheduler_.Advance(absl::Minutes(2));
   EXPECT_THAT(Reason(), HasSubstr("kms refused: the enclave refused its key: "));
