@@ -129,6 +129,31 @@ test('a fault at the state key: the signing key alone is not used', () =>
     });
   }));
 
+test('a state key\'s file that is another\'s, or altered', () =>
+  withFaultStack({}, async (stack) => {
+    const file = path.join(stack.dataDir, 'keys/state-1.json');
+    const right = fs.readFileSync(file, 'utf8');
+    const put = (text) => async () => {
+      await stack.host.kill();
+      fs.writeFileSync(file, text);
+      stack.host.start();
+    };
+    let foreign;
+    await withFaultStack({}, async (other) => {
+      foreign = fs.readFileSync(path.join(other.dataDir, 'keys/state-1.json'), 'utf8');
+    });
+    const altered = right.replace(/("tag": *"(?:0x)?)([^"]{4})/, (_, before, digits) => before + (digits === '0000' ? '1111' : '0000'));
+    assert.notEqual(altered, right);
+    for (const [text, reason] of [
+      [foreign, /kms kms: the state key of epoch 1: InvalidCiphertextException/],
+      [altered, /kms refused: the enclave refused its key: the state key of epoch 1 was not made by an enclave with this signing key/],
+    ]) {
+      await put(text)();
+      await stack.ready(); // it has its keys still
+      await failsAndRecovers(stack, reason, put(right), { log: /the state key of epoch 1/ });
+    }
+  }));
+
 test('while a key is generated: what is half made is not kept, and the next one is whole', () =>
   withStack(world.stack({ recipients: RECIPIENTS }), async (stack) => {
     let asked = 0;

@@ -8,6 +8,7 @@ import { randomBytes } from 'node:crypto';
 import { Wallet } from 'ethers';
 import { makeRecipients, withStack } from '../js/lib/e2e.mjs';
 import { BROKER, CHAIN_ID, POLICY, withEnclave } from '../js/lib/enclave.mjs';
+import { kmsClient, send } from '../js/lib/kms/client.mjs';
 import { developmentImage } from '../js/lib/kms/coffer_key.mjs';
 import { SIGNING_CONTEXT, useKmsWorld } from '../js/lib/kms/world.mjs';
 import { programPath, runProgram, until } from '../js/lib/program.mjs';
@@ -27,6 +28,7 @@ function provision(endpoint, args) {
   return runProgram('coffer', ['provision', ...all], { env: world.environment(), timeoutMs: 60_000 });
 }
 
+const EVERYTHING = { Version: '2012-10-17', Statement: [{ Effect: 'Allow', Action: '*', Resource: '*' }] };
 const pinned = () => ['--root', world.rootFile, '--pcr0', world.image];
 const noSecretIn = (run) => {
   for (const secret of [coffer.enclave.secret_access_key, coffer.enclave.session_token]) {
@@ -109,6 +111,15 @@ test('the attested enclave gets its key, and another one is sent nothing', async
     assert.equal(again.code, 1);
     assert.match(again.stderr, new RegExp(`the enclave has a key already: ${address}`));
   });
+});
+
+test('an enclave that nothing attests does not wait for a key', async () => {
+  const flags = { attestor: 'none', 'kms-endpoint-override': world.enclaveFlags['kms-endpoint-override'] };
+  const args = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value]);
+  const listen = `unix://${path.join(world.folder, 'unattested.sock')}`;
+  const run = await runProgram('coffer-enclave', ['--profile', 'signer', '--listen', listen, ...args]);
+  assert.equal(run.code, 2);
+  assert.match(run.stderr, /no key can be had here: KMS gives one only to an enclave that attests what it is/);
 });
 
 test('an altered enclave is sent nothing', async () => {
@@ -215,5 +226,43 @@ test('old clients: generate, and the same key from its ciphertext in the next en
     const provisioned = await enclave.call('provision', { ...params, ciphertext_b64: made.ciphertext_b64 });
     assert.equal(provisioned.address, made.address);
     assert.equal((await enclave.call('load_state', { blob_b64: blob.blob_b64 })).ok, true);
+  });
+});
+
+test('state keys: given back they open the state, and one of the host\'s own making is refused', async () => {
+  const key = newKey();
+  const params = { ...credentials(), ciphertext_b64: (await world.encrypt(key)).toString('base64'), encryption_context: SIGNING_CONTEXT };
+  await withWaiting({ storage: true }, async (enclave) => {
+    const { address, new_state_keys: made } = await enclave.call('provision', params);
+    assert.deepEqual(made.map(({ epoch }) => epoch), [1n]);
+    await enclave.boundary.load(enclave.storage);
+    const event = { event_id: 'kept', orchestrator_id: ID, recipient: RECIPIENTS[ID], amount_wei: 7n };
+    await enclave.call('credit', event);
+    await enclave.restart();
+
+    // A host whose account lets it use another KMS key has bytes that it knows encrypted, with the right context. Under
+    // Coffer's own key not even the operator can do that.
+    coffer.enclave.policies.push(EVERYTHING);
+    const context = { 'coffer:purpose': 'state-key', 'coffer:address': address.toLowerCase(), 'coffer:epoch': '1' };
+    const input = { Plaintext: Buffer.alloc(32, 7), EncryptionContext: context };
+    const encrypt = (who, KeyId) => send(kmsClient(world.kms, who), 'Encrypt', { ...input, KeyId });
+    for (const who of [coffer.operator, coffer.enclave]) await assert.rejects(encrypt(who, coffer.keyId), { name: 'AccessDeniedException' });
+    const own = await encrypt(coffer.enclave, world.kms.createKey());
+    const forged = { ...made[0], ciphertext_b64: Buffer.from(own.CiphertextBlob).toString('base64'), key_id: own.KeyId };
+    for (const [state_keys, code] of [
+      [[forged], 'state_refused'],
+      [[{ ...made[0], tag: `0x${'ab'.repeat(32)}` }], 'state_refused'],
+      [[{ ...made[0], epoch: 2n }], 'kms'],
+    ]) {
+      await assert.rejects(enclave.call('provision', { ...params, state_keys }), (error) => {
+        assert.equal(error.code, code, error.message);
+        return true;
+      });
+      assert.equal((await enclave.status()).phase, 'PHASE_UNPROVISIONED');
+    }
+    coffer.enclave.policies.pop();
+    assert.deepEqual(await enclave.call('provision', { ...params, state_keys: made }), { address });
+    await enclave.boundary.load(enclave.storage);
+    assert.equal((await enclave.call('balance', { orchestrator_id: ID })).balance_wei, 7n);
   });
 });
