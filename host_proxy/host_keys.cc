@@ -63,7 +63,7 @@ absl::StatusOr<std::unique_ptr<HostKeys>> HostKeys::Create(Ports ports, KmsOptio
       [stored = std::move(ports.stored_records)] { return stored() > 0; });
   keys->rotation_ = std::make_unique<host::KeyRotation>(
       rotation, ports.loop, ports.enclave, keys->store_.get(), keys->credentials_.get(),
-      std::move(ports.stored_snapshot));
+      std::move(ports.stored_snapshots));
   return keys;
 }
 

@@ -30,8 +30,11 @@ absl::StatusOr<SecretBytes> TakeSecret(const char* name, size_t most) {
   if (!value.has_value()) return SecretBytes();
   runtime::OsForgetEnv(name);
   if (value->empty()) return SecretBytes();
-  absl::StatusOr<SecretBytes> secret = absl::InvalidArgumentError("is too long");
-  if (value->size() <= most) secret = SecretBytes::CopyOf(*value);
+  if (value->size() > most) {
+    OPENSSL_cleanse(value->data(), value->size());
+    return absl::InvalidArgumentError(absl::StrCat(name, ": is too long"));
+  }
+  absl::StatusOr<SecretBytes> secret = SecretBytes::CopyOf(*value);
   OPENSSL_cleanse(value->data(), value->size());
   if (secret.ok()) return secret;
   return absl::Status(secret.status().code(), absl::StrCat(name, ": ", secret.status().message()));
