@@ -169,6 +169,7 @@ Json::Value ToJson(const boundary::v1::Status& status) {
   json["policy_sequence"] = Number(status.policy_sequence());
   json["attestation_available"] = status.attestation_available();
   json["attestation_kind"] = AttestationKindWord(status.attestation_kind());
+  json["state_key_epoch"] = Number(status.state_key_epoch());
   json["audit_address"] = AddressText(status.audit().audit_address());
   json["audit_seq"] = status.has_audit() ? Number(status.audit().size()) : Json::Value();
   json["audit_merkle_root"] = Hex(status.audit().root());

@@ -33,7 +33,9 @@ void EnclaveWatch::Ask() {
 }
 
 absl::Status EnclaveWatch::Fit(const boundary::v1::Status& status) const {
-  if (wanted_.address.has_value()) {
+  // It is provisioned first, and says then whose key it has.
+  const bool unprovisioned = status.phase() == boundary::v1::PHASE_UNPROVISIONED;
+  if (wanted_.address.has_value() && !unprovisioned) {
     if (status.address().empty()) {
       return absl::UnavailableError(absl::StrCat("the enclave at ", wanted_.endpoint,
                                                  " holds no key yet; expected is that of ",
@@ -73,7 +75,7 @@ absl::Status EnclaveWatch::Judge(const boundary::v1::Status& status) {
     dispatcher_->Post([unfit = std::exchange(unfit_, nullptr),
                        why = std::string(fit.message())]() mutable { unfit(why); });
   }
-  if (!fit.ok()) return fit;
+  if (!fit.ok() || status.phase() == boundary::v1::PHASE_UNPROVISIONED) return fit;
   if (status.without_storage() && !std::exchange(said_, true)) {
     runtime::Log(runtime::Level::kInfo, "enclave",
                  "it keeps its state nowhere (--storage none): nothing is stored here for it");

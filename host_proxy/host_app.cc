@@ -1,5 +1,6 @@
 #include "host_proxy/host_app.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -43,7 +44,8 @@ HostApp::~HostApp() {
 }
 
 absl::StatusOr<std::unique_ptr<HostApp>> HostApp::Start(runtime::EventLoop* loop,
-                                                        HostOptions options, LocalKey key) {
+                                                        HostOptions options, LocalKey key,
+                                                        host::aws::AwsEnvironment aws) {
   absl::StatusOr<std::unique_ptr<host::OsDisk>> disk =
       host::OsDisk::Open(options.data_dir, kLockPatience);
   if (!disk.ok()) return disk.status();
@@ -51,6 +53,7 @@ absl::StatusOr<std::unique_ptr<HostApp>> HostApp::Start(runtime::EventLoop* loop
   if (absl::Status s = app->StartLocalEnclave(key); !s.ok()) return s;
   key = LocalKey();
   if (absl::Status s = app->StartStore(); !s.ok()) return s;
+  if (absl::Status s = app->StartKeys(std::move(aws)); !s.ok()) return s;
   app->StartWatch();
   if (absl::Status s = app->StartJournal(); !s.ok()) return s;
   if (absl::Status s = app->StartPayouts(); !s.ok()) return s;
@@ -72,6 +75,32 @@ absl::Status HostApp::StartLocalEnclave(const LocalKey& key) {
       loop_, options_.signer, *secret, [this](const std::string& how) { Unfit(how); });
   if (!enclave.ok()) return enclave.status();
   local_enclave_ = *std::move(enclave);
+  return absl::OkStatus();
+}
+
+absl::Status HostApp::StartKeys(host::aws::AwsEnvironment aws) {
+  if (options_.signer.mode != SignerMode::kRemote) return absl::OkStatus();
+  KmsOptions options = options_.kms;
+  if (options.provisioner.provision) {
+    // Credentials pass through this process's memory.
+    if (absl::Status s = runtime::ForbidCoreDumps(); !s.ok()) return s;
+  }
+  options.provisioner.expected_address = options_.signer.expected_address;
+  HostKeys::Ports ports;
+  ports.loop = loop_;
+  ports.random = &random_;
+  ports.enclave = link_.get();
+  ports.stored_records = [this] {
+    const host::StateStore::Status stored = store_->status();
+    return std::max(stored.last_sequence, stored.snapshot_sequence);
+  };
+  ports.stored_snapshots = [this] { return store_->status().snapshots; };
+  absl::StatusOr<std::unique_ptr<HostKeys>> keys = HostKeys::Create(
+      std::move(ports), std::move(options), std::move(aws), options_.data_dir + "/keys");
+  if (!keys.ok()) return keys.status();
+  keys_ = *std::move(keys);
+  link_->ProvisionBy(keys_->provisioner());
+  host_metrics_.Add(keys_.get());
   return absl::OkStatus();
 }
 
@@ -183,6 +212,7 @@ absl::Status HostApp::StartHttp() {
   api_log_->AddTo(*router_);
   host_metrics_.Add(api_log_.get());
   if (absl::Status s = AddAttestation(); !s.ok()) return s;
+  if (keys_ != nullptr) keys_->AddTo(*router_);
   absl::StatusOr<std::unique_ptr<HttpServer>> server =
       HttpServer::Listen(loop_, options_.http_listen, options_.http_limits,
                          [this](HttpRequest request, HttpResponder respond) {

@@ -20,6 +20,7 @@
 #include "host_proxy/api_attestation.h"
 #include "host_proxy/api_log.h"
 #include "host_proxy/enclave_watch.h"
+#include "host_proxy/host_keys.h"
 #include "host_proxy/host_log.h"
 #include "host_proxy/host_metrics.h"
 #include "host_proxy/host_options.h"
@@ -38,8 +39,10 @@ class HostApp final : private JournalControl {
   // Recovers the store, listens, and connects to the enclave. `loop` does not run yet and outlives
   // this object. Blocks while the stored records are checked.
   // In mode local `key` is opened and handed to an enclave that is started, and forgotten here.
+  // `aws` is where credentials for the enclave's keys may come from.
   static absl::StatusOr<std::unique_ptr<HostApp>> Start(runtime::EventLoop* loop,
-                                                        HostOptions options, LocalKey key = {});
+                                                        HostOptions options, LocalKey key = {},
+                                                        host::aws::AwsEnvironment aws = {});
   // After the loop has ended.
   ~HostApp() override;
 
@@ -64,6 +67,7 @@ class HostApp final : private JournalControl {
 
   absl::Status StartLocalEnclave(const LocalKey& key);
   absl::Status StartStore();
+  absl::Status StartKeys(host::aws::AwsEnvironment aws);
   void StartWatch();
   absl::Status StartJournal();
   absl::Status StartPayouts();
@@ -92,6 +96,7 @@ class HostApp final : private JournalControl {
   runtime::Mailbox<host::StoreEvent> to_link_;
   std::unique_ptr<HostLog> log_;
   std::unique_ptr<host::StateStore> store_;
+  std::unique_ptr<HostKeys> keys_;  // mode remote
   std::unique_ptr<host::EnclaveLink> link_;
   std::unique_ptr<LocalEnclave> local_enclave_;  // mode local
   std::unique_ptr<EnclaveWatch> watch_;          // not in mode none

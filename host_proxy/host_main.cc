@@ -30,13 +30,16 @@ int Main(int argc, char** argv) {
   const runtime::ConfigSpec spec = HostConfigSpec();
   runtime::Environment environment = runtime::OsEnvironment();
   const SignerEnvironment signer = ReadSignerEnvironment(environment);
-  for (const char* secret : {"PAYMENT_PRIVATE_KEY", "PAYMENT_KEYSTORE_PASSWORD"}) {
+  for (const char* secret : {"PAYMENT_PRIVATE_KEY", "PAYMENT_KEYSTORE_PASSWORD",
+                             "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}) {
     if (auto it = environment.find(secret); it != environment.end()) {
       OPENSSL_cleanse(it->second.data(), it->second.size());
     }
   }
   absl::StatusOr<LocalKey> key = LocalKey::TakeFromEnvironment();
   if (!key.ok()) return Fail(key.status(), 2);
+  absl::StatusOr<host::aws::AwsEnvironment> aws = host::aws::AwsEnvironment::Take();
+  if (!aws.ok()) return Fail(aws.status(), 2);
   TranslateSignerVariables(environment);
   const absl::StatusOr<runtime::ConfigSpec::Loaded> loaded =
       spec.Load({argv + 1, argv + argc}, environment);
@@ -65,7 +68,7 @@ int Main(int argc, char** argv) {
   runtime::EventLoop loop;
   {
     absl::StatusOr<std::unique_ptr<HostApp>> app =
-        HostApp::Start(&loop, *std::move(options), *std::move(key));
+        HostApp::Start(&loop, *std::move(options), *std::move(key), *std::move(aws));
     if (!app.ok()) return Fail(app.status(), 1);
     for (const std::string& line : (*app)->Banner()) {
       runtime::Log(line.find("INSECURE") == 0 ? runtime::Level::kWarn : runtime::Level::kInfo,

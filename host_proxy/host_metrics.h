@@ -21,6 +21,7 @@ namespace coffer::host_proxy {
 class ApiAttestation;
 class ApiLog;
 class EnclaveWatch;
+class HostKeys;
 class HostLog;
 class HostPayouts;
 class HttpServer;
@@ -35,6 +36,7 @@ class HostMetrics {
   void Add(const host::JournalTailer* tailer);
   void Add(const HostPayouts* payouts);
   void Add(const EnclaveWatch* watch);
+  void Add(const HostKeys* keys);
   void Add(const HostLog* log);
   void Add(const host::LogReader* reader);
   void Add(const ApiLog* api);

@@ -123,6 +123,7 @@ runtime::ConfigSpec HostConfigSpec() {
             .type = OptionType::kDuration,
             .default_text = "15s",
             .help = "How long work under way is waited for after SIGTERM."});
+  AddKmsOptions(spec);
   AddJournal(spec);
   AddHttp(spec);
   AddPayoutOptions(spec);
@@ -147,6 +148,12 @@ absl::StatusOr<HostOptions> ParseHostOptions(const runtime::Config& config,
   options.enclave.request_timeout = config.Duration("enclave-timeout");
   if (options.enclave.request_timeout < absl::Seconds(1)) {
     return Wrong("enclave-timeout", "must be at least 1s");
+  }
+  absl::StatusOr<KmsOptions> kms = ParseKmsOptions(config);
+  if (!kms.ok()) return kms.status();
+  options.kms = *std::move(kms);
+  if (options.kms.provisioner.provision && options.signer.mode != SignerMode::kRemote) {
+    return Wrong("kms.provision", "needs an enclave elsewhere (--enclave), which holds its key");
   }
   options.journal.path = config.String("journal.path");
   options.journal.window = config.Uint64("journal.window");

@@ -12,6 +12,7 @@
 #include "actors/host/enclave_link.h"
 #include "actors/host/journal_tailer.h"
 #include "host_proxy/http_connection.h"
+#include "host_proxy/kms_options.h"
 #include "host_proxy/payout_flags.h"
 #include "host_proxy/rate_limiter.h"
 #include "host_proxy/signer_options.h"
@@ -27,6 +28,7 @@ struct HostOptions {
   uint64_t segment_bytes = 0;
   SignerOptions signer;
   host::EnclaveLink::Options enclave;
+  KmsOptions kms;
   host::JournalOptions journal;  // path empty: no journal
   std::string registry_path;     // empty: no registry
   runtime::Endpoint http_listen;

@@ -6,6 +6,7 @@
 #include <event2/event.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -109,18 +110,39 @@ void EventStream::ResumeReading() {
   }
 }
 
-void EventStream::Send(std::string_view payload) {
+bool EventStream::Admit(std::string_view payload) {
   COFFER_CHECK(!payload.empty() && payload.size() <= kMaxFrameBytes, "frame of a forbidden length");
-  if (bev_ == nullptr || closing_ != nullptr || flushing_) return;
-  if (PendingOutput() + kFrameHeaderBytes + payload.size() > options_.output_ceiling) {
-    CloseLater(absl::ResourceExhaustedError(
-        absl::StrCat("the peer reads too slowly: ", PendingOutput(), " bytes wait to be sent")));
-    return;
-  }
+  if (bev_ == nullptr || closing_ != nullptr || flushing_) return false;
+  if (PendingOutput() + kFrameHeaderBytes + payload.size() <= options_.output_ceiling) return true;
+  CloseLater(absl::ResourceExhaustedError(
+      absl::StrCat("the peer reads too slowly: ", PendingOutput(), " bytes wait to be sent")));
+  return false;
+}
+
+void EventStream::Send(std::string_view payload) {
+  if (!Admit(payload)) return;
   const std::array<char, kFrameHeaderBytes> header = FrameHeader(payload.size());
   evbuffer* output = bufferevent_get_output(bev_);
   evbuffer_add(output, header.data(), header.size());
   evbuffer_add(output, payload.data(), payload.size());
+  if (PendingOutput() > options_.output_limit) above_limit_ = true;
+}
+
+void EventStream::SendSecret(std::string_view payload) {
+  if (!Admit(payload)) return;
+  const std::array<char, kFrameHeaderBytes> header = FrameHeader(payload.size());
+  evbuffer* output = bufferevent_get_output(bev_);
+  evbuffer_add(output, header.data(), header.size());
+  // Memory of our own that the buffer refers to: libevent's is not wiped.
+  auto* copy = new std::string(payload);
+  const auto forget = [](const void* data, size_t size, void* owner) {
+    explicit_bzero(const_cast<void*>(data), size);
+    delete static_cast<std::string*>(owner);
+  };
+  if (evbuffer_add_reference(output, copy->data(), copy->size(), forget, copy) != 0) {
+    forget(copy->data(), copy->size(), copy);
+    return CloseLater(absl::ResourceExhaustedError("out of memory for a frame"));
+  }
   if (PendingOutput() > options_.output_limit) above_limit_ = true;
 }
 

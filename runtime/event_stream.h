@@ -49,6 +49,7 @@ class EventStream final : public FramedStream {
 
   void SetHandler(StreamHandler* handler) override;
   void Send(std::string_view payload) override;
+  void SendSecret(std::string_view payload) override;
   size_t PendingOutput() const override;
   size_t OutputLimit() const override { return options_.output_limit; }
   void PauseReading() override;
@@ -61,6 +62,8 @@ class EventStream final : public FramedStream {
   static void OnWrite(bufferevent*, void* self);
   static void OnEvent(bufferevent*, short what, void* self);
 
+  // Whether a frame may be queued; closes the stream when too much waits already.
+  bool Admit(std::string_view payload);
   // Hands over what has arrived, frame by frame. The stream may be gone afterwards.
   void Deliver();
   // Moves what has arrived to the decoder, up to the end of a frame. False if none became whole.

@@ -46,6 +46,9 @@ class FramedStream {
   // Queues one frame. `payload` is 1..kMaxFrameBytes bytes (checked). After OnClosed it does
   // nothing.
   virtual void Send(std::string_view payload) = 0;
+  // As Send, and whatever copy of it is made here is wiped once the kernel has taken it, or the
+  // stream ends.
+  virtual void SendSecret(std::string_view payload) { Send(payload); }
   // Bytes queued and not yet taken by the kernel. An owner with backlog stops producing above
   // OutputLimit().
   virtual size_t PendingOutput() const = 0;

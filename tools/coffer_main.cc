@@ -15,6 +15,7 @@
 #include "tools/host_commands.h"
 #include "tools/image_command.h"
 #include "tools/measurements_command.h"
+#include "tools/provision_command.h"
 #include "tools/verify_command.h"
 #include "tools/witness_command.h"
 
@@ -32,6 +33,7 @@ struct Arguments {
   bool run = false, pause = false, resume = false;
   bool dead_letters = false;
   std::string file;
+  std::string key_id;
 };
 
 // The token comes from a file or the environment, because arguments are visible to everybody in ps.
@@ -152,6 +154,22 @@ CLI::App* AddCall(CLI::App& app, CallArguments& arguments) {
   return call;
 }
 
+CLI::App* AddRotate(CLI::App& app, Arguments& arguments) {
+  CLI::App* rotate = app.add_subcommand("rotate", "Change keys while everything goes on");
+  rotate->require_subcommand(1);
+  CLI::App* state_key =
+      rotate->add_subcommand("state-key", "Have the state sealed under a new key from now on");
+  state_key->add_option("--kms-key-id", arguments.key_id,
+                        "The KMS key to use from now on; without it the one in use");
+  AddHostOptions(state_key, arguments);
+  state_key->footer(
+      "The running coffer-host does it: it stores the new key's ciphertext before the enclave "
+      "uses it. This waits, and says how far it is, until the state is stored under the new key; "
+      "a rotation that was cut off is gone on with.\n"
+      "Example: coffer rotate state-key --token-file /etc/coffer/admin.token");
+  return state_key;
+}
+
 int Main(int argc, char** argv) {
   runtime::IgnoreSigpipe();
   Arguments arguments;
@@ -164,6 +182,7 @@ int Main(int argc, char** argv) {
   MeasureArguments measure_arguments;
   EifBuildArguments eif_arguments;
   DevRootArguments root_arguments;
+  ProvisionArguments provision_arguments;
   CLI::App app(
       "coffer: looks at a running Coffer, steers it, bridges its sockets, verifies its log and "
       "witnesses it.");
@@ -181,6 +200,8 @@ int Main(int argc, char** argv) {
   for (CLI::App* command : {status, accounts, payouts}) {
     command->add_flag("--json", arguments.json, "JSON, one document a line, instead of a table");
   }
+  const CLI::App* rotate = AddRotate(app, arguments);
+  const CLI::App* provision = AddProvision(app, provision_arguments);
   const CLI::App* bridge = AddBridge(app, bridge_arguments);
   const CLI::App* call = AddCall(app, call_arguments);
   const CLI::App* publish = AddCheckpointPublish(app, publish_arguments);
@@ -204,6 +225,10 @@ int Main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
+  if (provision->parsed()) {
+    provision_arguments.policy_flags = provision->remaining();
+    return RunProvision(std::move(provision_arguments));
+  }
   if (bridge->parsed()) return RunBridge(bridge_arguments);
   if (call->parsed()) return RunCall(call_arguments);
   if (publish->parsed()) return RunCheckpointPublish(publish_arguments);
@@ -226,6 +251,8 @@ int Main(int argc, char** argv) {
     result = ShowAccounts(*host, arguments.account, arguments.json, std::cout);
   } else if (payouts->parsed()) {
     result = Payouts(*host, arguments);
+  } else if (rotate->parsed()) {
+    result = RotateStateKey(*host, arguments.key_id, std::cout);
   } else if (arguments.dead_letters) {
     result = ReplayDeadLetters(*host, std::cout);
   } else {

@@ -21,6 +21,9 @@ absl::Status ShowPayouts(const HostClient& host, uint64_t id, bool open_only, bo
                          std::ostream& out);
 // `action`: "run", "pause" or "resume".
 absl::Status ControlPayouts(const HostClient& host, const std::string& action, std::ostream& out);
+// Has the host rotate the enclave's state key, tells each step to `out`, and returns when the state
+// is stored under the new key. FailedPrecondition with the reason when it is not.
+absl::Status RotateStateKey(const HostClient& host, const std::string& key_id, std::ostream& out);
 // Lets the host try its dead letters again.
 absl::Status ReplayDeadLetters(const HostClient& host, std::ostream& out);
 // Sends the events of a journal file; lines that were applied before count as duplicates and change

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "actors/host/secret_frames.h"
 
 namespace coffer::host {
 
@@ -54,22 +55,29 @@ void EnclaveLink::Connect() {
         ++counters_.connections;
         last_frame_ = dispatcher_->Now();
         probing_ = false;
-        SetState(State::kStatus, "asking the enclave for its status");
-        ClientFrame request;
-        request.mutable_status();
-        SendRequest(
-            std::move(request),
-            [this](absl::StatusOr<ServerFrame> frame) {
-              if (frame.ok()) OnStatus(*frame);
-            },
-            options_.request_timeout);
+        AskStatus();
       });
+}
+
+void EnclaveLink::AskStatus() {
+  SetState(State::kStatus, "asking the enclave for its status");
+  ClientFrame request;
+  request.mutable_status();
+  SendRequest(
+      std::move(request),
+      [this](absl::StatusOr<ServerFrame> frame) {
+        if (frame.ok()) OnStatus(*frame);
+      },
+      options_.request_timeout);
 }
 
 void EnclaveLink::Drop(const std::string& reason, absl::Duration wait) {
   ++connection_;
   // Not destroyed here: one of its calls may be on the stack.
   if (stream_ != nullptr) dying_ = std::move(stream_);
+  for (Waiting& unsent : outbox_) {
+    if (unsent.secret) Wipe(&unsent.payload);
+  }
   outbox_.clear();
   load_items_.clear();
   load_in_flight_ = 0;
@@ -125,31 +133,65 @@ void EnclaveLink::OnStatus(const ServerFrame& frame) {
       return Drop(std::string(s.message()), options_.refused_retry);
     }
   }
-  if (frame.status().without_storage() && frame.status().phase() == boundary::v1::PHASE_READY) {
+  Prepare(frame.status());
+}
+
+void EnclaveLink::Prepare(const boundary::v1::Status& status) {
+  if (provisioner_ == nullptr) return GoOn(status);
+  SetState(State::kPreparing, status.phase() == boundary::v1::PHASE_UNPROVISIONED
+                                  ? "the enclave is being given its key"
+                                  : "looking whether the enclave's keys are stored");
+  const uint64_t connection = connection_;
+  provisioner_->Prepare(
+      status,
+      [this, connection](ClientFrame frame, absl::Duration timeout, Reply reply) {
+        if (connection == connection_) {
+          SendRequest(std::move(frame), std::move(reply), timeout);
+          return;
+        }
+        WipeCredentials(&frame);
+        dispatcher_->Post([reply = std::move(reply)]() mutable {
+          reply(absl::UnavailableError("the connection to the enclave was lost"));
+        });
+      },
+      [this, connection, status](const absl::Status& prepared, absl::Duration wait) {
+        if (connection != connection_ || state_ != State::kPreparing) return;
+        if (!prepared.ok()) return Drop(std::string(prepared.message()), wait);
+        if (status.phase() == boundary::v1::PHASE_UNPROVISIONED) return AskStatus();
+        GoOn(status);
+      });
+}
+
+void EnclaveLink::GoOn(const boundary::v1::Status& status) {
+  if (status.without_storage() && status.phase() == boundary::v1::PHASE_READY) {
     return BecomeReady();
   }
-  switch (frame.status().phase()) {
-    case boundary::v1::PHASE_EMPTY: {
-      SetState(State::kLoading, "loading the stored state into the enclave");
-      load_items_.clear();
-      load_end_ = false;
-      load_asked_ = true;
-      load_in_flight_ = 1;
-      ClientFrame begin;
-      begin.mutable_load_begin();
-      SendRequest(
-          std::move(begin), [this](absl::StatusOr<ServerFrame> f) { OnLoaded(std::move(f)); },
-          absl::InfiniteDuration());
-      store_->Send(StartReading{});
-      return;
-    }
+  switch (status.phase()) {
+    case boundary::v1::PHASE_EMPTY:
+      return Load();
     case boundary::v1::PHASE_READY:
       SetState(State::kAskStore, "waiting for the store to tell what it ends with");
       store_->Send(TellLast{});
       return;
+    case boundary::v1::PHASE_UNPROVISIONED:
+      return Drop("the enclave has no key yet", backoff_.Next());
     default:
       return Drop("the enclave is being loaded through another connection", backoff_.Next());
   }
+}
+
+void EnclaveLink::Load() {
+  SetState(State::kLoading, "loading the stored state into the enclave");
+  load_items_.clear();
+  load_end_ = false;
+  load_asked_ = true;
+  load_in_flight_ = 1;
+  ClientFrame begin;
+  begin.mutable_load_begin();
+  SendRequest(
+      std::move(begin), [this](absl::StatusOr<ServerFrame> f) { OnLoaded(std::move(f)); },
+      absl::InfiniteDuration());
+  store_->Send(StartReading{});
 }
 
 void EnclaveLink::On(ReadBatch batch) {
@@ -287,7 +329,7 @@ void EnclaveLink::On(StoredUpTo stored) {
   frame.mutable_stored()->set_sequence(stored.sequence);
   frame.mutable_stored()->set_snapshot_sequence(stored.snapshot_sequence);
   frame.mutable_stored()->set_snapshot_chunks(stored.snapshot_chunks);
-  SendFrame(frame);
+  SendFrame(std::move(frame));
 }
 
 void EnclaveLink::On(StoreContradiction contradiction) {
@@ -303,135 +345,6 @@ void EnclaveLink::On(Flushed) {
 
 void EnclaveLink::Receive(StoreEvent event) {
   std::visit([this](auto&& e) { On(std::forward<decltype(e)>(e)); }, std::move(event));
-}
-
-// ---- requests
-// ------------------------------------------------------------------------------------------------------
-
-void EnclaveLink::Call(ClientFrame request, Reply reply) {
-  if (!ready()) {
-    dispatcher_->Post([reply = std::move(reply),
-                       reason = stopping_ ? "this host is shutting down" : reason_]() mutable {
-      reply(absl::UnavailableError(absl::StrCat("the enclave is not ready: ", reason)));
-    });
-    return;
-  }
-  ++counters_.requests;
-  SendRequest(std::move(request), std::move(reply), options_.request_timeout);
-}
-
-uint64_t EnclaveLink::SendRequest(ClientFrame request, Reply reply, absl::Duration timeout) {
-  const uint64_t id = next_id_++;
-  request.set_request_id(id);
-  pending_.emplace(id, Pending{std::move(reply), dispatcher_->Now() + timeout});
-  SendFrame(request);
-  if (timeout != absl::InfiniteDuration() && timeout_ == nullptr) ArmTimeout();
-  return id;
-}
-
-void EnclaveLink::SendFrame(const ClientFrame& frame) {
-  if (stream_ == nullptr) return;
-  if (outbox_.empty() && stream_->PendingOutput() < stream_->OutputLimit()) {
-    stream_->Send(frame.SerializeAsString());
-  } else {
-    outbox_.push_back(frame.SerializeAsString());
-  }
-}
-
-void EnclaveLink::FlushOutbox() {
-  while (!outbox_.empty() && stream_->PendingOutput() < stream_->OutputLimit()) {
-    stream_->Send(outbox_.front());
-    outbox_.pop_front();
-  }
-}
-
-void EnclaveLink::OnWritable(runtime::FramedStream& stream) {
-  if (&stream != stream_.get()) return;
-  FlushOutbox();
-  LoadOn();
-}
-
-void EnclaveLink::OnFrame(runtime::FramedStream& stream, std::string payload) {
-  if (&stream != stream_.get()) return;
-  last_frame_ = dispatcher_->Now();
-  ServerFrame frame;
-  if (!frame.ParseFromString(payload)) {
-    return Drop("the enclave sent a frame that is not a ServerFrame", options_.refused_retry);
-  }
-  if (frame.has_store()) return OnStore(std::move(*frame.mutable_store()));
-  if (frame.request_id() == 0 && frame.has_audit_checkpoint()) {
-    if (on_head_) on_head_(std::move(*frame.mutable_audit_checkpoint()));
-    return;
-  }
-  const auto it = pending_.find(frame.request_id());
-  if (it == pending_.end()) {
-    // An answer that came after its time-out is dropped; an id never given out is no answer at all.
-    if (frame.request_id() != 0 && frame.request_id() < next_id_) return;
-    return Drop(
-        absl::StrCat("the enclave answered request ", frame.request_id(), ", which was never made"),
-        options_.refused_retry);
-  }
-  Reply reply = std::move(it->second.reply);
-  pending_.erase(it);
-  ++counters_.answers;
-  reply(std::move(frame));
-  MaybeStopped();
-}
-
-void EnclaveLink::ArmTimeout() {
-  timeout_ = dispatcher_->After(options_.request_timeout / 4, [this] { Expire(); });
-}
-
-void EnclaveLink::Expire() {
-  timeout_.reset();
-  const absl::Time now = dispatcher_->Now();
-  std::vector<Reply> late;
-  bool waiting = false;
-  for (auto it = pending_.begin(); it != pending_.end();) {
-    if (it->second.deadline > now) {
-      waiting = true;
-      ++it;
-      continue;
-    }
-    late.push_back(std::move(it->second.reply));
-    it = pending_.erase(it);
-  }
-  if (waiting) ArmTimeout();
-  counters_.timeouts += late.size();
-  for (Reply& reply : late) {
-    reply(absl::UnavailableError(absl::StrCat("the enclave gave no answer within ",
-                                              absl::FormatDuration(options_.request_timeout),
-                                              "; whether the request took effect is unknown")));
-  }
-  if (state_ == State::kStatus && !late.empty()) {
-    Drop("the enclave did not answer a status request", backoff_.Next());
-  } else if (state_ == State::kReady && !late.empty()) {
-    Probe();
-  }
-  MaybeStopped();
-}
-
-void EnclaveLink::Probe() {
-  const auto silent = [this] {
-    // What it sends is not looked at while the store is behind.
-    return !reading_paused_ && dispatcher_->Now() - last_frame_ >= options_.request_timeout;
-  };
-  if (probing_ || stopping_ || !silent()) return;
-  probing_ = true;
-  ClientFrame request;
-  request.mutable_status();
-  SendRequest(
-      std::move(request),
-      [this, silent, connection = connection_](const absl::StatusOr<ServerFrame>& frame) {
-        if (connection != connection_) return;
-        probing_ = false;
-        if (frame.ok() || state_ != State::kReady || !silent()) return;
-        Drop(absl::StrCat("the enclave hangs: it has sent nothing for ",
-                          absl::FormatDuration(
-                              absl::Trunc(dispatcher_->Now() - last_frame_, absl::Seconds(1)))),
-             backoff_.Next());
-      },
-      options_.request_timeout);
 }
 
 // ---- shutdown

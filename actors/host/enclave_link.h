@@ -2,6 +2,7 @@
 // is the storage of a living one, and carries everybody's requests.
 //
 // On a connection: status, then by the enclave's phase (proto/boundary.proto, "state")
+//   UNPROVISIONED  the Provisioner gives it its key, and it is asked for its status again
 //   EMPTY    load_begin, the snapshot's chunks and the records after it, load_end
 //   READY    attach_storage with the last record stored and its hash
 //   LOADING  another connection is at it: again in a moment
@@ -29,6 +30,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "actors/host/enclave_client.h"
+#include "actors/host/provisioner.h"
 #include "actors/host/state_store.h"
 #include "runtime/backoff.h"
 #include "runtime/dispatcher.h"
@@ -91,6 +93,9 @@ class EnclaveLink final : public EnclaveClient,
   // status that is not OK ends the connection, and its sentence is the reason. Set before Start.
   using Check = absl::AnyInvocable<absl::Status(const boundary::v1::Status&)>;
   void CheckStatus(Check check) { check_ = std::move(check); }
+  // Asked before anything is loaded. Null, or not set: an enclave without a key is waited for. Set
+  // before Start; outlives this object.
+  void ProvisionBy(Provisioner* provisioner) { provisioner_ = provisioner; }
   // The heads of the transparency log that the enclave signs unasked. Set before Start.
   using OnHead = absl::AnyInvocable<void(boundary::v1::AuditCheckpoint)>;
   void OnSignedHead(OnHead on_head) { on_head_ = std::move(on_head); }
@@ -104,6 +109,7 @@ class EnclaveLink final : public EnclaveClient,
     kIdle,
     kConnecting,
     kStatus,
+    kPreparing,
     kLoading,
     kLoadEnd,
     kAskStore,
@@ -113,6 +119,11 @@ class EnclaveLink final : public EnclaveClient,
   struct Pending {
     Reply reply;
     absl::Time deadline;
+    absl::Duration timeout;
+  };
+  struct Waiting {
+    std::string payload;
+    bool secret = false;
   };
 
   void OnFrame(runtime::FramedStream& stream, std::string payload) override;
@@ -120,7 +131,12 @@ class EnclaveLink final : public EnclaveClient,
   void OnClosed(runtime::FramedStream& stream, const absl::Status& why) override;
 
   void Connect();
+  void AskStatus();
   void OnStatus(const boundary::v1::ServerFrame& frame);
+  void Prepare(const boundary::v1::Status& status);
+  // The provisioner has nothing against it.
+  void GoOn(const boundary::v1::Status& status);
+  void Load();
   void LoadOn();
   void OnLoaded(absl::StatusOr<boundary::v1::ServerFrame> frame);
   void Attach(const LastRecord& last);
@@ -137,7 +153,8 @@ class EnclaveLink final : public EnclaveClient,
   void Settled(size_t messages, size_t bytes);
 
   uint64_t SendRequest(boundary::v1::ClientFrame request, Reply reply, absl::Duration timeout);
-  void SendFrame(const boundary::v1::ClientFrame& frame);
+  // Wipes the credentials in it.
+  void SendFrame(boundary::v1::ClientFrame frame);
   void FlushOutbox();
   void ArmTimeout();
   void Expire();
@@ -156,6 +173,7 @@ class EnclaveLink final : public EnclaveClient,
   runtime::Backoff backoff_;
   absl::AnyInvocable<void(const std::string&)> log_;
   Check check_;
+  Provisioner* provisioner_ = nullptr;
   OnHead on_head_;
   std::vector<absl::AnyInvocable<void(bool)>> observers_;
 
@@ -169,9 +187,9 @@ class EnclaveLink final : public EnclaveClient,
   uint64_t next_id_ = 1;
   std::map<uint64_t, Pending> pending_;
   std::unique_ptr<runtime::Timer> timeout_;
-  absl::Time last_frame_;           // when anything last came from the enclave
-  bool probing_ = false;            // whether it is there is being asked
-  std::deque<std::string> outbox_;  // frames that wait for the stream's output to drain
+  absl::Time last_frame_;       // when anything last came from the enclave
+  bool probing_ = false;        // whether it is there is being asked
+  std::deque<Waiting> outbox_;  // frames that wait for the stream's output to drain
 
   std::deque<std::string> load_items_;
   bool load_end_ = false;    // the store has no more

@@ -6,6 +6,7 @@
 #include <event2/event.h>
 #include <event2/http.h>
 #include <event2/keyvalq_struct.h>
+#include <openssl/crypto.h>
 #include <openssl/err.h>
 
 #include <algorithm>
@@ -37,6 +38,27 @@ std::optional<absl::Duration> RetryAfterOf(evhttp_request* request) {
   return absl::Seconds(seconds);
 }
 
+evhttp_cmd_type CommandOf(HttpCall::Method method) {
+  switch (method) {
+    case HttpCall::Method::kGet:
+      return EVHTTP_REQ_GET;
+    case HttpCall::Method::kPut:
+      return EVHTTP_REQ_PUT;
+    case HttpCall::Method::kPost:
+      break;
+  }
+  return EVHTTP_REQ_POST;
+}
+
+// What a buffer holds, where it lies.
+void WipeBuffer(evbuffer* buffer) {
+  std::vector<evbuffer_iovec> parts(
+      static_cast<size_t>(std::max(0, evbuffer_peek(buffer, -1, nullptr, nullptr, 0))));
+  const int count = static_cast<int>(parts.size());
+  evbuffer_peek(buffer, -1, nullptr, parts.data(), count);
+  for (const evbuffer_iovec& part : parts) OPENSSL_cleanse(part.iov_base, part.iov_len);
+}
+
 }  // namespace
 
 // evhttp goes on using a connection after its callbacks return, so none is freed in there: whatever
@@ -46,13 +68,13 @@ class HttpClient::Impl {
   Impl(runtime::EventLoop* loop, HttpOptions options, SslCtx tls)
       : loop_(loop), options_(std::move(options)), tls_(std::move(tls)), resolver_(loop) {}
 
-  void Post(const HttpUrl& url, std::string body, absl::Duration timeout, Done done) {
+  void Send(const HttpUrl& url, HttpCall call, absl::Duration timeout, Done done) {
     const uint64_t id = ++last_id_;
     auto exchange = std::make_unique<Exchange>();
     exchange->impl = this;
     exchange->id = id;
     exchange->url = url;
-    exchange->body = std::move(body);
+    exchange->call = std::move(call);
     exchange->timeout = timeout;
     exchange->done = std::move(done);
     exchange->timer = loop_->After(timeout, [this, id] {
@@ -85,7 +107,7 @@ class HttpClient::Impl {
     Impl* impl = nullptr;
     uint64_t id = 0;
     HttpUrl url;
-    std::string body;
+    HttpCall call;
     absl::Duration timeout;
     Done done;
     std::unique_ptr<runtime::Timer> timer;
@@ -172,15 +194,16 @@ class HttpClient::Impl {
     evhttp_request_set_error_cb(request, &Impl::OnError);
     evkeyvalq* headers = evhttp_request_get_output_headers(request);
     evhttp_add_header(headers, "Host", exchange.url.HostHeader().c_str());
-    evhttp_add_header(headers, "Content-Type", "application/json");
-    evhttp_add_header(headers, "Accept", "application/json");
     evhttp_add_header(headers, "User-Agent", "coffer");
+    for (const auto& [name, value] : exchange.call.headers) {
+      evhttp_add_header(headers, name.c_str(), value.c_str());
+    }
     if (!exchange.url.authorization.empty()) {
       evhttp_add_header(headers, "Authorization", exchange.url.authorization.c_str());
     }
-    evbuffer_add(evhttp_request_get_output_buffer(request), exchange.body.data(),
-                 exchange.body.size());
-    if (evhttp_make_request(connection.http.get(), request, EVHTTP_REQ_POST,
+    evbuffer_add(evhttp_request_get_output_buffer(request), exchange.call.body.data(),
+                 exchange.call.body.size());
+    if (evhttp_make_request(connection.http.get(), request, CommandOf(exchange.call.method),
                             exchange.url.target.c_str()) != 0) {
       Later([this, id = exchange.id] {
         Finish(id, absl::UnavailableError("the connection could not be started"));
@@ -208,7 +231,8 @@ class HttpClient::Impl {
     response.retry_after = RetryAfterOf(request);
     evbuffer* input = evhttp_request_get_input_buffer(request);
     response.body.resize(evbuffer_get_length(input));
-    evbuffer_remove(input, response.body.data(), response.body.size());
+    evbuffer_copyout(input, response.body.data(), response.body.size());
+    if (exchange->call.secret_answer) WipeBuffer(input);
     Impl* impl = exchange->impl;
     exchange->connection->busy = false;
     exchange->connection = nullptr;
@@ -314,7 +338,15 @@ HttpClient::HttpClient(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 HttpClient::~HttpClient() = default;
 
 void HttpClient::Post(const HttpUrl& url, std::string body, absl::Duration timeout, Done done) {
-  impl_->Post(url, std::move(body), timeout, std::move(done));
+  impl_->Send(url,
+              {.method = HttpCall::Method::kPost,
+               .headers = {{"Content-Type", "application/json"}, {"Accept", "application/json"}},
+               .body = std::move(body)},
+              timeout, std::move(done));
+}
+
+void HttpClient::Send(const HttpUrl& url, HttpCall call, absl::Duration timeout, Done done) {
+  impl_->Send(url, std::move(call), timeout, std::move(done));
 }
 
 uint64_t HttpClient::connections() const { return impl_->opened(); }

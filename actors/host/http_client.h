@@ -1,4 +1,4 @@
-// HTTP/1.1 POST over TCP or TLS, on the event loop.
+// HTTP/1.1 over TCP or TLS, on the event loop.
 #ifndef COFFER_ACTORS_HOST_HTTP_CLIENT_H_
 #define COFFER_ACTORS_HOST_HTTP_CLIENT_H_
 
@@ -6,6 +6,8 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
@@ -36,6 +38,25 @@ class HttpTransport {
   virtual void Post(const HttpUrl& url, std::string body, absl::Duration timeout, Done done) = 0;
 };
 
+// A request with a method and headers of its own. Host and Content-Length come by themselves.
+struct HttpCall {
+  enum class Method { kGet, kPut, kPost };
+  Method method = Method::kGet;
+  std::vector<std::pair<std::string, std::string>> headers = {};
+  std::string body = {};
+  // The answer's body is a secret: what was read of it into buffers is wiped once it is handed
+  // over.
+  bool secret_answer = false;
+};
+
+// As HttpTransport, for whoever needs more than POST.
+class HttpSender {
+ public:
+  virtual ~HttpSender() = default;
+  virtual void Send(const HttpUrl& url, HttpCall call, absl::Duration timeout,
+                    HttpTransport::Done done) = 0;
+};
+
 struct HttpOptions {
   size_t max_body = 32u << 20;  // bytes of an answer
   size_t max_headers = 64u << 10;
@@ -46,17 +67,18 @@ struct HttpOptions {
 
 // TLS 1.2 or newer; the chain and the host's name (or address) are verified, always. Connections
 // are kept for the next request. An idle connection that the server closed under a request is
-// replaced once, unasked: JSON-RPC calls may be repeated.
+// replaced once, unasked: JSON-RPC calls may be repeated, and so must be whatever else is sent.
 //
 // Everything on the loop's thread, or while it does not run; destroyed before the loop. Requests
 // still under way then are dropped without an answer.
-class HttpClient final : public HttpTransport {
+class HttpClient final : public HttpTransport, public HttpSender {
  public:
   // InvalidArgument when the CA file can't be read.
   static absl::StatusOr<std::unique_ptr<HttpClient>> Create(runtime::EventLoop* loop,
                                                             HttpOptions options);
   ~HttpClient() override;
   void Post(const HttpUrl& url, std::string body, absl::Duration timeout, Done done) override;
+  void Send(const HttpUrl& url, HttpCall call, absl::Duration timeout, Done done) override;
 
   // Connections opened so far: fewer than requests, which is the point.
   uint64_t connections() const;

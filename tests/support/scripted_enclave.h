@@ -65,6 +65,7 @@ class ScriptedEnclave final : public runtime::StreamHandler {
 
   // What a test sets.
   boundary::v1::Phase phase = boundary::v1::PHASE_EMPTY;
+  uint32_t state_key_epoch = 0;
   std::string refuse_load;                                           // a sentence, or empty
   std::string refuse_attach;                                         // likewise
   bool fork_ = false;                                                // resends other bytes
@@ -111,6 +112,7 @@ class ScriptedEnclave final : public runtime::StreamHandler {
         ++statuses;
         answer.mutable_status()->set_phase(phase);
         answer.mutable_status()->set_without_storage(without_storage);
+        answer.mutable_status()->set_state_key_epoch(state_key_epoch);
         return !mute;
       case ClientFrame::kLoadBegin:
         ++loads;

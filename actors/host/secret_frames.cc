@@ -1,0 +1,45 @@
+#include "actors/host/secret_frames.h"
+
+#include <openssl/crypto.h>
+
+namespace coffer::host {
+
+using boundary::v1::AwsCredentials;
+using boundary::v1::ClientFrame;
+
+AwsCredentials* CredentialsOf(ClientFrame* frame) {
+  switch (frame->body_case()) {
+    case ClientFrame::kProvision:
+      return frame->mutable_provision()->mutable_aws();
+    case ClientFrame::kGenerate:
+      return frame->mutable_generate()->mutable_aws();
+    case ClientFrame::kRotateStateKey:
+      return frame->mutable_rotate_state_key()->mutable_aws();
+    default:
+      return nullptr;
+  }
+}
+
+void Wipe(std::string* secret) {
+  OPENSSL_cleanse(secret->data(), secret->size());
+  secret->clear();
+}
+
+void WipeCredentials(ClientFrame* frame) {
+  AwsCredentials* const aws = CredentialsOf(frame);
+  if (aws == nullptr) return;
+  Wipe(aws->mutable_secret_access_key());
+  Wipe(aws->mutable_session_token());
+}
+
+void PutCredentials(const aws::Credentials& credentials, uint32_t proxy_port, AwsCredentials* out) {
+  out->set_region(credentials.region);
+  out->set_access_key_id(credentials.access_key_id);
+  const std::string_view secret = credentials.secret_access_key.view();
+  out->set_secret_access_key(secret.data(), secret.size());
+  const std::string_view token = credentials.session_token.view();
+  out->set_session_token(token.data(), token.size());
+  out->set_proxy_port(proxy_port);
+}
+
+}  // namespace coffer::host

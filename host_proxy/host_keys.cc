@@ -1,0 +1,134 @@
+#include "host_proxy/host_keys.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "enclave_core/kms/client.h"
+#include "host_proxy/api_json.h"
+#include "host_proxy/json_text.h"
+#include "runtime/log.h"
+#include "runtime/os_file.h"
+
+namespace coffer::host_proxy {
+namespace {
+
+// A process that was killed holds its locks until the kernel has taken it apart.
+constexpr absl::Duration kLockPatience = absl::Seconds(3);
+
+absl::StatusOr<std::string> ReadCiphertext(const std::string& path) {
+  std::string content;
+  bool long_ = false;
+  const absl::Status read = runtime::OsReadPieces(path, [&](std::string_view piece) {
+    long_ = long_ || content.size() + piece.size() > kms::kMaxCiphertextBytes;
+    if (!long_) content.append(piece);
+  });
+  if (!read.ok()) return read;
+  if (long_ || content.empty()) {
+    return absl::InvalidArgumentError(absl::StrCat(path, " is no ciphertext of KMS's: it has 1 to ",
+                                                   kms::kMaxCiphertextBytes, " bytes"));
+  }
+  return content;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<HostKeys>> HostKeys::Create(Ports ports, KmsOptions options,
+                                                           host::aws::AwsEnvironment environment,
+                                                           const std::string& folder) {
+  std::unique_ptr<HostKeys> keys(new HostKeys());
+  auto store = host::KeyStore::OpenFolder(folder, kLockPatience);
+  if (!store.ok()) return store.status();
+  keys->store_ = *std::move(store);
+  if (absl::Status s = TakeOver(options, *keys->store_); !s.ok()) return s;
+  host::HttpOptions http;
+  http.max_body = host::aws::kMaxImdsAnswerBytes;
+  http.max_headers = 16u << 10;
+  http.max_idle = 0;
+  auto client = host::HttpClient::Create(ports.loop, std::move(http));
+  if (!client.ok()) return client.status();
+  keys->http_ = *std::move(client);
+  auto chain = host::aws::CredentialChain::Create(ports.loop, keys->http_.get(),
+                                                  std::move(environment), options.credentials);
+  if (!chain.ok()) return chain.status();
+  keys->credentials_ = *std::move(chain);
+  host::KeyRotation::Options rotation;
+  rotation.proxy_port = options.provisioner.proxy_port;
+  keys->provisioner_ = std::make_unique<host::KeyProvisioner>(
+      std::move(options.provisioner), ports.loop, ports.random, keys->store_.get(),
+      keys->credentials_.get(),
+      [stored = std::move(ports.stored_records)] { return stored() > 0; });
+  keys->rotation_ = std::make_unique<host::KeyRotation>(
+      rotation, ports.loop, ports.enclave, keys->store_.get(), keys->credentials_.get(),
+      std::move(ports.stored_snapshots));
+  return keys;
+}
+
+absl::Status HostKeys::TakeOver(const KmsOptions& options, host::KeyStore& store) {
+  if (options.ciphertext_file.empty()) return absl::OkStatus();
+  absl::StatusOr<std::string> content = ReadCiphertext(options.ciphertext_file);
+  if (store.signing().has_value()) {
+    // The option stays in a configuration long after it was needed.
+    const bool same = content.ok() && *content == store.signing()->ciphertext;
+    if (!same) {
+      runtime::Log(runtime::Level::kWarn, "kms",
+                   "the ciphertext file is not looked at: another signing key's is stored",
+                   {{"file", options.ciphertext_file}, {"folder", store.path()}});
+    }
+    return absl::OkStatus();
+  }
+  if (!content.ok()) return content.status();
+  host::SigningCiphertext signing;
+  signing.ciphertext = *std::move(content);
+  signing.key_id = options.key_id;
+  signing.encryption_algorithm = options.encryption_algorithm;
+  signing.encryption_context = options.encryption_context;
+  if (absl::Status s = store.PutSigning(signing); !s.ok()) return s;
+  runtime::Log(runtime::Level::kInfo, "kms", "the signing key's ciphertext was taken over",
+               {{"file", options.ciphertext_file}, {"folder", store.path()}});
+  return absl::OkStatus();
+}
+
+void HostKeys::AddTo(Router& router) {
+  router.Add("GET", "/api/tee/rotate-state-key", Role::kViewer, {},
+             [this](RoutedRequest, HttpResponder respond) { respond(JsonAnswer(RotationJson())); });
+  router.Add("POST", "/api/tee/rotate-state-key", Role::kAdmin, {},
+             [this](RoutedRequest request, HttpResponder respond) {
+               PostRotation(request, std::move(respond));
+             });
+}
+
+void HostKeys::PostRotation(const RoutedRequest& request, HttpResponder respond) {
+  std::string key_id;
+  if (!request.body.empty()) {
+    const absl::StatusOr<Json::Value> body = FromText(request.body);
+    const bool object = body.ok() && body->isObject();
+    const bool named = object && body->isMember("key_id");
+    if (!object || body->size() > (named ? 1u : 0u) || (named && !(*body)["key_id"].isString())) {
+      return respond(HttpError(400, "malformed", "the body is {\"key_id\": \"...\"}, or nothing"));
+    }
+    if (named) key_id = (*body)["key_id"].asString();
+    if (key_id.size() > host::kMaxKeyIdBytes) {
+      return respond(HttpError(400, "malformed", "key_id has at most 2048 bytes"));
+    }
+  }
+  if (absl::Status started = rotation_->Start(key_id); !started.ok()) {
+    return respond(FromStatus(started));
+  }
+  respond(JsonAnswer(RotationJson(), 202));
+}
+
+Json::Value HostKeys::RotationJson() const {
+  const host::KeyRotation::Progress& progress = rotation_->progress();
+  Json::Value json;
+  json["step"] = std::string(host::KeyRotation::StepWord(progress.step));
+  json["from_epoch"] = Number(progress.from_epoch);
+  json["epoch"] = progress.epoch == 0 ? Json::Value() : Number(progress.epoch);
+  json["why"] = progress.why.empty() ? Json::Value() : Json::Value(progress.why);
+  return json;
+}
+
+}  // namespace coffer::host_proxy
