@@ -80,6 +80,81 @@ test('rotation of the state key, while it serves; then all is killed', async () 
   });
 });
 
+const MOMENTS = ['onRequest', 'onAnswer'].flatMap((when) => ['enclave', 'host'].map((victim) => ({ when, victim })));
+
+/** Kills `victim` at the next call of this action, once, and starts it again; resolves when that is done. */
+function killAt(stack, action, { when, victim }) {
+  return new Promise((resolve, reject) => {
+    world.kms[when] = async (call) => {
+      if (call.action !== action) return;
+      world.kms[when] = undefined;
+      await stack[victim].kill();
+      stack[victim].start();
+      resolve();
+    };
+    setTimeout(() => reject(new Error(`nobody asked KMS for ${action} (${when})`)), 20_000).unref();
+  });
+}
+
+for (const action of ['Decrypt', 'GenerateDataKey']) {
+  test(`first provisioning, and either is killed at KMS's ${action}`, async () => {
+    for (const moment of MOMENTS) {
+      const key = newKey();
+      // A host that ended before it heard of the state key gets another one, since nothing is sealed under it yet.
+      const enclave = { 'allow-reprovision': true };
+      await withStack({ key, recipients: RECIPIENTS, enclave, kms: await world.forStack(key) }, async (stack) => {
+        const killed = killAt(stack, action, moment);
+        stack.enclave.start();
+        stack.host.start();
+        await killed;
+        await stack.ready();
+        events = 0;
+        await credit(stack);
+        await restart(stack, 'enclave', 'host');
+        assert.equal(await credited(stack), 1000n, JSON.stringify(moment));
+        assert.equal(await addressOf(stack), stack.address.toLowerCase());
+      });
+    }
+  });
+}
+
+test('without --allow-reprovision the host says that the enclave has to be restarted, and then goes on', async () => {
+  const key = newKey();
+  await withStack({ key, recipients: RECIPIENTS, kms: await world.forStack(key) }, async (stack) => {
+    const killed = killAt(stack, 'GenerateDataKey', { when: 'onAnswer', victim: 'host' });
+    stack.enclave.start();
+    stack.host.start();
+    await killed;
+    await until('the reason', async () => {
+      const { status, body } = await stack.api.raw('GET', '/readyz');
+      return status !== 200 && JSON.stringify(body).includes('restart the enclave');
+    });
+    await restart(stack, 'enclave');
+    await credit(stack);
+    assert.equal(await credited(stack), 1000n);
+  });
+});
+
+test('rotation, and either is killed while KMS makes the key; asked again, it is gone on with', async () => {
+  const key = newKey();
+  await withStack({ key, recipients: RECIPIENTS, kms: await world.forStack(key) }, async (stack) => {
+    await stack.start();
+    const args = ['rotate', 'state-key', '--host-url', stack.api.base];
+    const rotate = () => runProgram('coffer', args, { env: { COFFER_TOKEN: stack.adminToken }, timeoutMs: 60_000 });
+    for (const moment of MOMENTS) {
+      await credit(stack);
+      const killed = killAt(stack, 'GenerateDataKey', moment);
+      await Promise.all([killed, rotate()]);
+      await stack.ready();
+      const again = await rotate();
+      assert.equal(again.code, 0, `${JSON.stringify(moment)}: ${again.stdout}${again.stderr}`);
+      await restart(stack, 'enclave', 'host');
+      assert.equal(await credited(stack), 1000n * BigInt(events), JSON.stringify(moment));
+    }
+    assert.equal(await addressOf(stack), stack.address.toLowerCase());
+  });
+});
+
 test('a key that KMS makes: the same after a restart', async () => {
   await withStack({ recipients: RECIPIENTS, kms: await world.forStack() }, async (stack) => {
     await stack.start();
