@@ -69,7 +69,7 @@ uint64_t SequenceOf(const Record* record) { return record == nullptr ? 0 : recor
 class WireAuditor::Impl {
  public:
   Impl(const policy::Policy& policy, const ethereum::Address& signer)
-      : policy_(policy), signer_(signer), state_keys_(signer) {}
+      : policy_(policy), signer_(signer) {}
 
   void ExpectOneHistory() { one_history_ = true; }
   void DistrustClocks() { book_.clocks_are_true = false; }
