@@ -19,6 +19,7 @@ import { makeDevelopmentChain } from '../js/lib/nitro.mjs';
 import { programPath, until } from '../js/lib/program.mjs';
 import { testSeed } from '../js/lib/random.mjs';
 
+const PATIENCE_MS = 90_000; // on a machine that does much else
 const RECIPIENTS = makeRecipients(testSeed('kms_faults'), 1);
 const [ID] = Object.keys(RECIPIENTS);
 const world = await useKmsWorld(test);
@@ -39,7 +40,7 @@ function notReady(stack, pattern) {
     const { status, body } = await stack.api.raw('GET', '/readyz');
     last = body.reasons.join('; ');
     return status === 503 && pattern.test(last) && last;
-  }).catch((error) => {
+  }, { timeoutMs: PATIENCE_MS }).catch((error) => {
     throw new Error(`${error.message}; the last reason was: ${last}`);
   });
 }
@@ -67,7 +68,7 @@ async function failsAndRecovers(stack, reason, mend, { log = reason } = {}) {
   await hasNoKey(stack);
   assert.equal(await stack.api.metric('coffer_kms_provisioned'), 0);
   await mend();
-  await stack.ready(60_000);
+  await stack.ready(PATIENCE_MS);
   const { address, totals } = await stack.api.status();
   assert.deepEqual([address, totals.available], [stack.address, '7']);
   return said;
@@ -77,7 +78,7 @@ async function withFaultStack(options, body) {
   const key = newKey();
   const all = { key, recipients: RECIPIENTS, ...options };
   await withStack(world.stack({ ciphertext: await world.ciphertextFile(key), ...all }), async (stack) => {
-    await stack.start();
+    await stack.start(PATIENCE_MS);
     await stack.api.credit([{ id: 'kept', account: ID, amount_wei: '7' }]);
     await body(stack);
   });
@@ -149,7 +150,7 @@ test('a state key\'s file that is another\'s, or altered', () =>
       [altered, /kms refused: the enclave refused its key: the state key of epoch 1 was not made by an enclave with this signing key/],
     ]) {
       await put(text)();
-      await stack.ready(); // it has its keys still
+      await stack.ready(PATIENCE_MS); // it has its keys still
       await failsAndRecovers(stack, reason, put(right), { log: /the state key of epoch 1/ });
     }
   }));
@@ -165,7 +166,7 @@ test('while a key is generated: what is half made is not kept, and the next one 
     assert.deepEqual(keysOf(stack), []);
     world.kms.onRequest = undefined;
     faults.clear();
-    await stack.ready();
+    await stack.ready(PATIENCE_MS);
     assert.deepEqual(keysOf(stack), ['signing.ciphertext', 'signing.json', 'state-1.json']);
   }));
 
@@ -215,7 +216,7 @@ test('credentials of a role that the policy does not know', () =>
     await stack.host.kill();
     stack.host.env = { ...right, ...world.environment(stranger), AWS_SESSION_TOKEN: '' };
     stack.host.start();
-    await stack.ready(); // it has its key still
+    await stack.ready(PATIENCE_MS); // it has its key still
     await failsAndRecovers(stack, /AccessDeniedException: User: \S*role\/stranger is not authorized/, async () => {
       await stack.host.kill();
       stack.host.env = right;
