@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import https from 'node:https';
+import net from 'node:net';
 import path from 'node:path';
 import test from 'node:test';
 import { randomBytes } from 'node:crypto';
@@ -175,6 +176,49 @@ test('an answer that comes too late, for the host and for the enclave', { timeou
     faults.arm('delay', { value: 21_500, times: 1 });
     const log = /the signing key: tcp:\/\/127\.0\.0\.1:\d+: no answer came in time/;
     await failsAndRecovers(stack, /kms no_answer: /, () => {}, { log });
+  }));
+
+/** A relay to KMS, as the host runs one, that alters a byte of the answer `at` bytes after its begin: {port, close}. */
+async function alteringRelay(at) {
+  const sockets = new Set();
+  const server = net.createServer((client) => {
+    const upstream = net.connect(world.kms.port, '127.0.0.1');
+    let passed = 0;
+    client.pipe(upstream);
+    upstream.on('data', (bytes) => {
+      const altered = Buffer.from(bytes);
+      if (at >= passed && at < passed + bytes.length) altered[at - passed] ^= 1;
+      passed += bytes.length;
+      client.write(altered);
+    });
+    upstream.on('end', () => client.end());
+    for (const one of [client, upstream]) sockets.add(one.on('error', () => {}));
+  });
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const close = () => {
+    sockets.forEach((socket) => socket.destroy());
+    server.close();
+  };
+  return { port: server.address().port, close };
+}
+
+test('a host that alters what it carries: in the handshake, in the answer', () =>
+  withFaultStack({}, async (stack) => {
+    const at = stack.enclave.args.indexOf('--kms-endpoint-override') + 1;
+    const right = stack.enclave.args[at];
+    for (const [byte, reason] of [
+      [200, /KMS at kms\.us-east-2\.amazonaws\.com: the TLS handshake was refused: /],
+      [1800, /KMS at kms\.us-east-2\.amazonaws\.com: the TLS stream is broken: .*bad record mac/],
+    ]) {
+      const relay = await alteringRelay(byte);
+      stack.enclave.args[at] = `tcp://127.0.0.1:${relay.port}`;
+      await failsAndRecovers(stack, reason, async () => {
+        await stack.enclave.kill();
+        stack.enclave.args[at] = right;
+        stack.enclave.start();
+      });
+      relay.close();
+    }
   }));
 
 test('KMS is not there at all', () =>
