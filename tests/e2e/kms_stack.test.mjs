@@ -19,6 +19,7 @@ const addressOf = async (stack) => (await stack.api.status()).address.toLowerCas
 let events = 0;
 test.beforeEach(() => {
   events = 0;
+  world.kms.onRequest = world.kms.onAnswer = undefined;
 });
 const credit = (stack) => stack.api.credit([{ id: `e${++events}`, account: ACCOUNT, amount_wei: '1000' }]);
 const credited = async (stack) => (await stack.api.accounts()).get(ACCOUNT).credited;
@@ -41,7 +42,7 @@ function killAt(stack, action, { when, victim }) {
       stack[victim].start();
       resolve();
     };
-    setTimeout(() => reject(new Error(`nobody asked KMS for ${action} (${when})`)), 20_000).unref();
+    setTimeout(() => reject(new Error(`nobody asked KMS for ${action} (${when})`)), PATIENCE_MS).unref();
   });
 }
 
