@@ -351,8 +351,8 @@ TEST(ProvisionedSignerTest, TheJsonProtocolAsOldClientsSpeakIt) {
                    R"("aws_session_token":"token"}})");
   for (const std::string& payload :
        {std::string(R"({"method":"status"})"), std::string(R"({"method":"address"})"),
-        std::string(R"({"method":"sign_message_defunct","params":{"message_hash":"0x00"}})"), provision,
-        std::string(R"({"method":"address"})"), provision}) {
+        std::string(R"({"method":"sign_message_defunct","params":{"message_hash":"0x00"}})"),
+        provision, std::string(R"({"method":"address"})"), provision}) {
     client.stream->Send(payload);
     world.scheduler.RunUntilIdle();
   }
