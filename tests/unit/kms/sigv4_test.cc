@@ -52,7 +52,7 @@ constexpr const char* kVanillaGet =
 constexpr const char* kVanillaPost =
     "5da7c1a2acd57cee7505fc6676e4e544621c30862966e37dddb68e92efbe5d6b";
 
-std::vector<Example> Suite() {
+std::vector<Example> Gets() {
   return {
       {"get-vanilla", "GET", "/", {}, {}, "", kPlain, kVanillaGet},
       {"get-header-key-duplicate",
@@ -173,6 +173,11 @@ std::vector<Example> Suite() {
        "",
        kPlain,
        "652487583200325589f1fba4c7e578f72c47cb61beeca81406b39ddec1366741"},
+  };
+}
+
+std::vector<Example> Posts() {
+  return {
       {"post-vanilla", "POST", "/", {}, {}, "", kPlain, kVanillaPost},
       {"post-header-key-sort",
        "POST",
@@ -251,7 +256,9 @@ HttpRequest Unsigned(const Example& example) {
 }
 
 TEST(SigV4, TheTestSuiteOfAws) {
-  for (const Example& example : Suite()) {
+  std::vector<Example> suite = Gets();
+  for (Example example : Posts()) suite.push_back(std::move(example));
+  for (const Example& example : suite) {
     SCOPED_TRACE(example.name);
     HttpRequest request = Unsigned(example);
     ASSERT_TRUE(SignRequest(Sample(), "service", kTime, &request).ok());
