@@ -154,6 +154,19 @@ TEST_F(HostKeysTest, ACiphertextFileIsTakenOverOnce) {
   EXPECT_EQ(keys_->store().signing()->ciphertext, "from KMS") << "never replaced";
 }
 
+TEST_F(HostKeysTest, WhatGoesWithACiphertextThatWasPutThereByHand) {
+  std::filesystem::create_directories(folder_ / "keys");
+  File("keys/signing.ciphertext", "by hand");
+  KmsOptions options;
+  options.encryption_context = {{"a", "b"}};
+  ASSERT_TRUE(Make(options).ok());
+  EXPECT_EQ(keys_->store().signing()->ciphertext, "by hand");
+  EXPECT_EQ(keys_->store().signing()->encryption_context.at("a"), "b");
+  options.encryption_context = {{"a", "c"}};
+  ASSERT_TRUE(Make(options).ok()) << "not opened yet, so it may have been wrong";
+  EXPECT_EQ(keys_->store().signing()->encryption_context.at("a"), "c");
+}
+
 TEST_F(HostKeysTest, WhatIsNoCiphertextIsRefused) {
   KmsOptions options;
   options.ciphertext_file = folder_ / "nothing";
