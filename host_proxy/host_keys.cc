@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "enclave_core/kms/client.h"
 #include "host_proxy/api_json.h"
 #include "host_proxy/json_text.h"
 #include "runtime/log.h"
@@ -23,13 +22,13 @@ absl::StatusOr<std::string> ReadCiphertext(const std::string& path) {
   std::string content;
   bool long_ = false;
   const absl::Status read = runtime::OsReadPieces(path, [&](std::string_view piece) {
-    long_ = long_ || content.size() + piece.size() > kms::kMaxCiphertextBytes;
+    long_ = long_ || content.size() + piece.size() > host::kMaxCiphertextBytes;
     if (!long_) content.append(piece);
   });
   if (!read.ok()) return read;
   if (long_ || content.empty()) {
     return absl::InvalidArgumentError(absl::StrCat(path, " is no ciphertext of KMS's: it has 1 to ",
-                                                   kms::kMaxCiphertextBytes, " bytes"));
+                                                   host::kMaxCiphertextBytes, " bytes"));
   }
   return content;
 }
