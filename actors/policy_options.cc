@@ -186,9 +186,9 @@ void AddPolicyOptions(runtime::ConfigSpec* spec) {
 }
 
 absl::StatusOr<Policy> PolicyFromOptions(const runtime::Config& config,
-                                         boundary::v1::Profile profile) {
+                                         boundary::v1::Profile profile, bool comes_with_key) {
   const bool signer = profile == boundary::v1::PROFILE_SIGNER;
-  if (signer && !AnyIsSet(config)) return policy::Unrestricted();
+  if ((signer || comes_with_key) && !AnyIsSet(config)) return policy::Unrestricted();
   if (config.Uint64("chain-id") == 0 || config.String("ticket-broker").empty()) {
     return absl::InvalidArgumentError(
         absl::StrCat("--chain-id and --ticket-broker are needed: one key serves one chain and one "

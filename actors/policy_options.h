@@ -13,9 +13,11 @@ namespace coffer::enclave {
 void AddPolicyOptions(runtime::ConfigSpec* spec);
 
 // InvalidArgument names the option. The authority needs a chain and a broker; a signer that is
-// given no option of a policy at all is unrestricted.
+// given no option of a policy at all is unrestricted. So is, at first, an enclave that waits for a
+// key (`comes_with_key`): its policy may come with it.
 absl::StatusOr<policy::Policy> PolicyFromOptions(const runtime::Config& config,
-                                                 boundary::v1::Profile profile);
+                                                 boundary::v1::Profile profile,
+                                                 bool comes_with_key = false);
 
 }  // namespace coffer::enclave
 

@@ -6,6 +6,7 @@
 
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -15,6 +16,7 @@
 #include "absl/strings/strip.h"
 #include "actors/enclave/attestor_options.h"
 #include "actors/enclave/enclave.h"
+#include "actors/enclave/kms_options.h"
 #include "actors/policy_options.h"
 #include "enclave_core/ethereum/secret_hex.h"
 #include "enclave_core/ethereum/types.h"
@@ -44,7 +46,8 @@ runtime::ConfigSpec Spec() {
       "The trusted half of Coffer: owns the balances, the payouts and the signing key. A host "
       "(coffer-host) connects to it, "
       "stores its sealed state and talks to the chain for it.",
-      "SIGNER_PRIVATE_KEY=0x... coffer-enclave --insecure-dev-key --listen "
+      "coffer-enclave --listen vsock://16:5000 --profile authority    (its key comes from KMS)\n"
+      "  SIGNER_PRIVATE_KEY=0x... coffer-enclave --insecure-dev-key --listen "
       "unix:///run/coffer/enclave.sock \\\n"
       "    --chain-id 42161 --ticket-broker 0xa8bb618b1520e284046f3dfc448851a1ff26e41b\n"
       "  SIGNER_PRIVATE_KEY=0x... coffer-enclave --profile signer --listen "
@@ -55,8 +58,8 @@ runtime::ConfigSpec Spec() {
            .help = "Where to listen: tcp://HOST:PORT, unix:///PATH or vsock://CID:PORT (any CID)."})
       .Add({.name = "insecure-dev-key",
             .type = OptionType::kBool,
-            .help = "Take the signing key from SIGNER_PRIVATE_KEY or --key-file. Whoever can read "
-                    "that can steal."})
+            .help = "Take the signing key from SIGNER_PRIVATE_KEY or --key-file, instead of KMS "
+                    "(provision, generate). Whoever can read that can steal."})
       .Add({.name = "key-file",
             .help = "A file of mode 0600 with the key as 64 hex digits (with --insecure-dev-key)."})
       .Add({.name = "profile",
@@ -71,8 +74,9 @@ runtime::ConfigSpec Spec() {
             .choices = {"auto", "host", "none"}})
       .Add({.name = "allow-reprovision",
             .type = OptionType::kBool,
-            .help = "Accept provision when there is a key already; without a KMS it is refused all "
-                    "the same.",
+            .help = "Accept another key from KMS when there is one already and nothing has "
+                    "changed since (with --storage none; otherwise until a state is loaded, "
+                    "without this).",
             .env = {"SIGNER_ALLOW_REPROVISION"}})
       .Add({.name = "insecure-accept-policy-change",
             .type = OptionType::kBool,
@@ -88,6 +92,7 @@ runtime::ConfigSpec Spec() {
             .help = "text or json.",
             .choices = {"text", "json"}});
   enclave::AddAttestorOptions(&spec);
+  enclave::AddKmsOptions(&spec);
   enclave::AddPolicyOptions(&spec);
   return spec;
 }
@@ -126,11 +131,6 @@ absl::StatusOr<std::string> ReadKeyFile(const std::string& path) {
 
 // The development key source. The text never reaches a log or an error (I8).
 absl::StatusOr<PrivateKey> ReadKey(const runtime::Config& config) {
-  if (!config.Bool("insecure-dev-key")) {
-    return absl::FailedPreconditionError(
-        "no key source: this version takes its key only from --insecure-dev-key with "
-        "SIGNER_PRIVATE_KEY or --key-file");
-  }
   std::string text;
   if (!config.String("key-file").empty()) {
     absl::StatusOr<std::string> file = ReadKeyFile(config.String("key-file"));
@@ -151,13 +151,25 @@ absl::StatusOr<PrivateKey> ReadKey(const runtime::Config& config) {
   return PrivateKey::FromBytes(secret->view());
 }
 
+// Where the key comes from when it is not there from the start.
+absl::StatusOr<enclave::KeySource> ReadKeySource(const runtime::Config& config,
+                                                 attestation::Attester* attester) {
+  if (config.Bool("insecure-dev-key")) return enclave::KeySource();
+  if (attester != nullptr) return enclave::KeySourceFromOptions(config, attester);
+  return absl::FailedPreconditionError(
+      "no key can be had here: KMS gives one only to an enclave that attests what it is, and there "
+      "is no attestation device (/dev/nsm, or --attestor dev). For development: --insecure-dev-key "
+      "with SIGNER_PRIVATE_KEY or --key-file");
+}
+
 // What is insecure about how it was started.
 void Warn(const runtime::Config& config, const enclave::EnclaveOptions& options, bool local) {
+  const bool dev_key = config.Bool("insecure-dev-key");
   const std::pair<bool, const char*> parts[] = {
-      {true,
+      {dev_key,
        "INSECURE: the signing key came from outside (--insecure-dev-key), so this machine's "
        "operator can have it. For development only"},
-      {options.policy.unrestricted,
+      {options.policy.unrestricted && dev_key,
        "INSECURE: there is no policy: whatever a client asks for is signed. Give --chain-id, "
        "--ticket-broker and limits"},
       {options.policy.allow_raw_messages,
@@ -176,9 +188,8 @@ void Warn(const runtime::Config& config, const enclave::EnclaveOptions& options,
        "INSECURE: a sealed policy gives way to the present flags "
        "(--insecure-accept-policy-change)"},
       {config.Bool("allow-reprovision"),
-       "INSECURE: whoever reaches this port may provision another key (--allow-reprovision); "
-       "without "
-       "a KMS, as in this version, that is refused all the same"},
+       "INSECURE: whoever reaches this port may provision another key as long as nothing has "
+       "changed (--allow-reprovision)"},
       {!local,
        "INSECURE: the port can be reached from other machines, and its clients are not "
        "authenticated"}};
@@ -191,7 +202,8 @@ void Banner(const runtime::Config& config, const enclave::EnclaveOptions& option
             const enclave::Enclave& enclave) {
   Log(Level::kInfo, "enclave", "listening",
       {{"endpoint", enclave.endpoint().ToString()},
-       {"address", ethereum::ToChecksum(enclave.address())},
+       {"address", enclave.address().has_value() ? ethereum::ToChecksum(*enclave.address())
+                                                 : "none: waits for provision or generate"},
        {"profile", config.String("profile")},
        {"storage", options.without_storage ? "none" : "host"},
        {"policy",
@@ -217,7 +229,8 @@ int Run(const runtime::Config& config) {
     Log(Level::kWarn, "enclave", "memory may be swapped, the pages of keys excepted", {{"why", s}});
   }
   const boundary::v1::Profile profile = ReadProfile(config);
-  absl::StatusOr<policy::Policy> policy = enclave::PolicyFromOptions(config, profile);
+  const bool dev_key = config.Bool("insecure-dev-key");
+  absl::StatusOr<policy::Policy> policy = enclave::PolicyFromOptions(config, profile, !dev_key);
   if (!policy.ok()) return Fail(policy.status());
   const absl::StatusOr<bool> without_storage = ReadWithoutStorage(config, profile, *policy);
   if (!without_storage.ok()) return Fail(without_storage.status());
@@ -227,8 +240,14 @@ int Run(const runtime::Config& config) {
   absl::StatusOr<std::unique_ptr<attestation::Attester>> attester =
       enclave::AttesterFromOptions(config, runtime::OsWallNow);
   if (!attester.ok()) return Fail(attester.status());
-  absl::StatusOr<PrivateKey> key = ReadKey(config);
-  if (!key.ok()) return Fail(key.status());
+  const absl::StatusOr<enclave::KeySource> source = ReadKeySource(config, attester->get());
+  if (!source.ok()) return Fail(source.status());
+  std::optional<PrivateKey> key;
+  if (dev_key) {
+    absl::StatusOr<PrivateKey> read = ReadKey(config);
+    if (!read.ok()) return Fail(read.status());
+    key = *std::move(read);
+  }
   std::fputs(config.Effective().c_str(), stderr);
 
   enclave::EnclaveOptions options;
@@ -255,8 +274,13 @@ int Run(const runtime::Config& config) {
   runtime::EventLoopThread attesting("attestor");
   const std::unique_ptr<runtime::Network> network =
       runtime::NewEventNetwork(&loop, network_options);
-  enclave::Enclave enclave(options, *std::move(key), &random, &loop, signing.loop(),
-                           {attester->get(), attesting.loop()});
+  const enclave::AttestationPorts ports{attester->get(), attesting.loop()};
+  const auto made = key.has_value()
+                        ? std::make_unique<enclave::Enclave>(options, *std::move(key), &random,
+                                                             &loop, signing.loop(), ports)
+                        : std::make_unique<enclave::Enclave>(options, &random, &loop,
+                                                             signing.loop(), ports, *source);
+  enclave::Enclave& enclave = *made;
   if (absl::Status s = enclave.Listen(network.get(), *endpoint); !s.ok()) return Fail(s);
   Banner(config, options, enclave);
   std::unique_ptr<runtime::Timer> grace;

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "actors/host/key_files.h"
 #include "host_proxy/api_json.h"
 #include "host_proxy/json_text.h"
 #include "runtime/log.h"

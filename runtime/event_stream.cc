@@ -27,8 +27,9 @@ constexpr size_t kReadChunk = 256u << 10;
 // Frames of one connection in a turn of the loop: a client that floods waits for the others after
 // each of its turns.
 constexpr int kFramesATurn = 4;
-// What any connection may hold of a frame without being counted.
-constexpr size_t kUncountedBytes = 64u << 10;
+// What any connection may hold of a frame without being counted: no more than the room that a frame
+// gets with its first bytes (frame_codec.cc).
+constexpr size_t kUncountedBytes = (64u << 10) + kFrameHeaderBytes;
 
 }  // namespace
 

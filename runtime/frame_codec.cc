@@ -38,7 +38,10 @@ absl::StatusOr<size_t> FrameDecoder::Feed(std::string_view bytes) {
   const size_t size = payload_.size() + part.size();
   if (size > payload_.capacity()) {
     const size_t room = std::max({size, 2 * payload_.capacity(), kRoomAtOnce});
-    payload_.reserve(std::min<size_t>(length_, room));
+    // A new text, since one that grows may take twice what it had, whatever it is asked for.
+    std::string grown;
+    grown.reserve(std::min<size_t>(length_, room));
+    payload_ = std::move(grown.append(payload_));
   }
   payload_.append(part);
   return took + part.size();

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "actors/host/decimal_wei.h"
+#include "actors/host/key_files.h"
 #include "actors/policy_options.h"
 #include "enclave_core/policy/policy.h"
 #include "runtime/config.h"

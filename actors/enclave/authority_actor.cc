@@ -20,14 +20,17 @@ using runtime::Level;
 using runtime::Log;
 
 AuthorityActor::AuthorityActor(AuthorityOptions options, audit::LogKeys log_keys,
-                               sealing::Vault* opener, runtime::Dispatcher* dispatcher,
-                               SignerMailbox* signer, SealerMailbox* sealer)
+                               StateKeyring keyring, sealing::Vault* opener,
+                               const AuthorityPorts& ports)
     : options_(std::move(options)),
       log_keys_(std::move(log_keys)),
+      keyring_(std::move(keyring)),
       opener_(opener),
-      dispatcher_(dispatcher),
-      signer_(signer),
-      sealer_(sealer) {
+      dispatcher_(ports.dispatcher),
+      signer_(ports.signer),
+      sealer_(ports.sealer),
+      kms_(ports.kms),
+      provisioner_(ports.provisioner) {
   if (!options_.without_storage) return;
   Batch not_sealed;
   authority_ = NewState(&not_sealed);
@@ -66,8 +69,9 @@ void AuthorityActor::Handle(Request request) {
       return HandleAttestation(request);
     case ClientFrame::kProvision:
     case ClientFrame::kGenerate:
-      ToProto(RefuseKey(), answer->mutable_error());
-      return AnswerNow(request.reply, std::move(answer));
+      return HandleProvision(std::move(request));
+    case ClientFrame::kRotateStateKey:
+      return RotateStateKey(std::move(request));
     case ClientFrame::kLoadBegin:
     case ClientFrame::kLoadRecord:
     case ClientFrame::kLoadEnd:
@@ -103,18 +107,6 @@ void AuthorityActor::Pass(const Batch& batch, ReplyTo reply, std::unique_ptr<Ser
 void AuthorityActor::AnswerNow(ReplyTo reply, std::unique_ptr<ServerFrame> answer) {
   answer->set_request_id(reply.request_id);
   sealer_->Send(Answer{reply, std::move(answer)});
-}
-
-// The key is there from the start, and comes from nowhere else in this version.
-absl::Status AuthorityActor::RefuseKey() const {
-  if (!options_.allow_reprovision) {
-    return Refuse(
-        boundary::v1::ERROR_ALREADY_PROVISIONED,
-        absl::StrCat("already provisioned with the key of ", ethereum::ToChecksum(options_.address),
-                     " (--insecure-dev-key); KMS is not configured"));
-  }
-  return Refuse(boundary::v1::ERROR_UNAVAILABLE,
-                "KMS is not configured: this version takes its key from --insecure-dev-key");
 }
 
 absl::Status AuthorityActor::HandleSigning(const Request& request, Batch* batch,
@@ -249,6 +241,10 @@ absl::Status AuthorityActor::HandleReady(const Request& request, ServerFrame* an
       return ExportState(answer->mutable_state_blob());
     case ClientFrame::kImportState:
       return ImportState(frame.import_state(), answer->mutable_state_imported());
+    case ClientFrame::kAdoptStateKey:
+      if (absl::Status s = Adopt(frame.adopt_state_key().epoch()); !s.ok()) return s;
+      FillStatus(answer->mutable_state_key_adopted());
+      return absl::OkStatus();
     case ClientFrame::kReportReceipt:
       return authority_->ReportReceipt(frame.report_receipt(), answer->mutable_receipt(), batch);
     case ClientFrame::kReportReorg:
@@ -321,6 +317,8 @@ absl::Status AuthorityActor::HandleState(const Request& request, ServerFrame* an
   attach.last_sequence = request.frame->attach_storage().last_sequence();
   attach.last_hash = request.frame->attach_storage().last_hash();
   sealer_->Send(std::move(attach));
+  // The one that was under way for a new state key has ended with the other storage.
+  snapshot_due_ = adopted_;
   return absl::OkStatus();
 }
 
@@ -366,6 +364,7 @@ absl::Status AuthorityActor::LoadEnd(const Request& request) {
     return adopted;
   }
   authority_ = *std::move(state);
+  snapshot_due_ = loader->oldest_epoch() < opener_->epoch();
   Log(Level::kInfo, "authority", fresh ? "a new state was founded" : "the state was loaded",
       {{"sequence", loader->chain().sequence()},
        {"snapshot", loader->chain().snapshot_sequence()},
@@ -405,6 +404,7 @@ void AuthorityActor::FillStatus(boundary::v1::Status* status) const {
   status->set_signatures(signatures_);
   status->set_attestation_kind(options_.attestation);
   status->set_attestation_available(options_.attestation != boundary::v1::ATTESTATION_KIND_NONE);
+  status->set_state_key_epoch(opener_->epoch());
   if (authority_ == nullptr) return;
   authority_->FillStatus(status);
   status->mutable_audit()->set_log_key(log_keys_.log_key().ToString());
@@ -415,11 +415,13 @@ void AuthorityActor::EndOfBatch() {
   // What is passed on in one run of the mailbox becomes one record, with one tree in it.
   bytes_since_snapshot_ += std::exchange(tree_bytes_, 0);
   SignHeadWhenDue();
-  if (authority_ == nullptr || options_.without_storage ||
-      bytes_since_snapshot_ <
-          std::max(options_.min_snapshot_interval_bytes, last_snapshot_bytes_)) {
-    return;
-  }
+  if (authority_ == nullptr || options_.without_storage) return;
+  const bool heavy =
+      bytes_since_snapshot_ >= std::max(options_.min_snapshot_interval_bytes, last_snapshot_bytes_);
+  if (heavy || snapshot_due_) sealer_->Send(TakeSnapshot());
+}
+
+SnapshotWork AuthorityActor::TakeSnapshot() {
   SnapshotWork snapshot;
   last_snapshot_bytes_ = 0;
   authority_->WriteSnapshot([&](const sealed::v1::SnapshotPart& part) {
@@ -427,7 +429,8 @@ void AuthorityActor::EndOfBatch() {
     last_snapshot_bytes_ += snapshot.parts.back().size();
   });
   bytes_since_snapshot_ = 0;
-  sealer_->Send(std::move(snapshot));
+  snapshot_due_ = false;
+  return snapshot;
 }
 
 }  // namespace coffer::enclave

@@ -6,12 +6,14 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "actors/enclave/messages.h"
+#include "actors/enclave/provisioner.h"
 #include "actors/enclave/state_loader.h"
 #include "enclave_core/audit/log_keys.h"
 #include "enclave_core/authority/authority.h"
@@ -42,13 +44,30 @@ struct AuthorityOptions {
   absl::Duration head_interval = absl::Milliseconds(200);
 };
 
-// Accepts: Request and SessionClosed from the gateway, SignDone from the signer.
-// Sends: SignRequest to the signer; Work, SnapshotWork, StateLoaded, AttachRequest to the sealer.
+// What the next state key is made with. Without a tag key there is none: the state key is derived
+// from the signing key.
+struct StateKeyring {
+  ethereum::SecretBytes tag_key;
+  std::string key_id;  // KMS's
+};
+
+// Whom the authority speaks to; all outlive it.
+struct AuthorityPorts {
+  runtime::Dispatcher* dispatcher = nullptr;
+  SignerMailbox* signer = nullptr;
+  SealerMailbox* sealer = nullptr;
+  KmsMailbox* kms = nullptr;
+  Provisioner* provisioner = nullptr;  // null: no KMS is configured
+};
+
+// Accepts: Request and SessionClosed from the gateway, SignDone from the signer, StateKeyMade and,
+// for another key, KeysOpened from KMS. Sends: SignRequest to the signer; Work, SnapshotWork,
+// StateLoaded, AttachRequest to the sealer; StateKeyOrder to KMS.
 class AuthorityActor : public runtime::Actor<AuthorityMessage> {
  public:
-  // `opener` opens stored records; it and the dispatcher must outlive the actor.
-  AuthorityActor(AuthorityOptions options, audit::LogKeys log_keys, sealing::Vault* opener,
-                 runtime::Dispatcher* dispatcher, SignerMailbox* signer, SealerMailbox* sealer);
+  // `opener` opens stored records; it must outlive the actor.
+  AuthorityActor(AuthorityOptions options, audit::LogKeys log_keys, StateKeyring keyring,
+                 sealing::Vault* opener, const AuthorityPorts& ports);
 
   void Receive(AuthorityMessage message) override;
   void EndOfBatch() override;
@@ -63,8 +82,15 @@ class AuthorityActor : public runtime::Actor<AuthorityMessage> {
   void Handle(Request request);
   void Handle(SignDone done);
   void Handle(const SessionClosed& closed);
+  void Handle(KeysOpened opened);
+  void Handle(StateKeyMade made);
 
-  absl::Status RefuseKey() const;  // to provision and generate
+  // ---- keys.cc: another signing key, and the next state key
+  void HandleProvision(Request request);
+  absl::Status RefuseKey() const;
+  void RotateStateKey(Request request);
+  absl::Status CheckRotation(const boundary::v1::RotateStateKey& request) const;
+  absl::Status Adopt(uint32_t epoch);
   // ---- attestation.cc: documents, ordered from the attestor
   void HandleAttestation(const Request& request);
   absl::Status CheckAttestation(const boundary::v1::GetAttestation& request) const;
@@ -92,13 +118,23 @@ class AuthorityActor : public runtime::Actor<AuthorityMessage> {
   void Pass(const Batch& batch, ReplyTo reply, std::unique_ptr<ServerFrame> answer);
   void AnswerNow(ReplyTo reply, std::unique_ptr<ServerFrame> answer);
   std::unique_ptr<authority::Authority> NewState(Batch* batch) const;
+  SnapshotWork TakeSnapshot();
+
+  // A state key that the host was given and has not said to have stored.
+  struct PendingKey {
+    provisioning::MadeStateKey made;
+    std::string asked_key_id;
+  };
 
   const AuthorityOptions options_;
   const audit::LogKeys log_keys_;
+  StateKeyring keyring_;
   sealing::Vault* const opener_;
   runtime::Dispatcher* const dispatcher_;
   SignerMailbox* const signer_;
   SealerMailbox* const sealer_;
+  KmsMailbox* const kms_;
+  Provisioner* const provisioner_;
 
   std::unique_ptr<authority::Authority> authority_;
   std::unique_ptr<StateLoader> loader_;
@@ -106,6 +142,11 @@ class AuthorityActor : public runtime::Actor<AuthorityMessage> {
   uint64_t signatures_ = 0;
   size_t bytes_since_snapshot_ = 0;
   size_t last_snapshot_bytes_ = 0;
+  bool snapshot_due_ = false;  // whatever the records weigh: they are under an older state key
+  bool adopted_ = false;       // a state key, in this run
+  bool rotating_ = false;      // KMS is asked for one
+  std::string asked_key_id_;   // with which
+  std::optional<PendingKey> pending_key_;
   size_t tree_bytes_ = 0;   // of the newest tree that this run of the mailbox passed on
   uint64_t head_size_ = 0;  // leaves under the last head that was signed unasked
   absl::Time head_time_ = absl::InfinitePast();

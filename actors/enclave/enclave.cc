@@ -8,14 +8,23 @@
 namespace coffer::enclave {
 namespace {
 
-constexpr uint32_t kDevelopmentKeyEpoch = 0;
-
-std::unique_ptr<sealing::Vault> NewVault(const ethereum::PrivateKey& key, runtime::Random* random) {
-  absl::StatusOr<ethereum::SecretBytes> state_key = key.DeriveSecret("state key v1");
-  COFFER_CHECK(state_key.ok(), "no locked memory for the state key");
+// `keys` as a vault of its own; the last is sealed under.
+std::unique_ptr<sealing::Vault> NewVault(const std::vector<sealing::StateKey>& keys,
+                                         runtime::Random* random) {
   sealing::Hash salt;
   random->Fill(absl::MakeSpan(salt.bytes));
-  return std::make_unique<sealing::Vault>(*std::move(state_key), kDevelopmentKeyEpoch, salt);
+  std::unique_ptr<sealing::Vault> vault;
+  for (auto key = keys.rbegin(); key != keys.rend(); ++key) {
+    absl::StatusOr<ethereum::SecretBytes> copy = ethereum::SecretBytes::CopyOf(key->secret.view());
+    COFFER_CHECK(copy.ok(), "no locked memory for the state key");
+    sealing::StateKey state_key{key->epoch, *std::move(copy)};
+    if (vault == nullptr) {
+      vault = std::make_unique<sealing::Vault>(std::move(state_key), salt);
+    } else {
+      vault->AddKey(std::move(state_key));
+    }
+  }
+  return vault;
 }
 
 audit::LogKeys NewLogKeys(const ethereum::PrivateKey& key) {
@@ -24,17 +33,22 @@ audit::LogKeys NewLogKeys(const ethereum::PrivateKey& key) {
   return *std::move(keys);
 }
 
-AuthorityOptions OptionsFor(const EnclaveOptions& options, const ethereum::Address& address,
-                            runtime::Random* random, const runtime::Dispatcher* main,
+boundary::v1::AttestationKind KindOf(const attestation::Attester* attester) {
+  return attester == nullptr ? boundary::v1::ATTESTATION_KIND_NONE : ToProto(attester->kind());
+}
+
+AuthorityOptions OptionsFor(const EnclaveOptions& options, const policy::Policy& policy,
+                            const ethereum::Address& address, runtime::Random* random,
+                            const runtime::Dispatcher* main,
                             const attestation::Attester* attester) {
   AuthorityOptions out;
   out.version = options.version;
   out.address = address;
   out.profile = options.profile;
-  out.policy = options.policy;
+  out.policy = policy;
   out.without_storage = options.without_storage;
   out.allow_reprovision = options.allow_reprovision;
-  if (attester != nullptr) out.attestation = ToProto(attester->kind());
+  out.attestation = KindOf(attester);
   out.clock = [main] {
     return static_cast<uint64_t>(std::max<int64_t>(0, absl::ToUnixMillis(main->WallNow())));
   };
@@ -48,39 +62,77 @@ AuthorityOptions OptionsFor(const EnclaveOptions& options, const ethereum::Addre
 
 }  // namespace
 
-Enclave::Enclave(const EnclaveOptions& options, ethereum::PrivateKey key, runtime::Random* random,
-                 runtime::Dispatcher* main, runtime::Dispatcher* signing,
-                 const AttestationPorts& attesting)
-    : address_(key.address()),
-      opener_(NewVault(key, random)),
+Enclave::Enclave(const EnclaveOptions& options, runtime::Random* random, runtime::Dispatcher* main,
+                 runtime::Dispatcher* signing, const AttestationPorts& attesting)
+    : options_(options),
+      random_(random),
+      main_(main),
+      attester_(attesting.attester),
       gateway_mailbox_(main, "gateway", kInternalMailbox),
       authority_mailbox_(main, "authority", kInternalMailbox),
       signer_mailbox_(signing, "signer", kInternalMailbox),
       sealer_mailbox_(main, "sealer", kInternalMailbox),
-      attestor_mailbox_(attesting.attester != nullptr ? attesting.dispatcher : main, "attestor",
+      attestor_mailbox_(attester_ != nullptr ? attesting.dispatcher : main, "attestor",
                         kMaxAttestations),
-      gateway_(
-          std::make_unique<Gateway>(&authority_mailbox_, &sealer_mailbox_,
-                                    GatewayOptions{options.without_storage, options.max_sessions})),
-      authority_(std::make_unique<AuthorityActor>(
-          OptionsFor(options, address_, random, main, attesting.attester), NewLogKeys(key),
-          opener_.get(), main, &signer_mailbox_, &sealer_mailbox_)),
-      sealer_(std::make_unique<Sealer>(NewVault(key, random), &gateway_mailbox_, &attestor_mailbox_,
-                                       options.without_storage)) {
-  signer_ = std::make_unique<Signer>(std::move(key), &authority_mailbox_);
-  gateway_mailbox_.Bind(gateway_.get());
-  authority_mailbox_.Bind(authority_.get());
-  signer_mailbox_.Bind(signer_.get());
-  sealer_mailbox_.Bind(sealer_.get());
-  if (attesting.attester == nullptr) return;
-  attestor_ = std::make_unique<Attestor>(attesting.attester, &gateway_mailbox_);
+      kms_mailbox_(attester_ != nullptr ? attesting.dispatcher : main, "kms", kMaxKmsOrders),
+      gateway_(&authority_mailbox_, &sealer_mailbox_,
+               GatewayOptions{options.without_storage, options.max_sessions}),
+      signer_(&authority_mailbox_),
+      sealer_(&gateway_mailbox_, &attestor_mailbox_, options.without_storage) {
+  gateway_mailbox_.Bind(&gateway_);
+  signer_mailbox_.Bind(&signer_);
+  sealer_mailbox_.Bind(&sealer_);
+  if (attester_ == nullptr) return;
+  attestor_ = std::make_unique<Attestor>(attester_, &gateway_mailbox_);
   attestor_mailbox_.Bind(attestor_.get());
+}
+
+Enclave::Enclave(const EnclaveOptions& options, ethereum::PrivateKey key, runtime::Random* random,
+                 runtime::Dispatcher* main, runtime::Dispatcher* signing,
+                 const AttestationPorts& attesting)
+    : Enclave(options, random, main, signing, attesting) {
+  absl::StatusOr<provisioning::Keys> keys = provisioning::DerivedKeys(std::move(key));
+  COFFER_CHECK(keys.ok(), "no locked memory for the state key");
+  Install(*std::move(keys), options.policy);
+}
+
+Enclave::Enclave(const EnclaveOptions& options, runtime::Random* random, runtime::Dispatcher* main,
+                 runtime::Dispatcher* signing, const AttestationPorts& attesting, KeySource source)
+    : Enclave(options, random, main, signing, attesting) {
+  COFFER_CHECK(attester_ != nullptr, "KMS gives a key to nobody who attests nothing");
+  kms_ = std::make_unique<KmsActor>(std::move(source), attester_, &authority_mailbox_);
+  kms_mailbox_.Bind(kms_.get());
+  provisioner_ = std::make_unique<Provisioner>(
+      options.profile, options.policy, options.without_storage, &kms_mailbox_, &sealer_mailbox_,
+      [this](provisioning::Keys keys, const policy::Policy& policy) {
+        Install(std::move(keys), policy);
+      });
+  unprovisioned_ = std::make_unique<Unprovisioned>(
+      Introduction{options.version, options.profile, options.without_storage, KindOf(attester_)},
+      provisioner_.get(), &sealer_mailbox_);
+  authority_mailbox_.Bind(unprovisioned_.get());
+}
+
+// Every actor gets its part. On the main dispatcher, before anything that needs the keys: what
+// comes first in the signer's mailbox is its key.
+void Enclave::Install(provisioning::Keys keys, const policy::Policy& policy) {
+  before_ = std::move(authority_);
+  address_ = keys.signing.address();
+  authority_.opener = NewVault(keys.state, random_);
+  authority_.actor = std::make_unique<AuthorityActor>(
+      OptionsFor(options_, policy, *address_, random_, main_, attester_), NewLogKeys(keys.signing),
+      StateKeyring{std::move(keys.tag_key), std::move(keys.state_key_id)}, authority_.opener.get(),
+      AuthorityPorts{main_, &signer_mailbox_, &sealer_mailbox_, &kms_mailbox_, provisioner_.get()});
+  sealer_.UseVault(NewVault(keys.state, random_));
+  signer_mailbox_.Send(SigningKey{std::move(keys.signing)});
+  gateway_.SetProvisioned();
+  authority_mailbox_.Bind(authority_.actor.get());
 }
 
 absl::Status Enclave::Listen(runtime::Network* network, const runtime::Endpoint& endpoint) {
   absl::StatusOr<std::unique_ptr<runtime::Listener>> listener =
       network->Listen(endpoint, [this](std::unique_ptr<runtime::FramedStream> stream) {
-        gateway_->Accept(std::move(stream));
+        gateway_.Accept(std::move(stream));
       });
   if (!listener.ok()) return listener.status();
   listener_ = *std::move(listener);
@@ -89,7 +141,7 @@ absl::Status Enclave::Listen(runtime::Network* network, const runtime::Endpoint&
 
 void Enclave::Shutdown() {
   listener_.reset();
-  gateway_->Shutdown();
+  gateway_.Shutdown();
 }
 
 }  // namespace coffer::enclave

@@ -4,13 +4,17 @@
 #define COFFER_ACTORS_ENCLAVE_ENCLAVE_H_
 
 #include <memory>
+#include <optional>
 
 #include "absl/status/statusor.h"
 #include "actors/enclave/attestor.h"
 #include "actors/enclave/authority_actor.h"
 #include "actors/enclave/gateway.h"
+#include "actors/enclave/kms_actor.h"
+#include "actors/enclave/provisioner.h"
 #include "actors/enclave/sealer.h"
 #include "actors/enclave/signer.h"
+#include "actors/enclave/unprovisioned.h"
 #include "runtime/dispatcher.h"
 #include "runtime/random.h"
 #include "runtime/stream.h"
@@ -20,7 +24,7 @@ namespace coffer::enclave {
 struct EnclaveOptions {
   std::string version;
   boundary::v1::Profile profile = boundary::v1::PROFILE_AUTHORITY;
-  policy::Policy policy;
+  policy::Policy policy;         // unrestricted: none was given, so that it may come with the key
   bool without_storage = false;  // AuthorityOptions has the meaning
   bool accept_policy_change = false;
   bool allow_reprovision = false;
@@ -37,35 +41,62 @@ struct AttestationPorts {
 class Enclave {
  public:
   // `main` runs gateway, authority and sealer; `signing` the signer (it may be the same). They and
-  // what `attesting` names outlive this object. The state key is derived from the signing key: the
-  // development key source, until a state key comes from outside.
+  // what `attesting` names outlive this object.
+  //
+  // With a key from the start: the development key source. The state key is derived from it.
   Enclave(const EnclaveOptions& options, ethereum::PrivateKey key, runtime::Random* random,
           runtime::Dispatcher* main, runtime::Dispatcher* signing,
           const AttestationPorts& attesting = {});
+  // Without one: it waits for provision or generate. `attesting` has an attester, and KMS is asked
+  // on its dispatcher.
+  Enclave(const EnclaveOptions& options, runtime::Random* random, runtime::Dispatcher* main,
+          runtime::Dispatcher* signing, const AttestationPorts& attesting, KeySource source);
   Enclave(const Enclave&) = delete;
   Enclave& operator=(const Enclave&) = delete;
 
   absl::Status Listen(runtime::Network* network, const runtime::Endpoint& endpoint);
   const runtime::Endpoint& endpoint() const { return listener_->endpoint(); }
-  const ethereum::Address& address() const { return address_; }
+  // None while there is no key.
+  const std::optional<ethereum::Address>& address() const { return address_; }
   // Stops listening, sends what was let go already, closes.
   void Shutdown();
-  Gateway& gateway() { return *gateway_; }
-  const authority::Authority* state() const { return authority_->state(); }
+  Gateway& gateway() { return gateway_; }
+  // Null while nothing is loaded.
+  const authority::Authority* state() const {
+    return authority_.actor == nullptr ? nullptr : authority_.actor->state();
+  }
 
  private:
-  const ethereum::Address address_;
-  std::unique_ptr<sealing::Vault> opener_;
+  // An authority's actor and what it opens records with.
+  struct Authority {
+    std::unique_ptr<sealing::Vault> opener;
+    std::unique_ptr<AuthorityActor> actor;
+  };
+
+  Enclave(const EnclaveOptions& options, runtime::Random* random, runtime::Dispatcher* main,
+          runtime::Dispatcher* signing, const AttestationPorts& attesting);
+  void Install(provisioning::Keys keys, const policy::Policy& policy);
+
+  const EnclaveOptions options_;
+  runtime::Random* const random_;
+  runtime::Dispatcher* const main_;
+  attestation::Attester* const attester_;
+  std::optional<ethereum::Address> address_;
   GatewayMailbox gateway_mailbox_;
   AuthorityMailbox authority_mailbox_;
   SignerMailbox signer_mailbox_;
   SealerMailbox sealer_mailbox_;
   AttestorMailbox attestor_mailbox_;
-  std::unique_ptr<Gateway> gateway_;
-  std::unique_ptr<AuthorityActor> authority_;
-  std::unique_ptr<Signer> signer_;
-  std::unique_ptr<Sealer> sealer_;
-  std::unique_ptr<Attestor> attestor_;  // null: no attester
+  KmsMailbox kms_mailbox_;
+  Gateway gateway_;
+  Signer signer_;
+  Sealer sealer_;
+  std::unique_ptr<Attestor> attestor_;            // null: no attester
+  std::unique_ptr<KmsActor> kms_;                 // null: no KMS
+  std::unique_ptr<Provisioner> provisioner_;      // likewise
+  std::unique_ptr<Unprovisioned> unprovisioned_;  // null: there was a key from the start
+  Authority authority_;                           // empty: there is no key
+  Authority before_;  // of another key; it may be at work while its successor is installed
   std::unique_ptr<runtime::Listener> listener_;
 };
 

@@ -38,18 +38,8 @@ bool NeedsStorage(ClientFrame::BodyCase body) {
   }
 }
 
-// I8: the payload of a request that carries credentials, and what was read out of it.
-void WipeSecrets(std::string* payload, ClientFrame* frame) {
-  boundary::v1::AwsCredentials* aws =
-      frame->has_provision()  ? frame->mutable_provision()->mutable_aws()
-      : frame->has_generate() ? frame->mutable_generate()->mutable_aws()
-                              : nullptr;
-  if (aws == nullptr) return;
-  for (std::string* secret : {payload, aws->mutable_access_key_id(),
-                              aws->mutable_secret_access_key(), aws->mutable_session_token()}) {
-    OPENSSL_cleanse(secret->data(), secret->size());
-  }
-}
+// I8: credentials, or what can't be read and may hold some.
+void Wipe(std::string* payload) { OPENSSL_cleanse(payload->data(), payload->size()); }
 
 // A refusal of the policy is news the first time, and not the thousandth.
 bool WorthALine(uint64_t count) { return count <= 100 || count % 1000 == 0; }
@@ -109,11 +99,11 @@ void Gateway::OnFrame(runtime::FramedStream& stream, std::string payload) {
   if (payload.front() == '{') {
     OnJson(session, std::move(payload));
   } else {
-    OnProtobuf(session, payload);
+    OnProtobuf(session, std::move(payload));
   }
 }
 
-void Gateway::OnProtobuf(Session& session, const std::string& payload) {
+void Gateway::OnProtobuf(Session& session, std::string payload) {
   if (payload.size() >= kMinWeighedBytes &&
       FrameWeight(ClientFrame::descriptor(), payload, kMaxFrameWeight) > kMaxFrameWeight) {
     return Refused(
@@ -121,10 +111,10 @@ void Gateway::OnProtobuf(Session& session, const std::string& payload) {
         Refuse(ERROR_MALFORMED, absl::StrCat("a frame of ", payload.size(),
                                              " bytes has more fields than any request needs")));
   }
-  Request request;
-  request.arena = std::make_unique<google::protobuf::Arena>();
-  request.frame = google::protobuf::Arena::CreateMessage<ClientFrame>(request.arena.get());
-  if (!request.frame->ParseFromString(payload)) {
+  Request request = Request::New();
+  const bool parsed = request.frame->ParseFromString(payload);
+  if (!parsed || CredentialsOf(request.frame) != nullptr) Wipe(&payload);
+  if (!parsed) {
     Refused(
         session, 0,
         Refuse(ERROR_MALFORMED, absl::StrCat("a frame of ", payload.size(),
@@ -144,11 +134,9 @@ void Gateway::OnProtobuf(Session& session, const std::string& payload) {
 }
 
 void Gateway::OnJson(Session& session, std::string payload) {
-  Request request;
-  request.arena = std::make_unique<google::protobuf::Arena>();
-  request.frame = google::protobuf::Arena::CreateMessage<ClientFrame>(request.arena.get());
+  Request request = Request::New();
   absl::StatusOr<json_protocol::Call> call = json_protocol::ParseRequest(payload, request.frame);
-  WipeSecrets(&payload, request.frame);
+  if (!call.ok() || CredentialsOf(request.frame) != nullptr) Wipe(&payload);
   if (!call.ok()) return RefusedJson(session, call.status());
   if (absl::Status checked = CheckBody(session, *request.frame); !checked.ok())
     return RefusedJson(session, checked);
@@ -176,7 +164,9 @@ absl::Status Gateway::CheckBody(const Session& session, const ClientFrame& frame
                                  " events, not ", n));
     }
   }
-  if (storage_ == 0 && !options_.without_storage && NeedsStorage(frame.body_case())) {
+  // Without a key the authority's refusal says more.
+  if (storage_ == 0 && provisioned_ && !options_.without_storage &&
+      NeedsStorage(frame.body_case())) {
     return Refuse(
         boundary::v1::ERROR_NOT_READY,
         "no storage is attached, so nothing can be acknowledged; the host loads or attaches first");

@@ -34,6 +34,8 @@ class Gateway : public runtime::Actor<GatewayMessage>, public runtime::StreamHan
   // Takes no more, sends the answers that were let go already, and closes all connections. What is
   // in flight stays unanswered: the host asks again, as after a crash.
   void Shutdown();
+  // There are keys now: what needs a storage is refused at the door while there is none.
+  void SetProvisioned() { provisioned_ = true; }
   size_t sessions() const { return sessions_.size(); }
   size_t requests_in_flight() const { return in_flight_; }
 
@@ -61,7 +63,7 @@ class Gateway : public runtime::Actor<GatewayMessage>, public runtime::StreamHan
   void Handle(StoreOut store);
   void Handle(const StorageIs& storage);
 
-  void OnProtobuf(Session& session, const std::string& payload);
+  void OnProtobuf(Session& session, std::string payload);
   void OnJson(Session& session, std::string payload);
   void Admit(Session& session, Request request);
   void HandleStored(Session& session, const boundary::v1::Stored& stored);
@@ -92,6 +94,7 @@ class Gateway : public runtime::Actor<GatewayMessage>, public runtime::StreamHan
   absl::flat_hash_set<SessionId> paused_;
   absl::flat_hash_map<uint32_t, uint64_t> errors_;    // answers by ErrorCode
   absl::flat_hash_map<std::string, uint64_t> rules_;  // refusals by the policy's rule
+  bool provisioned_ = false;
   bool closing_ = false;
 };
 

@@ -1,7 +1,8 @@
 // What the enclave's actors say to each other. Work flows one way:
 //
 //   gateway -> authority -> sealer -> gateway, with authority -> signer -> authority where
-//   something is to be signed, and sealer -> attestor -> gateway for an attestation document.
+//   something is to be signed, authority -> kms -> authority where a key is to be had, and sealer
+//   -> attestor -> gateway for an attestation document.
 //
 // The reply address travels with the work, so that nobody asks back.
 #ifndef COFFER_ACTORS_ENCLAVE_MESSAGES_H_
@@ -11,14 +12,18 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
 
 #include "enclave_core/attestation/user_data.h"
 #include "enclave_core/authority/leaf_log.h"
+#include "enclave_core/credentials.h"
 #include "enclave_core/payouts/signing.h"
+#include "enclave_core/provisioning/provisioning.h"
 #include "enclave_core/sealing/record.h"
+#include "enclave_core/sealing/state_key.h"
 #include "enclave_core/signing/request.h"
 #include "proto/boundary.pb.h"
 #include "runtime/mailbox.h"
@@ -52,10 +57,25 @@ struct Answer {
   std::unique_ptr<AttestationOrder> order = nullptr;
 };
 
+// Ends a request's arena. Credentials in the frame are wiped first, wherever that is (I8).
+struct WipeAndDelete {
+  boundary::v1::ClientFrame* frame = nullptr;
+  void operator()(google::protobuf::Arena* arena) const {
+    WipeCredentials(frame);
+    delete arena;
+  }
+};
+
 // A decoded request. The frame lives in the arena.
 struct Request {
+  static Request New() {
+    auto* const arena = new google::protobuf::Arena;
+    auto* const frame = google::protobuf::Arena::CreateMessage<boundary::v1::ClientFrame>(arena);
+    return {{}, {arena, WipeAndDelete{frame}}, frame};
+  }
+
   ReplyTo reply;
-  std::unique_ptr<google::protobuf::Arena> arena;
+  std::unique_ptr<google::protobuf::Arena, WipeAndDelete> arena;
   boundary::v1::ClientFrame* frame = nullptr;
 };
 
@@ -76,6 +96,33 @@ struct SignDone {
   std::variant<payouts::SigningResult, std::unique_ptr<boundary::v1::ServerFrame>> result;
 };
 
+// The key; nothing is to be signed before it came.
+struct SigningKey {
+  ethereum::PrivateKey key;
+};
+
+// ---- authority -> kms -> authority
+// ------------------------------------------------------------------------------------------
+// The requests were checked (provisioning::Check).
+struct OpenKeysOrder {
+  Request request;  // provision or generate
+  provisioning::StateKeys state_keys = provisioning::StateKeys::kFromKms;
+};
+struct KeysOpened {
+  ReplyTo reply;
+  absl::StatusOr<provisioning::Provisioned> result;
+};
+struct StateKeyOrder {
+  Request request;  // rotate_state_key
+  ethereum::Address address;
+  uint32_t epoch = 0;
+  std::string key_id;
+};
+struct StateKeyMade {
+  ReplyTo reply;
+  absl::StatusOr<provisioning::MadeStateKey> result;
+};
+
 // ---- authority -> sealer
 // -------------------------------------------------------------------------------------------
 // Events to make durable (a serialized sealed.v1.Batch, perhaps empty) with the leaves that tell of
@@ -89,6 +136,8 @@ struct Work {
 // A consistent cut: the state after all Work sent before this message.
 struct SnapshotWork {
   std::vector<std::string> parts;  // serialized sealed.v1.SnapshotPart
+  // Sealed under from here on, the snapshot first.
+  std::optional<sealing::StateKey> adopt = {};
 };
 // The state that was loaded ends at this record; `storage` is the connection that loaded it.
 struct StateLoaded {
@@ -128,8 +177,9 @@ struct StorageIs {
   SessionId session = 0;
 };
 
-using AuthorityMessage = std::variant<Request, SignDone, SessionClosed>;
-using SignerMessage = SignRequest;
+using AuthorityMessage = std::variant<Request, SignDone, SessionClosed, KeysOpened, StateKeyMade>;
+using SignerMessage = std::variant<SignRequest, SigningKey>;
+using KmsMessage = std::variant<OpenKeysOrder, StateKeyOrder>;
 // An Answer on its own waits for nothing, because it acknowledges nothing: status, and those of
 // loading. A host needs them before it can be the storage that all other answers wait for.
 using SealerMessage = std::variant<Work, Answer, SnapshotWork, StateLoaded, AttachRequest,
@@ -143,6 +193,7 @@ using SignerMailbox = runtime::Mailbox<SignerMessage>;
 using SealerMailbox = runtime::Mailbox<SealerMessage>;
 using GatewayMailbox = runtime::Mailbox<GatewayMessage>;
 using AttestorMailbox = runtime::Mailbox<AttestorMessage>;
+using KmsMailbox = runtime::Mailbox<KmsMessage>;
 
 // The admission door (runtime/mailbox.h): what the gateway lets in at once. Behind it every mailbox
 // holds all of that, with the few messages a request can become, so it cannot overflow.
@@ -156,6 +207,8 @@ inline constexpr size_t kWholeStateBytes = 16u << 20;
 // Attestations that wait for the device. It takes milliseconds for each, and what waits there holds
 // a part of what the gateway lets in: more are refused, so that payments have the rest.
 inline constexpr size_t kMaxAttestations = 64;
+// One request for keys, and one for a state key: more are refused before.
+inline constexpr size_t kMaxKmsOrders = 2;
 // Unread bytes beyond which even the storage's connection is not read: more than all records and
 // chunks that are handed out at once.
 inline constexpr size_t kMaxStorageBacklog = 128u << 20;

@@ -12,6 +12,12 @@ namespace coffer::enclave {
 
 using boundary::v1::Store;
 
+void Sealer::UseVault(std::unique_ptr<sealing::Vault> vault) {
+  COFFER_CHECK(sealed_sequence_ == 0 && waiting_.empty() && unstored_.empty(),
+               "a sealer that has sealed keeps its keys");
+  vault_ = std::move(vault);
+}
+
 void Sealer::Receive(SealerMessage message) {
   std::visit([this](auto& m) { Handle(std::move(m)); }, message);
 }
@@ -67,10 +73,11 @@ void Sealer::EndOfBatch() {
   if (std::exchange(resend_, false)) {
     for (const SealedRecord& record : unstored_) SendRecord(record);
   }
+  // Before more records: after a state key was adopted, its snapshot is the first thing under it.
+  SendChunks();
   while (!waiting_.empty() && unstored_.size() < kMaxRecordsInFlight) SealRecord();
   // Answers that waited behind the last record, when there was nothing more to seal.
   ReleaseFree();
-  SendChunks();
 }
 
 // One record of the work that waits, as much as fits. Concatenated batches are one batch
@@ -129,6 +136,11 @@ void Sealer::SendRecord(const SealedRecord& record) {
 void Sealer::Handle(SnapshotWork work) {
   // The cut is after everything that was sent before this message, so that has to be sealed first.
   while (!waiting_.empty()) SealRecord();
+  if (work.adopt.has_value()) {
+    const uint32_t epoch = work.adopt->epoch;
+    vault_->AddKey(*std::move(work.adopt));
+    vault_->Adopt(epoch);
+  }
   parts_ = std::move(work.parts);
   snapshot_base_ = sealed_sequence_;
   snapshot_base_hash_ = head_;
@@ -244,10 +256,11 @@ void Sealer::SetStorage(SessionId session) {
 // Fills in what only the sealer knows.
 void Sealer::Complete(Answer* answer) const {
   boundary::v1::ServerFrame& frame = *answer->frame;
-  boundary::v1::Status* status = frame.has_status()             ? frame.mutable_status()
-                                 : frame.has_load_done()        ? frame.mutable_load_done()
-                                 : frame.has_storage_attached() ? frame.mutable_storage_attached()
-                                                                : nullptr;
+  boundary::v1::Status* status = frame.has_status()              ? frame.mutable_status()
+                                 : frame.has_load_done()         ? frame.mutable_load_done()
+                                 : frame.has_storage_attached()  ? frame.mutable_storage_attached()
+                                 : frame.has_state_key_adopted() ? frame.mutable_state_key_adopted()
+                                                                 : nullptr;
   if (status == nullptr) return;
   status->set_sealed_sequence(sealed_sequence_);
   status->set_stored_sequence(stored_sequence_);

@@ -35,12 +35,10 @@ class Sealer : public runtime::Actor<SealerMessage> {
 
   // Without a storage nothing is sealed, and every answer may go at once. The mailboxes
   // outlive it.
-  Sealer(std::unique_ptr<sealing::Vault> vault, GatewayMailbox* gateway, AttestorMailbox* attestor,
-         bool without_storage)
-      : vault_(std::move(vault)),
-        gateway_(gateway),
-        attestor_(attestor),
-        without_storage_(without_storage) {}
+  Sealer(GatewayMailbox* gateway, AttestorMailbox* attestor, bool without_storage)
+      : gateway_(gateway), attestor_(attestor), without_storage_(without_storage) {}
+  // Before anything is to be sealed; answers go without. Again only while nothing was.
+  void UseVault(std::unique_ptr<sealing::Vault> vault);
 
   void Receive(SealerMessage message) override;
   void EndOfBatch() override;
@@ -72,7 +70,7 @@ class Sealer : public runtime::Actor<SealerMessage> {
   void Complete(Answer* answer) const;
   absl::Status CheckAttach(const AttachRequest& request) const;
 
-  std::unique_ptr<sealing::Vault> vault_;
+  std::unique_ptr<sealing::Vault> vault_;  // null: there is no key yet
   GatewayMailbox* const gateway_;
   AttestorMailbox* const attestor_;
   const bool without_storage_;

@@ -2,6 +2,7 @@
 
 #include <google/protobuf/arena.h>
 
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
@@ -47,6 +48,7 @@ absl::Status StateLoader::Apply(const sealing::ChainReader::Item& item) {
 absl::Status StateLoader::Add(std::string_view sealed) {
   const absl::StatusOr<sealing::ChainReader::Item> item = reader_.Next(sealed);
   if (!item.ok()) return Refused(item.status());
+  oldest_epoch_ = std::min(oldest_epoch_, item->key_epoch);
   const absl::Status applied = Apply(*item);
   if (applied.ok()) return absl::OkStatus();
   return Refuse(boundary::v1::ERROR_STATE_REFUSED,

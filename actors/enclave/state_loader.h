@@ -3,6 +3,7 @@
 #ifndef COFFER_ACTORS_ENCLAVE_STATE_LOADER_H_
 #define COFFER_ACTORS_ENCLAVE_STATE_LOADER_H_
 
+#include <cstdint>
 #include <memory>
 #include <string_view>
 
@@ -25,11 +26,14 @@ class StateLoader {
   absl::StatusOr<std::unique_ptr<authority::Authority>> Finish();
 
   const sealing::ChainReader& chain() const { return reader_; }
+  // Of the state keys that what was read is sealed under; UINT32_MAX before there is anything.
+  uint32_t oldest_epoch() const { return oldest_epoch_; }
 
  private:
   absl::Status Apply(const sealing::ChainReader::Item& item);
 
   sealing::ChainReader reader_;
+  uint32_t oldest_epoch_ = UINT32_MAX;
   std::unique_ptr<authority::Authority> authority_;
 };
 

@@ -102,7 +102,7 @@ void WriteAuditEntries(const Entries& entries, JsonWriter* out) {
 
 std::string WriteAddress(const boundary::v1::Status& status) {
   if (status.address().empty()) {
-    return Fail(boundary::v1::ERROR_NOT_READY, "signer not provisioned");
+    return Fail(boundary::v1::ERROR_NOT_PROVISIONED, "signer not provisioned");
   }
   JsonWriter out = Begin();
   out.Key("address");
@@ -234,6 +234,27 @@ std::string WriteImported(const boundary::v1::Status& status) {
   return End(&out);
 }
 
+void WriteStateKeyMembers(const boundary::v1::StateKey& key, JsonWriter* out) {
+  out->Member("epoch", key.epoch());
+  out->Key("ciphertext_b64");
+  out->Base64(key.ciphertext());
+  out->TextMember("key_id", key.key_id());
+  out->HexMember("tag", key.tag());
+}
+
+std::string WriteStateKey(const boundary::v1::StateKey& key) {
+  JsonWriter out = Begin(key.ciphertext().size() / 3 * 4 + 512);
+  WriteStateKeyMembers(key, &out);
+  return End(&out);
+}
+
+std::string WriteStateKeyAdopted(const boundary::v1::Status& status) {
+  JsonWriter out = Begin();
+  out.Member("ok", true);
+  out.Member("state_key_epoch", status.state_key_epoch());
+  return End(&out);
+}
+
 std::string WriteProvisioned(const Call& call, const boundary::v1::Provisioned& provisioned) {
   JsonWriter out = Begin();
   out.Key("address");
@@ -243,6 +264,16 @@ std::string WriteProvisioned(const Call& call, const boundary::v1::Provisioned& 
     out.Base64(provisioned.ciphertext());
     out.TextMember("key_id", provisioned.key_id());
     out.TextMember("key_spec", "AES-256");
+  }
+  if (provisioned.new_state_keys_size() != 0) {
+    out.Key("new_state_keys");
+    out.BeginArray();
+    for (const boundary::v1::StateKey& key : provisioned.new_state_keys()) {
+      out.BeginObject();
+      WriteStateKeyMembers(key, &out);
+      out.EndObject();
+    }
+    out.EndArray();
   }
   return End(&out);
 }
@@ -305,6 +336,10 @@ std::string WriteAnswer(const Call& call, const ServerFrame& answer) {
       return WriteAttestation(answer.attestation());
     case ServerFrame::kProvisioned:
       return WriteProvisioned(call, answer.provisioned());
+    case ServerFrame::kStateKey:
+      return WriteStateKey(answer.state_key());
+    case ServerFrame::kStateKeyAdopted:
+      return WriteStateKeyAdopted(answer.state_key_adopted());
     case ServerFrame::kStateBlob:
       return WriteExported(answer.state_blob());
     case ServerFrame::kStateImported:

@@ -5,6 +5,7 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
+#include "enclave_core/credentials.h"
 #include "enclave_core/error.h"
 #include "enclave_core/json_protocol/fields.h"
 #include "enclave_core/json_protocol/json_value.h"
@@ -52,6 +53,8 @@ constexpr Entry kMethods[] = {
     {"attestation", Method::kAttestation, ReadAttestation},
     {"provision", Method::kProvision, ReadProvision},
     {"generate", Method::kGenerate, ReadGenerate},
+    {"rotate_state_key", Method::kRotateStateKey, ReadRotateStateKey},
+    {"adopt_state_key", Method::kAdoptStateKey, ReadAdoptStateKey},
     {"export_state", Method::kExportState, ReadExportState},
     {"load_state", Method::kLoadState, ReadLoadState},
     {"policy", Method::kPolicy, ReadGetPolicy},
@@ -128,7 +131,10 @@ absl::StatusOr<Call> ParseRequest(std::string_view payload, ClientFrame* frame) 
   if (!root.ok()) return Refuse(ERROR_MALFORMED, root.status().message());
   absl::StatusOr<Call> call = ReadRequest(**root, frame);
   if (call.ok() && large && call->method != Method::kLoadState) call = TooLong(payload.size());
-  if (!call.ok()) frame->Clear();
+  if (!call.ok()) {
+    WipeCredentials(frame);
+    frame->Clear();
+  }
   return call;
 }
 

@@ -29,6 +29,8 @@ enum class Method {
   kAttestation,
   kProvision,
   kGenerate,
+  kRotateStateKey,
+  kAdoptStateKey,
   kSignTransaction,
   kSignMessageDefunct,
   kSignTicket,

@@ -13,6 +13,10 @@ constexpr size_t kMaxCiphertextBytes = 6144;       // what KMS encrypts to at mo
 constexpr size_t kMaxBlobBytes = 12u << 20;        // whose base64 fits a frame
 constexpr size_t kMaxCredentialBytes = 16 * 1024;  // session tokens are long
 constexpr uint32_t kProxyPort = 8000;
+constexpr size_t kMaxKeyIdBytes = 2048;  // KMS's own limit
+constexpr uint32_t kMaxStateKeys = 64;   // sealing/state_key.h
+constexpr uint32_t kMaxContextPairs = 8;
+constexpr size_t kStateKeyTagBytes = 32;
 
 void ReadCredentials(const Fields& params, boundary::v1::AwsCredentials* out) {
   const auto text = [&](std::string_view name) {
@@ -27,6 +31,38 @@ void ReadCredentials(const Fields& params, boundary::v1::AwsCredentials* out) {
   const uint32_t port = params.Uint32("proxy_port", kRequired);
   if (port == 0) params.Bad("proxy_port", "must not be 0");
   out->set_proxy_port(port);
+}
+
+// {"name": "text", ...} into a protobuf map.
+template <typename Map>
+void ReadEncryptionContext(const Fields& params, Map* out) {
+  const Value* const object = params.Object("encryption_context", kOptional);
+  if (object == nullptr) return;
+  if (object->size > kMaxContextPairs) {
+    return params.Bad("encryption_context", "has too many members; at most 8 are allowed");
+  }
+  for (const Value* one = object->first; one != nullptr; one = one->next) {
+    if (one->kind != Value::Kind::kString) {
+      return params.Bad("encryption_context", "must hold strings only");
+    }
+    (*out)[std::string(one->key)] = std::string(one->text);
+  }
+}
+
+void ReadStateKeys(const Fields& params, boundary::v1::Provision* out) {
+  const Value* const list = params.Array("state_keys", kOptional, kMaxStateKeys);
+  if (list == nullptr) return;
+  const Path at{&params.path(), "state_keys", -1};
+  int index = 0;
+  for (const Value* one = list->first; one != nullptr; one = one->next) {
+    const Fields key(*one, {&at, {}, index++}, params.problems());
+    key.OnlyThese({"epoch", "ciphertext_b64", "key_id", "tag"});
+    boundary::v1::StateKey* const stored = out->add_state_keys();
+    stored->set_epoch(key.Uint32("epoch", kRequired));
+    stored->set_ciphertext(key.Base64("ciphertext_b64", kRequired, kMaxCiphertextBytes));
+    stored->set_key_id(std::string(key.Text("key_id", kOptional, kMaxKeyIdBytes)));
+    stored->set_tag(key.HexExactly("tag", kRequired, kStateKeyTagBytes));
+  }
 }
 
 }  // namespace
@@ -44,9 +80,12 @@ void ReadProvision(const Fields& params, ClientFrame* frame, Call* /*call*/) {
   boundary::v1::Provision* const out = frame->mutable_provision();
   ReadCredentials(params, out->mutable_aws());
   out->set_ciphertext(params.Base64("ciphertext_b64", kRequired, kMaxCiphertextBytes));
-  out->set_key_id(std::string(params.Text("key_id", kOptional)));
+  out->set_key_id(std::string(params.Text("key_id", kOptional, kMaxKeyIdBytes)));
   out->set_encryption_algorithm(std::string(params.Text("encryption_algorithm", kOptional)));
   out->set_expected_address(params.Address("expected_address", kOptional));
+  out->set_state_key_id(std::string(params.Text("state_key_id", kOptional, kMaxKeyIdBytes)));
+  ReadEncryptionContext(params, out->mutable_encryption_context());
+  ReadStateKeys(params, out);
   boundary::v1::Policy policy;
   if (ReadPolicyParams(params, &policy)) *out->mutable_policy() = policy;
 }
@@ -54,12 +93,24 @@ void ReadProvision(const Fields& params, ClientFrame* frame, Call* /*call*/) {
 void ReadGenerate(const Fields& params, ClientFrame* frame, Call* /*call*/) {
   boundary::v1::Generate* const out = frame->mutable_generate();
   ReadCredentials(params, out->mutable_aws());
-  out->set_key_id(std::string(params.Text("key_id", kRequired)));
+  out->set_key_id(std::string(params.Text("key_id", kRequired, kMaxKeyIdBytes)));
+  out->set_state_key_id(std::string(params.Text("state_key_id", kOptional, kMaxKeyIdBytes)));
+  ReadEncryptionContext(params, out->mutable_encryption_context());
   const std::string_view spec = params.Text("key_spec", kOptional);
   if (!spec.empty() && spec != "AES-256") params.Bad("key_spec", "must be AES-256");
   out->set_key_spec("AES_256");  // KMS's own name of it
   boundary::v1::Policy policy;
   if (ReadPolicyParams(params, &policy)) *out->mutable_policy() = policy;
+}
+
+void ReadRotateStateKey(const Fields& params, ClientFrame* frame, Call* /*call*/) {
+  boundary::v1::RotateStateKey* const out = frame->mutable_rotate_state_key();
+  ReadCredentials(params, out->mutable_aws());
+  out->set_key_id(std::string(params.Text("key_id", kOptional, kMaxKeyIdBytes)));
+}
+
+void ReadAdoptStateKey(const Fields& params, ClientFrame* frame, Call* /*call*/) {
+  frame->mutable_adopt_state_key()->set_epoch(params.Uint32("epoch", kRequired));
 }
 
 void ReadChangePolicy(const Fields& params, ClientFrame* frame, Call* /*call*/) {

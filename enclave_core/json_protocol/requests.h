@@ -15,6 +15,8 @@ using boundary::v1::ClientFrame;
 void ReadAttestation(const Fields& params, ClientFrame* frame, Call* call);
 void ReadProvision(const Fields& params, ClientFrame* frame, Call* call);
 void ReadGenerate(const Fields& params, ClientFrame* frame, Call* call);
+void ReadRotateStateKey(const Fields& params, ClientFrame* frame, Call* call);
+void ReadAdoptStateKey(const Fields& params, ClientFrame* frame, Call* call);
 void ReadChangePolicy(const Fields& params, ClientFrame* frame, Call* call);
 void ReadLoadState(const Fields& params, ClientFrame* frame, Call* call);
 void ReadAuditEvent(const Fields& params, ClientFrame* frame, Call* call);

@@ -24,10 +24,12 @@ absl::StatusOr<StateKey> DeriveStateKey(const ethereum::PrivateKey& signing_key)
   return StateKey{kDerivedKeyEpoch, *std::move(secret)};
 }
 
-absl::StatusOr<ethereum::Hash> StateKeyTag(const ethereum::PrivateKey& signing_key,
+absl::StatusOr<ethereum::SecretBytes> StateKeyTagKey(const ethereum::PrivateKey& signing_key) {
+  return signing_key.DeriveSecret(kTagLabel);
+}
+
+absl::StatusOr<ethereum::Hash> StateKeyTag(const ethereum::SecretBytes& tag_key,
                                            const StateKey& key, std::string_view ciphertext) {
-  const absl::StatusOr<ethereum::SecretBytes> tag_key = signing_key.DeriveSecret(kTagLabel);
-  if (!tag_key.ok()) return tag_key.status();
   // In locked memory, because the state key is a part of it.
   const size_t fixed = kDomain.size() + sizeof(uint32_t) + kStateKeyBytes;
   COFFER_CHECK(key.secret.size() == kStateKeyBytes, "a state key of another length");
@@ -42,15 +44,15 @@ absl::StatusOr<ethereum::Hash> StateKeyTag(const ethereum::PrivateKey& signing_k
   ethereum::Hash tag;
   unsigned int length = 0;
   const unsigned char* const made =
-      HMAC(EVP_sha256(), tag_key->data().data(), static_cast<int>(tag_key->size()),
+      HMAC(EVP_sha256(), tag_key.data().data(), static_cast<int>(tag_key.size()),
            text->data().data(), text->size(), tag.bytes.data(), &length);
   COFFER_CHECK(made != nullptr && length == tag.bytes.size(), "OpenSSL has no HMAC-SHA-256");
   return tag;
 }
 
-absl::Status CheckStateKeyTag(const ethereum::PrivateKey& signing_key, const StateKey& key,
+absl::Status CheckStateKeyTag(const ethereum::SecretBytes& tag_key, const StateKey& key,
                               std::string_view ciphertext, std::string_view tag) {
-  const absl::StatusOr<ethereum::Hash> expected = StateKeyTag(signing_key, key, ciphertext);
+  const absl::StatusOr<ethereum::Hash> expected = StateKeyTag(tag_key, key, ciphertext);
   if (!expected.ok()) return expected.status();
   if (tag.size() == expected->bytes.size() &&
       CRYPTO_memcmp(tag.data(), expected->bytes.data(), tag.size()) == 0) {

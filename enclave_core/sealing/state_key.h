@@ -3,11 +3,13 @@
 // From KMS a host can have any key encrypted, one that it knows among them, and what is sealed
 // under such a key it could read and forge. So the enclave tags each key that it had KMS make:
 //
-//   tag = HMAC-SHA-256(t, "coffer state key v1" || 0x00 || epoch (4, big-endian) || plaintext (32) ||
+//   tag = HMAC-SHA-256(t, "coffer state key v1" || 0x00 || epoch (4, big-endian) || plaintext (32)
+//   ||
 //                         ciphertext), t = PrivateKey::DeriveSecret("state key tag v1")
 //
 // and takes no other. The signing key vouches for the state key and says nothing of it: who has
-// the one cannot compute the other.
+// the one cannot compute the other. `t` is kept by whoever has state keys made, who so need not
+// have the signing key.
 #ifndef COFFER_ENCLAVE_CORE_SEALING_STATE_KEY_H_
 #define COFFER_ENCLAVE_CORE_SEALING_STATE_KEY_H_
 
@@ -37,10 +39,14 @@ struct StateKey {
 // ResourceExhausted: no locked memory.
 absl::StatusOr<StateKey> DeriveStateKey(const ethereum::PrivateKey& signing_key);
 
-absl::StatusOr<ethereum::Hash> StateKeyTag(const ethereum::PrivateKey& signing_key,
+// `t` above. ResourceExhausted: no locked memory.
+absl::StatusOr<ethereum::SecretBytes> StateKeyTagKey(const ethereum::PrivateKey& signing_key);
+
+// ResourceExhausted: no locked memory.
+absl::StatusOr<ethereum::Hash> StateKeyTag(const ethereum::SecretBytes& tag_key,
                                            const StateKey& key, std::string_view ciphertext);
 // In constant time. DataLoss when `tag` is not this key's, with a sentence for operators.
-absl::Status CheckStateKeyTag(const ethereum::PrivateKey& signing_key, const StateKey& key,
+absl::Status CheckStateKeyTag(const ethereum::SecretBytes& tag_key, const StateKey& key,
                               std::string_view ciphertext, std::string_view tag);
 
 }  // namespace coffer::sealing

@@ -57,11 +57,13 @@ ethereum::SecretBytes DeriveKey(const ethereum::SecretBytes& state_key, const Ha
 
 // AES-256-GCM under one derived key; the key schedule is set up once.
 struct Vault::Cipher {
+  uint32_t epoch;
   Hash salt;
   EVP_CIPHER_CTX* seal = EVP_CIPHER_CTX_new();
   EVP_CIPHER_CTX* open = EVP_CIPHER_CTX_new();
 
-  Cipher(const Hash& the_salt, const ethereum::SecretBytes& key) : salt(the_salt) {
+  Cipher(uint32_t the_epoch, const Hash& the_salt, const ethereum::SecretBytes& key)
+      : epoch(the_epoch), salt(the_salt) {
     const bool ok =
         EVP_EncryptInit_ex(seal, EVP_aes_256_gcm(), nullptr, key.data().data(), nullptr) == 1 &&
         EVP_DecryptInit_ex(open, EVP_aes_256_gcm(), nullptr, key.data().data(), nullptr) == 1;
@@ -75,20 +77,41 @@ struct Vault::Cipher {
   }
 };
 
-Vault::Vault(ethereum::SecretBytes state_key, uint32_t key_epoch, const Hash& salt)
-    : state_key_(std::move(state_key)), key_epoch_(key_epoch), salt_(salt) {
-  COFFER_CHECK(state_key_.size() == kKeyBytes, "the state key has 32 bytes");
-  sealing_ = MakeCipher(salt_);
+Vault::Vault(StateKey key, const Hash& salt) : salt_(salt) {
+  const uint32_t epoch = key.epoch;
+  AddKey(std::move(key));
+  Adopt(epoch);
 }
 Vault::~Vault() = default;
 
-std::unique_ptr<Vault::Cipher> Vault::MakeCipher(const Hash& salt) const {
-  return std::make_unique<Cipher>(salt, DeriveKey(state_key_, salt));
+void Vault::AddKey(StateKey key) {
+  COFFER_CHECK(key.secret.size() == kStateKeyBytes, "the state key has 32 bytes");
+  const bool added = keys_.emplace(key.epoch, std::move(key.secret)).second;
+  COFFER_CHECK(added, "a vault has one state key for an epoch");
+}
+
+void Vault::Adopt(uint32_t epoch) {
+  COFFER_CHECK(keys_.contains(epoch), "a vault adopts a state key that it has");
+  epoch_ = epoch;
+  sealing_ = MakeCipher(epoch, salt_);
+}
+
+std::unique_ptr<Vault::Cipher> Vault::MakeCipher(uint32_t epoch, const Hash& salt) const {
+  return std::make_unique<Cipher>(epoch, salt, DeriveKey(keys_.at(epoch), salt));
+}
+
+// "epoch 1", "epochs 1, 2".
+std::string Vault::HeldEpochs() const {
+  std::string out = keys_.size() == 1 ? "epoch " : "epochs ";
+  for (const auto& [epoch, key] : keys_) {
+    absl::StrAppend(&out, epoch == keys_.begin()->first ? "" : ", ", epoch);
+  }
+  return out;
 }
 
 std::string Vault::Seal(Header header, std::string_view plaintext) {
   COFFER_CHECK(plaintext.size() <= kMaxPlaintextBytes, "a record is longer than a frame");
-  header.key_epoch = key_epoch_;
+  header.key_epoch = epoch_;
   header.salt = salt_;
   header.counter = ++counter_;
   const std::array<uint8_t, kNonceBytes> nonce = NonceOf(header.counter);
@@ -112,11 +135,15 @@ std::string Vault::Seal(Header header, std::string_view plaintext) {
 absl::StatusOr<Vault::Opened> Vault::Open(std::string_view sealed) {
   absl::StatusOr<Header> header = ParseHeader(sealed);
   if (!header.ok()) return header.status();
-  if (header->key_epoch != key_epoch_) {
-    return absl::DataLossError(absl::StrCat("it is sealed under key epoch ", header->key_epoch,
-                                            ", and this enclave holds epoch ", key_epoch_));
+  if (!keys_.contains(header->key_epoch)) {
+    return absl::DataLossError(absl::StrCat("it is sealed under the state key of epoch ",
+                                            header->key_epoch, ", and this enclave holds ",
+                                            HeldEpochs()));
   }
-  if (opening_ == nullptr || opening_->salt != header->salt) opening_ = MakeCipher(header->salt);
+  if (opening_ == nullptr || opening_->epoch != header->key_epoch ||
+      opening_->salt != header->salt) {
+    opening_ = MakeCipher(header->key_epoch, header->salt);
+  }
   const std::array<uint8_t, kNonceBytes> nonce = NonceOf(header->counter);
   const size_t plain_bytes = sealed.size() - kHeaderBytes - kTagBytes;
   std::string tag(sealed.substr(sealed.size() - kTagBytes));
@@ -190,13 +217,13 @@ absl::StatusOr<ChainReader::Item> ChainReader::Next(std::string_view sealed) {
     head_ = header.previous;
     chunk_count_ = header.chunk_count;
     ++chunks_read_;
-    return Item{header.kind, header.sequence, chunks_read_ == chunk_count_,
+    return Item{header.kind, header.sequence, header.key_epoch, chunks_read_ == chunk_count_,
                 std::move(opened->plaintext)};
   }
   if (absl::Status s = CheckRecord(header); !s.ok()) return s;
   sequence_ = header.sequence;
   head_ = RecordHash(sealed);
-  return Item{header.kind, header.sequence, false, std::move(opened->plaintext)};
+  return Item{header.kind, header.sequence, header.key_epoch, false, std::move(opened->plaintext)};
 }
 
 absl::Status ChainReader::Finish() const {

@@ -1,25 +1,37 @@
-// Seals and opens records under the state key. See record.h for the format.
+// Seals and opens records under the state keys. See record.h for the format, state_key.h for keys
+// and epochs.
 #ifndef COFFER_ENCLAVE_CORE_SEALING_VAULT_H_
 #define COFFER_ENCLAVE_CORE_SEALING_VAULT_H_
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "enclave_core/ethereum/secret.h"
 #include "enclave_core/sealing/record.h"
+#include "enclave_core/sealing/state_key.h"
 
 namespace coffer::sealing {
 
 class Vault {
  public:
-  // `state_key` is 32 bytes. `salt` is 32 fresh random bytes, never used by another Vault.
-  Vault(ethereum::SecretBytes state_key, uint32_t key_epoch, const Hash& salt);
+  // What it seals under. `salt` is 32 fresh random bytes, never used by another Vault.
+  Vault(StateKey key, const Hash& salt);
+  Vault(ethereum::SecretBytes state_key, uint32_t key_epoch, const Hash& salt)
+      : Vault(StateKey{key_epoch, std::move(state_key)}, salt) {}
   ~Vault();
   Vault(const Vault&) = delete;
   Vault& operator=(const Vault&) = delete;
+
+  // One more key to open with. Nothing is sealed under it before it is adopted. Each epoch once.
+  void AddKey(StateKey key);
+  // Seals under the key of this epoch from now on; it was added before.
+  void Adopt(uint32_t epoch);
+  uint32_t epoch() const { return epoch_; }  // of what is sealed now
 
   // Fills in epoch, salt and counter. `plaintext` is at most kMaxPlaintextBytes.
   std::string Seal(Header header, std::string_view plaintext);
@@ -28,20 +40,22 @@ class Vault {
     Header header;
     std::string plaintext;
   };
-  // Error (DataLoss) when the bytes are not a record, belong to another key epoch, or were altered.
+  // Error (DataLoss) when the bytes are not a record, belong to an epoch whose key is not here, or
+  // were altered.
   absl::StatusOr<Opened> Open(std::string_view sealed);
 
  private:
   struct Cipher;
-  std::unique_ptr<Cipher> MakeCipher(const Hash& salt) const;
+  std::unique_ptr<Cipher> MakeCipher(uint32_t epoch, const Hash& salt) const;
+  std::string HeldEpochs() const;
 
-  ethereum::SecretBytes state_key_;
-  const uint32_t key_epoch_;
+  std::map<uint32_t, ethereum::SecretBytes> keys_;  // by epoch
+  uint32_t epoch_ = kDerivedKeyEpoch;
   const Hash salt_;
   uint64_t counter_ = 0;
   std::unique_ptr<Cipher> sealing_;
-  std::unique_ptr<Cipher>
-      opening_;  // of the salt that was opened last; records of one run follow each other
+  // Of the epoch and salt that were opened last; records of one run follow each other.
+  std::unique_ptr<Cipher> opening_;
 };
 
 // Reads a stored state back, in order: the chunks of at most one snapshot, then records. Refuses,
@@ -54,6 +68,7 @@ class ChainReader {
   struct Item {
     Kind kind;
     uint64_t sequence;
+    uint32_t key_epoch;
     bool snapshot_complete;  // this was a snapshot's last chunk
     std::string plaintext;
   };

@@ -10,6 +10,7 @@ import { deployCoffer, startAnvil } from '../js/lib/chain.mjs';
 import { Stack } from '../js/lib/coffer.mjs';
 import { UsageError, parseInteger } from '../js/lib/cli.mjs';
 import { generateJournal } from '../js/lib/journal.mjs';
+import { KmsWorld } from '../js/lib/kms/world.mjs';
 import { until } from '../js/lib/program.mjs';
 import { Random } from '../js/lib/random.mjs';
 import { report } from './report.mjs';
@@ -21,6 +22,8 @@ const USAGE = `The main job, end to end, on a local chain: journal -> enclave ->
     --accounts N    orchestrators, default 300
     --seed TEXT     decides the journal and the moments of the kills, default 1
     --tickets N     tickets in one transaction at most, default 25
+    --kms           the key comes from a KMS, the local one, and not from a variable: the host has it opened
+                    for the attested enclave at each of its starts
     --keep          leave logs, journal and data folder there, and say where (also left after a failure)
     --help
 
@@ -41,10 +44,10 @@ const say = (line) => console.log(`[${seconds().padStart(5)} s] ${line}`);
 const eth = (wei) => `${formatEther(wei)} ETH`;
 
 function parse(args) {
-  const options = { lines: '20000', accounts: '300', seed: '1', tickets: '25', keep: false };
+  const options = { lines: '20000', accounts: '300', seed: '1', tickets: '25', keep: false, kms: false };
   for (let i = 0; i < args.length; i++) {
     const name = args[i].startsWith('--') ? args[i].slice(2) : undefined;
-    if (name === 'keep') options.keep = true;
+    if (name === 'keep' || name === 'kms') options[name] = true;
     else if (name === undefined || !Object.hasOwn(options, name))
       throw new UsageError(`unknown argument '${args[i]}'; see --help`);
     else if (args[i + 1] === undefined) throw new UsageError(`--${name} needs a value`);
@@ -71,6 +74,12 @@ async function startChain(recipients, sender, owed) {
   await node.setAutomine(false);
   await node.rpc('evm_setIntervalMining', 1);
   return chain;
+}
+
+async function startKms() {
+  const world = await KmsWorld.start(FOLDER);
+  say(`kms: ${world.kms.hostName} is played at ${world.kms.endpoint}; only PCR0 ${world.images[0].slice(0, 16)}... may open the key`);
+  return world;
 }
 
 // The journal grows while it is read; at two moments a process is killed.
@@ -148,10 +157,12 @@ async function run(options) {
   const key = `0x${randomBytes(32).toString('hex')}`;
   const recipients = Object.values(registry.orchestrators);
   const chain = await startChain(recipients, new Wallet(key).address, owed);
+  const world = options.kms ? await startKms() : undefined;
   const stack = await Stack.make({
     folder: FOLDER,
     chain,
     key,
+    kms: await world?.forStack(key),
     recipients: registry.orchestrators,
     journal: path.join(FOLDER, 'journal.jsonl'),
     enclave: {
@@ -183,13 +194,23 @@ async function run(options) {
     say(`payouts: everybody is paid after ${seconds(paying)} s`);
     await until('the last receipt', async () => (await stack.api.status()).open_payouts === 0);
     right = await report({ stack, chain, expected, started });
+    if (world !== undefined) right = reportKms(world) && right;
     return right;
   } finally {
     await stack.close();
     await chain.node.stop();
+    await world?.stop();
     if (options.keep || !right) say(`everything is left in ${FOLDER}`);
     else fs.rmSync(FOLDER, { recursive: true, force: true });
   }
+}
+
+// Whether KMS opened keys, and for attested requests only.
+function reportKms({ kms, coffer }) {
+  const calls = kms.calls.filter((one) => one.arn === coffer.enclave.arn && one.outcome === 'ok');
+  const attested = calls.filter((one) => one.attested);
+  say(`kms: opened or made a key ${attested.length} times, ${calls.length - attested.length} times without an attestation`);
+  return attested.length > 0 && calls.length === attested.length;
 }
 
 // The text in about `count` pieces, cut anywhere: lines come in halves, too.

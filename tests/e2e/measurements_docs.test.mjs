@@ -1,14 +1,14 @@
-// Runs every command of docs/measurements.md in their order, and compares what it prints with the page.
-// COFFER_WRITE_DOCS=1 writes what they print into the page instead.
+// Runs every command of docs/measurements.md and docs/kms.md in their order, and compares what it prints with the
+// page. COFFER_WRITE_DOCS=1 writes what they print into the page instead.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import test from 'node:test';
-import { fileURLToPath } from 'node:url';
-import { programPath, temporaryFolder } from '../js/lib/program.mjs';
+import { ROOT, programPath, temporaryFolder } from '../js/lib/program.mjs';
 
-const PAGE = fileURLToPath(new URL('../../docs/measurements.md', import.meta.url));
+/** page -> how many commands it has at least. */
+const PAGES = { 'measurements.md': 11, 'kms.md': 7 };
 
 /** [{line, command, indent, output}] of a page: a command is an indented `$ ...`, its output what is indented behind it. */
 function commandsOf(lines) {
@@ -26,12 +26,17 @@ function commandsOf(lines) {
 /** The description of an image, which is not measured, has the version of the program that built it. */
 const withoutSizes = (text) => text.replace(/\b *\d+ bytes( at \d+)?/g, ' N bytes');
 
-test('the commands of docs/measurements.md print what the page says', () => {
+for (const [name, atLeast] of Object.entries(PAGES)) {
+  test(`the commands of docs/${name} print what the page says`, () => runPage(path.join(ROOT, 'docs', name), atLeast));
+}
+
+function runPage(page, atLeast) {
   const folder = temporaryFolder();
   test.after(() => fs.rmSync(folder, { recursive: true, force: true }));
-  const lines = fs.readFileSync(PAGE, 'utf8').split('\n');
+  fs.symlinkSync(path.join(ROOT, 'deploy'), path.join(folder, 'deploy'));
+  const lines = fs.readFileSync(page, 'utf8').split('\n');
   const commands = commandsOf(lines);
-  assert.ok(commands.length > 10);
+  assert.ok(commands.length >= atLeast);
   const env = { ...process.env, PATH: `${path.dirname(programPath('coffer'))}:${process.env.PATH}` };
   for (const each of commands) {
     const { stdout } = spawnSync('bash', ['-c', `exec 2>&1; ${each.command}`], { cwd: folder, env, encoding: 'utf8' });
@@ -43,5 +48,5 @@ test('the commands of docs/measurements.md print what the page says', () => {
   for (const { line, indent, output, printed } of commands.reverse()) {
     lines.splice(line + 1, output.length, ...printed.map((text) => indent + text));
   }
-  fs.writeFileSync(PAGE, lines.join('\n'));
-});
+  fs.writeFileSync(page, lines.join('\n'));
+}

@@ -188,6 +188,8 @@ class LinkGraph(TemporaryTree):
         ("files", "#include <fstream>\nbool f() { return std::ifstream(\"x\").good(); }"),
         ("files", "#include <filesystem>\nbool f() { return std::filesystem::exists(\"x\"); }"),
         ("sockets", "#include <sys/socket.h>\nint f() { return socket(1, 1, 0); }"),
+        ("sockets", 'extern "C" int SSL_set_fd(void*, int); int f() { return SSL_set_fd(nullptr, 0); }'),
+        ("TLS", 'extern "C" int SSL_connect(void*); int f() { return SSL_connect(nullptr); }'),
         ("clocks", "#include <chrono>\nlong f() { return std::chrono::steady_clock::now().time_since_epoch().count(); }"),
         ("environment", "#include <cstdlib>\nchar* f() { return getenv(\"X\"); }"),
     )

@@ -158,12 +158,13 @@ void JournalWriter::FinishPartial() {
   rest_.clear();
 }
 
-void JournalWriter::Rotate() {
+bool JournalWriter::Rotate() {
   FinishPartial();
-  if (lines_.empty()) return;
+  if (lines_.empty()) return false;
   rotated_ = absl::StrCat(kJournal, ".", ++rotations_);
   folder_->Rename(kJournal, rotated_);
   lines_.clear();
+  return true;
 }
 
 void JournalWriter::Late(uint64_t account, uint64_t wei) {

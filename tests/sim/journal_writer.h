@@ -31,7 +31,7 @@ class JournalWriter {
   void RegisterAll();
   bool all_registered() const { return registered_ == kAccounts; }
 
-  void Rotate();
+  bool Rotate();  // false when there is nothing to rotate
   // A credit that its writer still puts into the file that was rotated last.
   void Late(uint64_t account, uint64_t wei);
   // The registry's file names somebody else for this account, until Restore.

@@ -34,8 +34,9 @@ struct Entry {
   What what;
   std::string_view name;
   Draw draw;
-  uint64_t weight;  // the usual one; a seed takes from nothing to four times as much
-  bool fault;       // many seeds leave it out altogether
+  uint64_t
+      weight;  // the usual one; a seed takes from nothing to four times as much; 0: AddRotations
+  bool fault;  // many seeds leave it out altogether
 };
 
 constexpr std::array<Entry, kWhats> kEntries = {{
@@ -93,6 +94,7 @@ constexpr std::array<Entry, kWhats> kEntries = {{
     {What::kSlowSigner, "slow-signer", Draw::kMillis, 15, true},
     {What::kEditRegistry, "edit-registry", Draw::kLong, 3, true},
     {What::kOldTicket, "old-ticket", Draw::kWei, 5, true},
+    {What::kRotateStateKey, "rotate-state-key", Draw::kNone, 0, false},
 }};
 
 constexpr bool InOrder() {
@@ -163,6 +165,7 @@ Swarm DrawSwarm(uint64_t seed) {
   // Some seeds have hardly any fault: then what is left is looked at undisturbed.
   const uint64_t calm = random.Below(4) == 0 ? 90 : 40;
   for (const Entry& entry : kEntries) {
+    if (entry.weight == 0) continue;  // AddRotations
     uint64_t weight = entry.weight * random.Below(17) / 4;
     if (entry.fault && random.Below(100) < calm) weight = 0;
     if (entry.what == What::kCredit || entry.what == What::kMine) weight += entry.weight / 2;
@@ -203,6 +206,25 @@ std::string Describe(const Swarm& swarm) {
   return text;
 }
 
+namespace {
+
+// Between the others, so that a swarm's weights say how often these happen: some seeds rotate all
+// the time, most now and then, some never.
+void AddRotations(uint64_t seed, Plan* plan) {
+  SeededRandom random(seed ^ 0x6e7a);
+  const uint64_t one_in = random.Below(4) == 0 ? 0 : 8 + random.Below(120);
+  if (one_in == 0) return;
+  for (size_t i = 0; i < plan->size(); ++i) {
+    if (random.Below(one_in) != 0) continue;
+    Action rotate;
+    rotate.at = (*plan)[i].at;
+    rotate.what = What::kRotateStateKey;
+    plan->insert(plan->begin() + static_cast<std::ptrdiff_t>(i++), rotate);
+  }
+}
+
+}  // namespace
+
 Plan DrawPlan(uint64_t seed, const Swarm& swarm, size_t actions) {
   SeededRandom random(seed ^ 0x91a7);
   uint64_t total = 0;
@@ -223,6 +245,7 @@ Plan DrawPlan(uint64_t seed, const Swarm& swarm, size_t actions) {
       plan.back().at = at;
     }
   }
+  AddRotations(seed, &plan);
   return plan;
 }
 

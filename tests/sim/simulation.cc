@@ -156,8 +156,8 @@ bool Run::TakeJournal(const Action& action) {
         Down(false, absl::Milliseconds(300));
         journal.Credit(action.b % kKnownAccounts, 1 + action.a);
       }
-      journal.Rotate();
-      if (action.a % 3 == 2) {
+      // Late is soon after a rotation: what is written to a file long after is nobody's to find.
+      if (journal.Rotate() && action.a % 3 == 2) {
         Later(action.b % 700,
               [this, action] { world_.journal().Late(action.b % kKnownAccounts, 1 + action.a); });
       }
@@ -263,6 +263,9 @@ bool Run::TakeProcess(const Action& action) {
       return true;
     case What::kSlowSigner:
       world_.StopSigner(absl::Milliseconds(action.a));
+      return true;
+    case What::kRotateStateKey:
+      world_.RotateStateKey();
       return true;
     case What::kClockJump:
       world_.JumpClock(action.a % 2 == 1, absl::Seconds(static_cast<int64_t>(action.b) - 100'000));

@@ -127,7 +127,7 @@ export function flags(options) {
  * An enclave and a host with a folder of their own. Options: `chain` (a Coffer of lib/chain.mjs, or
  * none: nobody is paid), `key`, `recipients` (the registry, id -> address), `journal` (a path),
  * `enclave` and `host` (flags that win over those chosen here), `machine` (a virtual machine of lib/vm.mjs
- * that the enclave runs in).
+ * that the enclave runs in), `kms` (KmsWorld.forStack: the key comes from a KMS, and not from `key`).
  */
 export class Stack {
   static async make(options = {}) {
@@ -165,8 +165,8 @@ export class Stack {
       new Program({
         name: 'coffer-enclave',
         log,
-        env: { SIGNER_PRIVATE_KEY: this.key },
-        args: flags({ 'insecure-dev-key': true, listen: this.endpoint, ...enclaveFlags }),
+        env: options.kms ? {} : { SIGNER_PRIVATE_KEY: this.key },
+        args: flags({ ...(options.kms?.enclave ?? { 'insecure-dev-key': true }), listen: this.endpoint, ...enclaveFlags }),
       });
     this.host = new Program({
       name: 'coffer-host',
@@ -174,6 +174,7 @@ export class Stack {
       env: {
         COFFER_HTTP_VIEWER_TOKEN: this.viewerToken,
         COFFER_HTTP_ADMIN_TOKEN: this.adminToken,
+        ...options.kms?.env,
       },
       args: flags({
         enclave: this.endpoint,
@@ -182,6 +183,7 @@ export class Stack {
         'registry.path': this.registry,
         'journal.path': this.journal,
         ...(this.chain ? chainFlags(this.chain) : {}),
+        ...options.kms?.host,
         ...options.host,
       }),
     });

@@ -85,7 +85,7 @@ export function makeChain(folder) {
 }
 
 /** The fields of a document under `chain`, as a Map that can be altered. */
-export function makeFields(chain, { nonce = null, userData = null, at = Date.now() } = {}) {
+export function makeFields(chain, { nonce = null, userData = null, publicKey = null, at = Date.now() } = {}) {
   const pcrs = new Map(Array.from({ length: 16 }, (_, i) => [i, Buffer.alloc(48, i < 5 ? 0xa0 + i : 0)]));
   return new Map([
     ['module_id', 'i-test-enc-test'],
@@ -94,7 +94,7 @@ export function makeFields(chain, { nonce = null, userData = null, at = Date.now
     ['pcrs', pcrs],
     ['certificate', chain.enclave.der],
     ['cabundle', [chain.root.der, chain.region.der, chain.instance.der]],
-    ['public_key', null],
+    ['public_key', publicKey],
     ['user_data', userData === null ? null : Buffer.from(userData)],
     ['nonce', nonce],
   ]);

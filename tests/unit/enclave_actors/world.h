@@ -14,6 +14,7 @@
 #include "runtime/memory_network.h"
 #include "runtime/test_dispatcher.h"
 #include "tests/support/bank.h"
+#include "tests/support/fake_kms.h"
 
 namespace coffer::test {
 
@@ -164,19 +165,24 @@ class World {
 
   // A new process; the old one, if any, is killed at this very step.
   void Start(uint8_t key = 0x11) {
-    Kill();
-    ++runs_;
-    main_ = scheduler.NewDispatcher(absl::StrCat("enclave ", runs_));
-    signing_ = scheduler.NewDispatcher(absl::StrCat("signing ", runs_));
-    attesting_ =
-        attester == nullptr ? nullptr : scheduler.NewDispatcher(absl::StrCat("attesting ", runs_));
-    randoms_.push_back(std::make_unique<runtime::SeededRandom>(seed * 1000 + runs_));
-    nodes_.push_back(wire.NewNode(main_));
+    NewProcess();
     enclaves_.push_back(std::make_unique<enclave::Enclave>(
         options, Key(key), randoms_.back().get(), main_, signing_,
         enclave::AttestationPorts{attester, attesting_}));
-    const absl::Status listening = enclave().Listen(nodes_.back().get(), At());
-    COFFER_CHECK(listening.ok(), "the enclave of a test listens");
+    Listen();
+  }
+  // The same, waiting for a key from `kms`. Needs an attester.
+  void StartWithoutKey() {
+    NewProcess();
+    enclave::KeySource source;
+    source.allow_debug = allow_debug;
+    source.new_client = [this](kms::Credentials credentials, uint32_t) {
+      return kms.NewClient(std::move(credentials));
+    };
+    enclaves_.push_back(std::make_unique<enclave::Enclave>(
+        options, randoms_.back().get(), main_, signing_,
+        enclave::AttestationPorts{attester, attesting_}, std::move(source)));
+    Listen();
   }
   void Kill() {
     if (main_ == nullptr) return;
@@ -231,11 +237,28 @@ class World {
 
   const uint64_t seed;
   enclave::EnclaveOptions options;
+  FakeKms kms;
+  bool allow_debug = false;
   attestation::Attester* attester = nullptr;  // of the runs that are started from now on
   runtime::TestScheduler scheduler;
   runtime::MemoryNetwork wire;
 
  private:
+  void NewProcess() {
+    Kill();
+    ++runs_;
+    main_ = scheduler.NewDispatcher(absl::StrCat("enclave ", runs_));
+    signing_ = scheduler.NewDispatcher(absl::StrCat("signing ", runs_));
+    attesting_ =
+        attester == nullptr ? nullptr : scheduler.NewDispatcher(absl::StrCat("attesting ", runs_));
+    randoms_.push_back(std::make_unique<runtime::SeededRandom>(seed * 1000 + runs_));
+    nodes_.push_back(wire.NewNode(main_));
+  }
+  void Listen() {
+    const absl::Status listening = enclave().Listen(nodes_.back().get(), At());
+    COFFER_CHECK(listening.ok(), "the enclave of a test listens");
+  }
+
   runtime::TestDispatcher* host_dispatcher_ = nullptr;
   runtime::TestDispatcher* main_ = nullptr;
   runtime::TestDispatcher* signing_ = nullptr;

@@ -55,7 +55,7 @@ std::vector<Case> Cases() {
       {Method::kAddress, "status {address:hex($ADDRESS)}",
        R"({"result":{"address":"0x1a642f0E3c3aF545E7AcBD38b07251B3990914F1"}})"},
       {Method::kAddress, "status {}",
-       R"({"error":{"message":"signer not provisioned","code":"not_ready"}})"},
+       R"({"error":{"message":"signer not provisioned","code":"not_provisioned"}})"},
       {Method::kStatus,
        "status {address:hex($ADDRESS) accounts:3 open_payouts:2 version:'1.2' "
        "profile:PROFILE_AUTHORITY ledger_root:hex($HASH) policy_hash:hex($HASH) policy_sequence:9}",
@@ -128,6 +128,15 @@ std::vector<Case> Cases() {
       {Method::kGenerate, "provisioned {address:hex($ADDRESS) ciphertext:hex(00) key_id:'k'}",
        R"({"result":{"address":"0x1a642f0E3c3aF545E7AcBD38b07251B3990914F1",)"
        R"("ciphertext_b64":"AA==","key_id":"k","key_spec":"AES-256"}})"},
+      {Method::kProvision,
+       "provisioned {address:hex($ADDRESS) new_state_keys {epoch:1 ciphertext:hex(00) key_id:'k' "
+       "tag:hex($HASH)}}",
+       R"({"result":{"address":"0x1a642f0E3c3aF545E7AcBD38b07251B3990914F1",)"
+       R"("new_state_keys":[{"epoch":1,"ciphertext_b64":"AA==","key_id":"k","tag":"0x$HASH"}]}})"},
+      {Method::kRotateStateKey, "state_key {epoch:2 ciphertext:hex(00) key_id:'k' tag:hex($HASH)}",
+       R"({"result":{"epoch":2,"ciphertext_b64":"AA==","key_id":"k","tag":"0x$HASH"}})"},
+      {Method::kAdoptStateKey, "state_key_adopted {state_key_epoch:2}",
+       R"({"result":{"ok":true,"state_key_epoch":2}})"},
       {Method::kSignTransaction,
        "error {code:ERROR_POLICY rule:'max_face_value' message:'2 above 1'}",
        R"({"error":{"message":"2 above 1","code":"policy","rule":"max_face_value"}})"},

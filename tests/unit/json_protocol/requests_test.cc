@@ -209,6 +209,26 @@ std::vector<Case> Cases() {
        Method::kProvision,
        "provision {aws {region:'eu-central-1' access_key_id:'A' secret_access_key:'S' "
        "session_token:'T' proxy_port:8001} ciphertext:hex(000102) expected_address:hex($ADDRESS)}"},
+      {"provision with state keys",
+       R"({"method":"provision","params":{"region":"eu-central-1","ciphertext_b64":"AAEC",)"
+       R"("aws_access_key_id":"A","aws_secret_access_key":"S","aws_session_token":"T",)"
+       R"("state_key_id":"s","encryption_context":{"deployment":"eu-1"},)"
+       R"("state_keys":[{"epoch":4,"ciphertext_b64":"AA==","key_id":"k","tag":"0x$HASH"},)"
+       R"({"tag":"0x$HASH","ciphertext_b64":"AQ==","epoch":"5"}]}})",
+       Method::kProvision,
+       "provision {aws {region:'eu-central-1' access_key_id:'A' secret_access_key:'S' "
+       "session_token:'T' proxy_port:8000} ciphertext:hex(000102) state_key_id:'s' "
+       "encryption_context {key:'deployment' value:'eu-1'} state_keys {epoch:4 "
+       "ciphertext:hex(00) key_id:'k' tag:hex($HASH)} state_keys {epoch:5 ciphertext:hex(01) "
+       "tag:hex($HASH)}}"},
+      {"rotate_state_key",
+       R"({"method":"rotate_state_key","params":{"region":"eu-central-1","key_id":"k",)"
+       R"("aws_access_key_id":"A","aws_secret_access_key":"S","aws_session_token":"T"}})",
+       Method::kRotateStateKey,
+       "rotate_state_key {aws {region:'eu-central-1' access_key_id:'A' secret_access_key:'S' "
+       "session_token:'T' proxy_port:8000} key_id:'k'}"},
+      {"adopt_state_key", R"({"method":"adopt_state_key","params":{"epoch":7}})",
+       Method::kAdoptStateKey, "adopt_state_key {epoch:7}"},
       {"generate with a policy",
        R"({"method":"generate","params":{"region":"eu-central-1","key_id":"k","aws_access_key_id":"A",)"
        R"("aws_secret_access_key":"S","aws_session_token":"T","key_spec":"AES-256","chain_id":42161,)"

@@ -52,6 +52,7 @@ TEST_F(EventNetworkTest, SecretsGoAsFramesInTheirOrder) {
   server->streams[0]->PauseReading();
   stream->SendSecret(std::string(1u << 20, 's'));
   stream.reset();
+  server->streams[0]->ResumeReading();
   ASSERT_TRUE(Turn([&] { return first().closed == 1; }));
 }
 

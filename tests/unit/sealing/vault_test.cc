@@ -23,14 +23,14 @@ Hash Fill(uint8_t byte) {
   return hash;
 }
 
-ethereum::SecretBytes StateKey(uint8_t byte = 0x42) {
+ethereum::SecretBytes KeyOf(uint8_t byte = 0x42) {
   return ethereum::SecretBytes::CopyOf(std::string(32, static_cast<char>(byte))).value();
 }
 
 // Seals a history as an enclave does.
 struct Writer {
   explicit Writer(uint8_t key = 0x42, uint8_t salt = 1, uint32_t epoch = 0)
-      : vault(StateKey(key), epoch, Fill(salt)) {}
+      : vault(KeyOf(key), epoch, Fill(salt)) {}
   std::string Record(std::string_view text) {
     Header header;
     header.kind = Kind::kRecord;
@@ -61,7 +61,7 @@ struct Writer {
 // Reads it all; the error of the first that is refused, or of the end.
 absl::Status ReadAll(const std::vector<std::string>& sealed, uint8_t key = 0x42,
                      uint32_t epoch = 0) {
-  Vault vault(StateKey(key), epoch, Fill(0xee));
+  Vault vault(KeyOf(key), epoch, Fill(0xee));
   ChainReader reader(&vault);
   for (const std::string& record : sealed) {
     if (auto item = reader.Next(record); !item.ok()) return item.status();
@@ -71,7 +71,7 @@ absl::Status ReadAll(const std::vector<std::string>& sealed, uint8_t key = 0x42,
 
 TEST(VaultTest, OpensWhatItSealed) {
   Writer writer;
-  Vault other(StateKey(), 0, Fill(9));
+  Vault other(KeyOf(), 0, Fill(9));
   for (const size_t size : {size_t{0}, size_t{1}, size_t{1000}, kMaxPlaintextBytes}) {
     const std::string text(size, 'p');
     const std::string sealed = writer.Record(text);
@@ -92,7 +92,7 @@ TEST(VaultDeathTest, AnOverlongPlaintextIsABug) {
 TEST(VaultTest, EverySingleBitThatIsFlippedIsRefused) {
   Writer writer;
   const std::string sealed = writer.Record("credit 5 wei");
-  Vault vault(StateKey(), 0, Fill(9));
+  Vault vault(KeyOf(), 0, Fill(9));
   ASSERT_TRUE(vault.Open(sealed).ok());
   for (size_t bit = 0; bit < sealed.size() * 8; ++bit) {
     std::string changed = sealed;
@@ -105,7 +105,7 @@ TEST(VaultTest, EverySingleBitThatIsFlippedIsRefused) {
 TEST(VaultTest, EveryTruncationAndExtensionIsRefused) {
   Writer writer;
   const std::string sealed = writer.Record("credit 5 wei");
-  Vault vault(StateKey(), 0, Fill(9));
+  Vault vault(KeyOf(), 0, Fill(9));
   for (size_t size = 0; size < sealed.size(); ++size) {
     EXPECT_FALSE(vault.Open(sealed.substr(0, size)).ok()) << size << " bytes";
   }
@@ -216,12 +216,39 @@ TEST(ChainTest, OtherKeysAndEpochs) {
   const std::string r1 = w.Record("1");
   EXPECT_THAT(std::string(ReadAll({r1}, 0x43).message()), HasSubstr("another key"));
   EXPECT_THAT(std::string(ReadAll({r1}, 0x42, 7).message()),
-              HasSubstr("key epoch 0, and this enclave holds epoch 7"));
+              HasSubstr("state key of epoch 0, and this enclave holds epoch 7"));
+}
+
+TEST(VaultTest, SealsUnderTheEpochThatWasAdoptedAndOpensAllItHas) {
+  Vault vault(KeyOf(1), 1, Fill(1));
+  const std::string old = vault.Seal(Header{}, "one");
+  vault.AddKey({2, KeyOf(2)});
+  EXPECT_EQ(vault.epoch(), 1u);
+  EXPECT_EQ(ParseHeader(vault.Seal(Header{}, "still"))->key_epoch, 1u);
+  vault.Adopt(2);
+  EXPECT_EQ(vault.epoch(), 2u);
+  const std::string sealed = vault.Seal(Header{}, "two");
+  EXPECT_EQ(ParseHeader(sealed)->key_epoch, 2u);
+  // In turn, because the key schedule of the last one is kept.
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(vault.Open(old)->plaintext, "one");
+    EXPECT_EQ(vault.Open(sealed)->plaintext, "two");
+  }
+  // The epoch says which key, and the salt is the same: under the other key it does not open.
+  std::string lies = sealed;
+  lies[8] = 1;
+  EXPECT_THAT(std::string(vault.Open(lies).status().message()), HasSubstr("altered"));
+  Vault behind(KeyOf(1), 1, Fill(2));
+  behind.AddKey({3, KeyOf(3)});
+  const absl::Status unknown = behind.Open(sealed).status();
+  EXPECT_TRUE(absl::IsDataLoss(unknown));
+  EXPECT_THAT(std::string(unknown.message()),
+              HasSubstr("state key of epoch 2, and this enclave holds epochs 1, 3"));
 }
 
 // tests/golden/sealed_record.bin: key 0x42.., salt 0x01.., epoch 3, the first record of a vault.
 TEST(GoldenTest, TheRecordsOfThisFormatStayReadable) {
-  Vault vault(StateKey(), 3, Fill(1));
+  Vault vault(KeyOf(), 3, Fill(1));
   Header header;
   header.sequence = 7;
   header.previous = Fill(0xaa);
