@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/crypto.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -13,6 +12,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "actors/host/secret_frames.h"
 #include "runtime/os_env.h"
 #include "runtime/socket_address.h"
 
@@ -31,11 +31,11 @@ absl::StatusOr<SecretBytes> TakeSecret(const char* name, size_t most) {
   runtime::OsForgetEnv(name);
   if (value->empty()) return SecretBytes();
   if (value->size() > most) {
-    OPENSSL_cleanse(value->data(), value->size());
+    Wipe(&*value);
     return absl::InvalidArgumentError(absl::StrCat(name, ": is too long"));
   }
   absl::StatusOr<SecretBytes> secret = SecretBytes::CopyOf(*value);
-  OPENSSL_cleanse(value->data(), value->size());
+  Wipe(&*value);
   if (secret.ok()) return secret;
   return absl::Status(secret.status().code(), absl::StrCat(name, ": ", secret.status().message()));
 }
@@ -180,7 +180,7 @@ absl::StatusOr<Profile> CredentialChain::FromFile(const std::string& path, Profi
   const std::string& chosen = options_.profile.empty() ? environment_.profile : options_.profile;
   absl::StatusOr<Profile> profile =
       ReadProfile(file->text, kind, chosen.empty() ? "default" : chosen);
-  OPENSSL_cleanse(file->text.data(), file->text.size());
+  Wipe(&file->text);
   if (profile.ok() && profile->secret_access_key.size() > 0 && file->open) {
     return absl::PermissionDeniedError(
         "can be read by others; chmod 600 it (and consider what is in it known)");

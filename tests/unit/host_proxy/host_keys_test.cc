@@ -47,6 +47,12 @@ class FakeClient final : public host::EnclaveClient {
 };
 
 class HostKeysTest : public ::testing::Test {
+ public:
+  ~HostKeysTest() override {
+    keys_.reset();
+    std::filesystem::remove_all(folder_);
+  }
+
  protected:
   HostKeysTest() {
     folder_ = std::filesystem::path(::testing::TempDir()) /
@@ -54,10 +60,6 @@ class HostKeysTest : public ::testing::Test {
                            ::testing::UnitTest::GetInstance()->current_test_info()->name());
     std::filesystem::remove_all(folder_);
     std::filesystem::create_directories(folder_);
-  }
-  ~HostKeysTest() override {
-    keys_.reset();
-    std::filesystem::remove_all(folder_);
   }
 
   absl::Status Make(KmsOptions options = {}) {

@@ -19,6 +19,11 @@ namespace {
 using ::testing::HasSubstr;
 
 class RotateTest : public ::testing::Test {
+ public:
+  ~RotateTest() override {
+    thread_.RunAndWait([this] { server_.reset(); });
+  }
+
  protected:
   RotateTest() : url_(absl::StrCat("unix://", folder_.path(), "/host.sock")) {
     thread_.RunAndWait([this] {
@@ -35,9 +40,6 @@ class RotateTest : public ::testing::Test {
       ASSERT_TRUE(server.ok()) << server.status();
       server_ = *std::move(server);
     });
-  }
-  ~RotateTest() override {
-    thread_.RunAndWait([this] { server_.reset(); });
   }
   static std::pair<int, std::string> At(const std::string& step, const std::string& epoch = "2") {
     return {step == "asking" ? 202 : 200,
