@@ -220,7 +220,8 @@ absl::StatusOr<ethereum::SecretBytes> DecryptContent(std::string_view encrypted,
       EVP_DecryptFinal_ex(context.get(), out + size, &last) != 1 || size + last == 0) {
     return DoesNotOpen();
   }
-  return ethereum::SecretBytes::CopyOf(room->view().substr(0, static_cast<size_t>(size + last)));
+  const size_t whole = static_cast<size_t>(size) + static_cast<size_t>(last);
+  return ethereum::SecretBytes::CopyOf(room->view().substr(0, whole));
 }
 
 }  // namespace

@@ -157,7 +157,7 @@ absl::StatusOr<std::string> RemoteClient::Call(absl::string_view target,
     return status;
   }
   const absl::StatusOr<std::string> bytes = SerializeRequest(request);
-  if (!bytes.ok()) return bytes;
+  if (!bytes.ok()) return bytes.status();
   absl::StatusOr<HttpResponse> response = Exchange(now, *bytes);
   if (!response.ok()) return response.status();
   if (response->status != kOk) return Refusal(*response);

@@ -82,7 +82,7 @@ absl::StatusOr<std::string> Text(const json& answer, const char* name, size_t ma
 
 absl::StatusOr<std::string> Bytes(const json& answer, const char* name, size_t max) {
   const absl::StatusOr<std::string> text = Text(answer, name, (max + 2) / 3 * 4);
-  if (!text.ok()) return text;
+  if (!text.ok()) return text.status();
   std::optional<std::string> bytes = audit::DecodeBase64(*text);
   if (!bytes || bytes->size() > max) {
     return Wrong(absl::StrCat("has a ", name, " that is not base64, or is too long"));

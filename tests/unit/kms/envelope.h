@@ -104,7 +104,7 @@ inline std::string Aes256Cbc(const std::string& key, const std::string& iv,
                                      static_cast<int>(plaintext.size())) == 1 &&
                    EVP_EncryptFinal_ex(context.get(), to + size, &last) == 1,
                "AES-256-CBC");
-  out.resize(static_cast<size_t>(size + last));
+  out.resize(static_cast<size_t>(size) + static_cast<size_t>(last));
   return out;
 }
 

@@ -239,6 +239,11 @@ TEST_F(RemoteClientTest, WhatKmsQuotesOfTheRequestIsNotPassedOn) {
     EXPECT_THAT(status.message(), HasSubstr(name));
     EXPECT_THAT(status.message(), Not(HasSubstr("IQoJb3JpZ2luX2Vj")));
   }
+  // A refused signature's message may quote any part of the request, so none of it is passed on.
+  kms_ = [&](const Asked& asked) {
+    return Error(400, "IncompleteSignature", asked.headers.at("authorization"));
+  };
+  EXPECT_THAT(DecryptStatus().message(), Not(HasSubstr(kAccessKey)));
 }
 
 TEST_F(RemoteClientTest, AnEnvelopeForSomebodyElseDoesNotOpen) {

@@ -94,9 +94,11 @@ TEST_F(TlsTest, ACertificateThatIsNotTheHostsIsRefusedAndTheErrorSaysWhy) {
   EXPECT_THAT(Refusal(Options(), Issued("DNS:*.us-east-2.amazonaws.com.evil.example")),
               HasSubstr("another host's"));
   EXPECT_THAT(Refusal(Options(), Issued("IP:127.0.0.1")), HasSubstr("another host's"));
-  // The common name counts for nothing.
-  EXPECT_THAT(Refusal(Options(), MakeCertificate(kHost, &ca_, "DNS:other.example")),
-              HasSubstr("another host's"));
+  // The common name counts for nothing, even where no other name is there.
+  for (const char* const names : {"DNS:other.example", "IP:127.0.0.1"}) {
+    EXPECT_THAT(Refusal(Options(), MakeCertificate(kHost, &ca_, names)),
+                HasSubstr("another host's"));
+  }
   const KeyAndCertificate strangers = MakeCertificate("ca", nullptr, "");
   EXPECT_THAT(Refusal(Options(), MakeCertificate("s", &strangers, absl::StrCat("DNS:", kHost))),
               testing::AnyOf(HasSubstr("not valid: certificate signature failure"),
