@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "enclave_core/kms/client.h"
 #include "host_proxy/api_json.h"
 #include "host_proxy/json_text.h"
 #include "runtime/log.h"
@@ -23,13 +22,13 @@ absl::StatusOr<std::string> ReadCiphertext(const std::string& path) {
   std::string content;
   bool long_ = false;
   const absl::Status read = runtime::OsReadPieces(path, [&](std::string_view piece) {
-    long_ = long_ || content.size() + piece.size() > kms::kMaxCiphertextBytes;
+    long_ = long_ || content.size() + piece.size() > host::kMaxCiphertextBytes;
     if (!long_) content.append(piece);
   });
   if (!read.ok()) return read;
   if (long_ || content.empty()) {
     return absl::InvalidArgumentError(absl::StrCat(path, " is no ciphertext of KMS's: it has 1 to ",
-                                                   kms::kMaxCiphertextBytes, " bytes"));
+                                                   host::kMaxCiphertextBytes, " bytes"));
   }
   return content;
 }
@@ -68,28 +67,27 @@ absl::StatusOr<std::unique_ptr<HostKeys>> HostKeys::Create(Ports ports, KmsOptio
 }
 
 absl::Status HostKeys::TakeOver(const KmsOptions& options, host::KeyStore& store) {
-  if (options.ciphertext_file.empty()) return absl::OkStatus();
-  absl::StatusOr<std::string> content = ReadCiphertext(options.ciphertext_file);
-  if (store.signing().has_value()) {
-    // The option stays in a configuration long after it was needed.
-    const bool same = content.ok() && *content == store.signing()->ciphertext;
-    if (!same) {
+  host::SigningCiphertext signing = store.signing().value_or(host::SigningCiphertext());
+  if (!options.ciphertext_file.empty()) {
+    const absl::StatusOr<std::string> content = ReadCiphertext(options.ciphertext_file);
+    if (!store.signing().has_value()) {
+      if (!content.ok()) return content.status();
+      signing.ciphertext = *content;
+    } else if (!content.ok() || *content != signing.ciphertext) {
+      // The option stays in a configuration long after it was needed.
       runtime::Log(runtime::Level::kWarn, "kms",
-                   "the ciphertext file is not looked at: another signing key's is stored",
+                   "the ciphertext file is not looked at: a signing key's is stored already",
                    {{"file", options.ciphertext_file}, {"folder", store.path()}});
     }
-    return absl::OkStatus();
   }
-  if (!content.ok()) return content.status();
-  host::SigningCiphertext signing;
-  signing.ciphertext = *std::move(content);
-  signing.key_id = options.key_id;
-  signing.encryption_algorithm = options.encryption_algorithm;
-  signing.encryption_context = options.encryption_context;
-  if (absl::Status s = store.PutSigning(signing); !s.ok()) return s;
-  runtime::Log(runtime::Level::kInfo, "kms", "the signing key's ciphertext was taken over",
-               {{"file", options.ciphertext_file}, {"folder", store.path()}});
-  return absl::OkStatus();
+  // What was opened once needs nothing more.
+  if (signing.ciphertext.empty() || signing.address.has_value()) return absl::OkStatus();
+  if (!options.key_id.empty()) signing.key_id = options.key_id;
+  if (!options.encryption_algorithm.empty()) {
+    signing.encryption_algorithm = options.encryption_algorithm;
+  }
+  if (!options.encryption_context.empty()) signing.encryption_context = options.encryption_context;
+  return store.PutSigning(signing);
 }
 
 void HostKeys::AddTo(Router& router) {

@@ -15,6 +15,7 @@
 
 namespace coffer::host {
 
+inline constexpr size_t kMaxCiphertextBytes = 6144;  // proto/signer.proto, StateKey
 inline constexpr size_t kMaxKeyFileBytes = 1024 * 1024;
 inline constexpr size_t kMaxStoredPolicyBytes = 512 * 1024;
 inline constexpr size_t kMaxKeyIdBytes = 2048;  // KMS API reference, Decrypt: KeyId

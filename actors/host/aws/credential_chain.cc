@@ -122,9 +122,14 @@ absl::StatusOr<Sources> ParseSources(const std::string& word) {
 absl::StatusOr<std::unique_ptr<CredentialChain>> CredentialChain::Create(
     runtime::Dispatcher* dispatcher, HttpSender* http, AwsEnvironment environment,
     Options options) {
-  for (const std::string* region : {&options.region, &environment.region}) {
-    if (region->empty()) continue;
-    if (absl::Status s = CheckRegion(*region); !s.ok()) return s;
+  if (!options.region.empty()) {
+    if (absl::Status s = CheckRegion(options.region); !s.ok()) return s;
+  }
+  if (!environment.region.empty()) {
+    if (absl::Status s = CheckRegion(environment.region); !s.ok()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("AWS_REGION or AWS_DEFAULT_REGION: ", s.message()));
+    }
   }
   std::string endpoint = environment.imds_endpoint;
   if (endpoint.empty()) endpoint = environment.imds_ipv6 ? kImdsEndpointIpv6 : kImdsEndpoint;

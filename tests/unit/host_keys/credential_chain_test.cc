@@ -25,6 +25,9 @@ using ::testing::IsEmpty;
 using ::testing::Not;
 
 class CredentialChainTest : public ::testing::Test {
+ public:
+  ~CredentialChainTest() override { std::filesystem::remove_all(home); }
+
  protected:
   CredentialChainTest() : imds(&loop) {
     home = std::filesystem::path(::testing::TempDir()) /
@@ -35,14 +38,13 @@ class CredentialChainTest : public ::testing::Test {
     environment.imds_endpoint = imds.Url();
     http = *HttpClient::Create(&loop, {});
   }
-  ~CredentialChainTest() override { std::filesystem::remove_all(home); }
 
   void SetKeys(const std::string& id, const std::string& secret) {
     environment.access_key_id = id;
     if (!secret.empty()) environment.secret_access_key = *SecretBytes::CopyOf(secret);
   }
   std::string File(const std::string& name, const std::string& text, mode_t mode = 0600) {
-    const std::string path = home / name;
+    std::string path = home / name;
     std::ofstream(path) << text;
     chmod(path.c_str(), mode);
     return path;

@@ -191,6 +191,19 @@ TEST_F(KeyProvisionerTest, AnAnswerThatWasLostLeavesASentenceThatSaysWhatToDo) {
   EXPECT_TRUE(UntilReady()) << Reason();
 }
 
+TEST_F(KeyProvisionerTest, AnEnclaveThatMayBeProvisionedAgainIs) {
+  PutCiphertext();
+  enclave_->reprovision = true;
+  enclave_->die_after_provision = true;
+  StartHost();
+  ASSERT_TRUE(scheduler_.RunUntil([this] { return Failures(KeyTrouble::kNoAnswer) > 0; },
+                                  absl::Minutes(4)));
+  enclave_->die_after_provision = false;
+  ASSERT_TRUE(UntilReady()) << Reason();
+  EXPECT_TRUE(host_->keys->HasEpoch(1));
+  EXPECT_EQ(enclave_->scripted.loads, 1);
+}
+
 // The host dies, and the power goes, at every operation of the folder's disk during the first
 // provisioning. Whatever was stored, after restarts of both all goes on, and no record is ever
 // sealed under a key that is not in the folder.

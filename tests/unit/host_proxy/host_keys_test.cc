@@ -47,6 +47,12 @@ class FakeClient final : public host::EnclaveClient {
 };
 
 class HostKeysTest : public ::testing::Test {
+ public:
+  ~HostKeysTest() override {
+    keys_.reset();
+    std::filesystem::remove_all(folder_);
+  }
+
  protected:
   HostKeysTest() {
     folder_ = std::filesystem::path(::testing::TempDir()) /
@@ -54,10 +60,6 @@ class HostKeysTest : public ::testing::Test {
                            ::testing::UnitTest::GetInstance()->current_test_info()->name());
     std::filesystem::remove_all(folder_);
     std::filesystem::create_directories(folder_);
-  }
-  ~HostKeysTest() override {
-    keys_.reset();
-    std::filesystem::remove_all(folder_);
   }
 
   absl::Status Make(KmsOptions options = {}) {
@@ -152,6 +154,19 @@ TEST_F(HostKeysTest, ACiphertextFileIsTakenOverOnce) {
   options.ciphertext_file = File("other.bin", "another");
   ASSERT_TRUE(Make(options).ok());
   EXPECT_EQ(keys_->store().signing()->ciphertext, "from KMS") << "never replaced";
+}
+
+TEST_F(HostKeysTest, WhatGoesWithACiphertextThatWasPutThereByHand) {
+  std::filesystem::create_directories(folder_ / "keys");
+  File("keys/signing.ciphertext", "by hand");
+  KmsOptions options;
+  options.encryption_context = {{"a", "b"}};
+  ASSERT_TRUE(Make(options).ok());
+  EXPECT_EQ(keys_->store().signing()->ciphertext, "by hand");
+  EXPECT_EQ(keys_->store().signing()->encryption_context.at("a"), "b");
+  options.encryption_context = {{"a", "c"}};
+  ASSERT_TRUE(Make(options).ok()) << "not opened yet, so it may have been wrong";
+  EXPECT_EQ(keys_->store().signing()->encryption_context.at("a"), "c");
 }
 
 TEST_F(HostKeysTest, WhatIsNoCiphertextIsRefused) {

@@ -33,6 +33,14 @@ using ::testing::Not;
 constexpr char kSecret[] = "wJalrXUtnFEMI/secret+of+the+test";
 
 class ProvisionTest : public ::testing::Test {
+ public:
+  ~ProvisionTest() override {
+    thread_.RunAndWait([this] {
+      enclave_.reset();
+      network_.reset();
+    });
+  }
+
  protected:
   ProvisionTest() {
     const auto root = *attestation::MakeDevelopmentRoot(runtime::OsWallNow(), 10);
@@ -57,12 +65,6 @@ class ProvisionTest : public ::testing::Test {
         return *attester_->Attest(
             {.user_data = "payments-signer:unprovisioned", .nonce = nonce, .public_key = {}});
       };
-    });
-  }
-  ~ProvisionTest() override {
-    thread_.RunAndWait([this] {
-      enclave_.reset();
-      network_.reset();
     });
   }
 

@@ -1,0 +1,92 @@
+// coffer rotate state-key against a host that a test scripts.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "host_proxy/http_server.h"
+#include "runtime/event_loop.h"
+#include "tests/unit/tools/test_log.h"
+#include "tools/host_commands.h"
+
+namespace coffer::tools {
+namespace {
+
+using ::testing::HasSubstr;
+
+class RotateTest : public ::testing::Test {
+ public:
+  ~RotateTest() override {
+    thread_.RunAndWait([this] { server_.reset(); });
+  }
+
+ protected:
+  RotateTest() : url_(absl::StrCat("unix://", folder_.path(), "/host.sock")) {
+    thread_.RunAndWait([this] {
+      auto server = host_proxy::HttpServer::Listen(
+          thread_.loop(), *runtime::Endpoint::Parse(url_), {},
+          [this](host_proxy::HttpRequest request, host_proxy::HttpResponder respond) {
+            asked_.push_back(request.method + " " + request.path + " " + request.body);
+            host_proxy::HttpResponse response;
+            response.status = answers_.front().first;
+            response.body = answers_.front().second;
+            if (answers_.size() > 1) answers_.erase(answers_.begin());
+            respond(std::move(response));
+          });
+      ASSERT_TRUE(server.ok()) << server.status();
+      server_ = *std::move(server);
+    });
+  }
+  static std::pair<int, std::string> At(const std::string& step, const std::string& epoch = "2") {
+    return {step == "asking" ? 202 : 200,
+            absl::StrCat(R"({"step":")", step, R"(","from_epoch":1,"epoch":)", epoch,
+                         R"(,"why":"KMS said no"})")};
+  }
+  absl::Status Run(std::vector<std::pair<int, std::string>> answers, const std::string& key = "") {
+    answers_ = std::move(answers);
+    const auto host = HostClient::Make(url_, "token", absl::Seconds(10));
+    if (!host.ok()) return host.status();
+    std::ostringstream out;
+    const absl::Status status = RotateStateKey(*host, key, out);
+    out_ = out.str();
+    return status;
+  }
+
+  TestFolder folder_;
+  const std::string url_;
+  runtime::EventLoopThread thread_{"host"};
+  std::unique_ptr<host_proxy::HttpServer> server_;
+  std::vector<std::pair<int, std::string>> answers_;  // by the host's thread while it runs
+  std::vector<std::string> asked_;
+  std::string out_;
+};
+
+TEST_F(RotateTest, SaysEachStepOnceAndWaitsForTheLast) {
+  const absl::Status done = Run(
+      {At("asking", "null"), At("key"), At("key"), At("snapshot"), At("done")}, "alias/\"new\"");
+  EXPECT_TRUE(done.ok()) << done;
+  EXPECT_EQ(out_,
+            "asking the enclave which key is in use\n"
+            "having the state key of epoch 2 made\n"
+            "in use; storing the state under it\n"
+            "done: the state is sealed under epoch 2\n");
+  ASSERT_EQ(asked_.size(), 5u);
+  EXPECT_EQ(asked_[0], R"(POST /api/tee/rotate-state-key {"key_id":"alias/\"new\""})");
+  EXPECT_EQ(asked_[1], "GET /api/tee/rotate-state-key ");
+}
+
+TEST_F(RotateTest, AFailureIsTheHostsOwnSentence) {
+  EXPECT_THAT(Run({At("asking"), At("failed")}).message(), HasSubstr("KMS said no"));
+  EXPECT_THAT(
+      Run({{503, R"({"error":{"code":"x","message":"the enclave is not ready"}})"}}).message(),
+      HasSubstr("the enclave is not ready"));
+  EXPECT_THAT(Run({At("asking"), At("idle")}).message(), HasSubstr("run this again"));
+  EXPECT_THAT(Run({{200, "{}"}}).message(), HasSubstr("run this again"));
+}
+
+}  // namespace
+}  // namespace coffer::tools
