@@ -8,21 +8,21 @@
 namespace coffer::enclave {
 namespace {
 
+sealing::StateKey CopyOf(const sealing::StateKey& key) {
+  absl::StatusOr<ethereum::SecretBytes> secret = ethereum::SecretBytes::CopyOf(key.secret.view());
+  COFFER_CHECK(secret.ok(), "no locked memory for the state key");
+  return {key.epoch, *std::move(secret)};
+}
+
 // `keys` as a vault of its own; the last is sealed under.
 std::unique_ptr<sealing::Vault> NewVault(const std::vector<sealing::StateKey>& keys,
                                          runtime::Random* random) {
   sealing::Hash salt;
   random->Fill(absl::MakeSpan(salt.bytes));
-  std::unique_ptr<sealing::Vault> vault;
-  for (auto key = keys.rbegin(); key != keys.rend(); ++key) {
-    absl::StatusOr<ethereum::SecretBytes> copy = ethereum::SecretBytes::CopyOf(key->secret.view());
-    COFFER_CHECK(copy.ok(), "no locked memory for the state key");
-    sealing::StateKey state_key{key->epoch, *std::move(copy)};
-    if (vault == nullptr) {
-      vault = std::make_unique<sealing::Vault>(std::move(state_key), salt);
-    } else {
-      vault->AddKey(std::move(state_key));
-    }
+  const sealing::StateKey& newest = keys.back();
+  auto vault = std::make_unique<sealing::Vault>(CopyOf(newest), salt);
+  for (const sealing::StateKey& key : keys) {
+    if (key.epoch != newest.epoch) vault->AddKey(CopyOf(key));
   }
   return vault;
 }
