@@ -107,19 +107,30 @@ std::string Config::Effective() const {
   return out;
 }
 
+std::string ConfigSpec::FlagHelp(const OptionSpec& option) {
+  std::string out =
+      absl::StrCat("  --", option.name, Placeholder(option.type), "\n      ", option.help);
+  if (!option.choices.empty()) {
+    absl::StrAppend(&out, " One of: ", absl::StrJoin(option.choices, ", "), ".");
+  }
+  if (option.required) absl::StrAppend(&out, " Required.");
+  if (!option.default_text.empty()) absl::StrAppend(&out, " Default: ", option.default_text, ".");
+  return out + "\n";
+}
+
+std::string ConfigSpec::FlagsHelp() const {
+  std::string out;
+  for (const OptionSpec& option : options_) absl::StrAppend(&out, FlagHelp(option));
+  return out;
+}
+
 std::string ConfigSpec::Help() const {
   std::string out =
       absl::StrCat(summary_, "\n\nusage: ", program_, " [--config FILE] [--name value ...]");
   if (!words_.empty()) absl::StrAppend(&out, " ", words_);
   absl::StrAppend(&out, "\n\n", example_, "\n\noptions:\n");
   for (const OptionSpec& option : options_) {
-    absl::StrAppend(&out, "  --", option.name, Placeholder(option.type), "\n      ", option.help);
-    if (!option.choices.empty()) {
-      absl::StrAppend(&out, " One of: ", absl::StrJoin(option.choices, ", "), ".");
-    }
-    if (option.required) absl::StrAppend(&out, " Required.");
-    if (!option.default_text.empty()) absl::StrAppend(&out, " Default: ", option.default_text, ".");
-    absl::StrAppend(&out, "\n      Variable: ", VariableOf(option.name));
+    absl::StrAppend(&out, FlagHelp(option), "      Variable: ", VariableOf(option.name));
     for (const std::string& variable : option.env) absl::StrAppend(&out, " or ", variable);
     absl::StrAppend(&out, "\n");
   }

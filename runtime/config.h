@@ -103,6 +103,8 @@ class ConfigSpec {
   absl::StatusOr<Loaded> Load(const std::vector<std::string>& args, const Environment& env) const;
 
   std::string Help() const;
+  // The flags alone, for a program that takes these among others.
+  std::string FlagsHelp() const;
 
   // For mains: Load with the process environment; answers --help, --version and --check-config
   // (which prints the effective configuration) and exits 0; on an error prints it and exits 2.
@@ -118,6 +120,7 @@ class ConfigSpec {
                         std::string* file) const;
   absl::Status SetFlag(const std::string& flag, const std::string& value, Config* config) const;
   absl::Status CheckRequired(const Config& config) const;
+  static std::string FlagHelp(const OptionSpec& option);
   // " (did you mean ...?)" or nothing.
   std::string Suggest(const std::string& name, const std::string& prefix) const;
   static absl::Status SetText(Config::Entry* entry, const std::string& text,

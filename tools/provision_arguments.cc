@@ -27,13 +27,6 @@ runtime::ConfigSpec PolicySpec() {
   return spec;
 }
 
-// What stands below "Options:" in the policy's own help.
-std::string PolicyHelp() {
-  const std::string help = PolicySpec().Help();
-  const size_t begin = help.find("--");
-  return help.substr(help.rfind('\n', begin) + 1);
-}
-
 absl::StatusOr<std::string> FromBase64(std::string_view text) {
   std::string bytes;
   if (!absl::Base64Unescape(absl::string_view(text.data(), text.size()), &bytes)) {
@@ -89,7 +82,7 @@ absl::StatusOr<std::vector<std::string>> EnclaveFlags(const std::vector<std::str
 
 void AddKeyOptions(CLI::App* command, ProvisionArguments& arguments) {
   CLI::Option_group* const what = command->add_option_group("key");
-  what->add_option("ciphertext-file", arguments.ciphertext_file,
+  what->add_option("--ciphertext-file", arguments.ciphertext_file,
                    "A file with the signing key as KMS encrypted it, as it is or in base64");
   what->add_option("--ciphertext", arguments.ciphertext, "The same as an argument, in base64");
   what->add_flag("--generate", arguments.generate,
@@ -156,9 +149,10 @@ CLI::App* AddProvision(CLI::App& app, ProvisionArguments& arguments) {
     return absl::StrCat(
         "The policy, for an enclave that was started without one (any --NAME-wei also as "
         "--NAME-eth, and --allowed-recipient 0x... once for each):\n",
-        PolicyHelp(),
+        PolicySpec().FlagsHelp(),
         "\nPrints the address. Ends with 1 when the enclave has no key afterwards.\n"
-        "Example: coffer provision key.ciphertext --endpoint vsock://16:5000 --region us-east-2 "
+        "Example: coffer provision --ciphertext-file key.bin --endpoint vsock://16:5000 --region "
+        "us-east-2 "
         "\\\n           --measurements releases.json --expected-address 0x... --keys "
         "/var/lib/coffer/keys\n"
         "         coffer provision --generate --kms-key-id alias/coffer --endpoint "
@@ -200,6 +194,9 @@ absl::StatusOr<std::string> PolicyOf(const std::vector<std::string>& flags,
   if (!named.ok()) return named.status();
   const absl::StatusOr<runtime::ConfigSpec::Loaded> loaded = PolicySpec().Load(*named, {});
   if (!loaded.ok()) return loaded.status();
+  if (loaded->action != runtime::ConfigSpec::Action::kRun) {
+    return absl::InvalidArgumentError("the policy is given by its flags alone");
+  }
   const absl::StatusOr<policy::Policy> policy = enclave::PolicyFromOptions(loaded->config, profile);
   if (!policy.ok()) return policy.status();
   boundary::v1::Policy proto;

@@ -126,8 +126,9 @@ export function flags(options) {
 /**
  * An enclave and a host with a folder of their own. Options: `chain` (a Coffer of lib/chain.mjs, or
  * none: nobody is paid), `key`, `recipients` (the registry, id -> address), `journal` (a path),
- * `enclave` and `host` (flags that win over those chosen here), `machine` (a virtual machine of lib/vm.mjs
- * that the enclave runs in).
+ * `enclave` and `host` (flags that win over those chosen here), `enclaveEnv` (instead of the key),
+ * `hostEnv`, `machine` (a virtual machine of lib/vm.mjs that the enclave runs in), `enclaveFile` (a program
+ * to run as the enclave).
  */
 export class Stack {
   static async make(options = {}) {
@@ -165,7 +166,8 @@ export class Stack {
       new Program({
         name: 'coffer-enclave',
         log,
-        env: { SIGNER_PRIVATE_KEY: this.key },
+        file: options.enclaveFile,
+        env: options.enclaveEnv ?? { SIGNER_PRIVATE_KEY: this.key },
         args: flags({ 'insecure-dev-key': true, listen: this.endpoint, ...enclaveFlags }),
       });
     this.host = new Program({
@@ -174,6 +176,7 @@ export class Stack {
       env: {
         COFFER_HTTP_VIEWER_TOKEN: this.viewerToken,
         COFFER_HTTP_ADMIN_TOKEN: this.adminToken,
+        ...options.hostEnv,
       },
       args: flags({
         enclave: this.endpoint,

@@ -19,13 +19,13 @@ export class Enclave {
   /**
    * `flags` are those of the command line besides --listen and the key. `storage` (true): sealed
    * records are kept in memory by a protobuf client of ours. `tcp`: listens on a port and not on a
-   * unix socket.
+   * unix socket. `key`: null for an enclave that starts without one.
    */
   static async make({ flags: options = {}, key, storage = false, tcp = false } = {}) {
     const enclave = new Enclave();
     enclave.folder = temporaryFolder();
-    enclave.key = key ?? `0x${randomBytes(32).toString('hex')}`;
-    enclave.address = new Wallet(enclave.key).address;
+    enclave.key = key === undefined ? `0x${randomBytes(32).toString('hex')}` : key;
+    enclave.address = enclave.key === null ? undefined : new Wallet(enclave.key).address;
     enclave.endpoint = tcp
       ? `tcp://127.0.0.1:${await freePort()}`
       : `unix://${path.join(enclave.folder, 'enclave.sock')}`;
@@ -38,8 +38,8 @@ export class Enclave {
     this.program = new Program({
       name: 'coffer-enclave',
       log: path.join(this.folder, 'enclave.log'),
-      env: { SIGNER_PRIVATE_KEY: this.key },
-      args: flags({ 'insecure-dev-key': true, listen: this.endpoint, ...options }),
+      env: this.key === null ? {} : { SIGNER_PRIVATE_KEY: this.key },
+      args: flags({ 'insecure-dev-key': this.key === null ? undefined : true, listen: this.endpoint, ...options }),
     });
   }
 
@@ -50,7 +50,7 @@ export class Enclave {
       this.program.check();
       return BoundaryClient.connect(this.endpoint);
     });
-    if (this.storage) await this.boundary.load(this.storage);
+    if (this.storage && this.key !== null) await this.boundary.load(this.storage);
     return this;
   }
 

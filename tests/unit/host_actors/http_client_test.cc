@@ -54,6 +54,34 @@ class HttpClientTest : public ::testing::Test {
   std::vector<std::filesystem::path> files;
 };
 
+TEST_F(HttpClientTest, SendsOtherMethodsWithTheirHeaders) {
+  Make();
+  std::string seen;
+  TestServer server(&loop, [&](const std::string& body, evhttp_request* request) {
+    const char* token =
+        evhttp_find_header(evhttp_request_get_input_headers(request), "X-Test-Token");
+    seen = absl::StrCat(static_cast<int>(evhttp_request_get_command(request)), " ", body, " ",
+                        token == nullptr ? "none" : token);
+    return TestServer::Reply{200, "a secret"};
+  });
+  for (const auto method : {HttpCall::Method::kGet, HttpCall::Method::kPut}) {
+    HttpCall call;
+    call.method = method;
+    call.headers = {{"X-Test-Token", "t"}};
+    call.secret_answer = true;
+    if (method == HttpCall::Method::kPut) call.body = "sent";
+    std::optional<absl::StatusOr<HttpResponse>> got;
+    client->Send(*HttpUrl::Parse(server.Url()), std::move(call), absl::Seconds(5),
+                 [&](absl::StatusOr<HttpResponse> response) { got = std::move(response); });
+    ASSERT_TRUE(TurnUntil(loop, [&] { return got.has_value(); }));
+    ASSERT_TRUE(got->ok()) << got->status();
+    EXPECT_EQ((*got)->body, "a secret");
+    const bool get = method == HttpCall::Method::kGet;
+    EXPECT_EQ(seen, absl::StrCat(static_cast<int>(get ? EVHTTP_REQ_GET : EVHTTP_REQ_PUT), " ",
+                                 get ? "" : "sent", " t"));
+  }
+}
+
 TEST_F(HttpClientTest, PostsAndKeepsTheConnection) {
   Make();
   std::string host;

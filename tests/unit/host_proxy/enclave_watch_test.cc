@@ -76,6 +76,19 @@ TEST_F(EnclaveWatchTest, AnEnclaveWithoutAKeyIsWaitedFor) {
   EXPECT_THAT(unfit_, IsEmpty());
 }
 
+TEST_F(EnclaveWatchTest, AnUnprovisionedEnclaveIsGivenItsKeyBeforeItsAddressIsJudged) {
+  EnclaveWatch& watch = Make({.address = AddressOf('\x11')});
+  int started = 0;
+  watch.AfterFirst(absl::Minutes(1), [&] { ++started; });
+  Status status;
+  status.set_phase(boundary::v1::PHASE_UNPROVISIONED);
+  EXPECT_TRUE(watch.Judge(status).ok());
+  EXPECT_EQ(started, 0) << "the host is started once the address was seen";
+  EXPECT_FALSE(watch.Judge(StatusOf('\x12')).ok());
+  EXPECT_TRUE(watch.Judge(StatusOf('\x11')).ok());
+  EXPECT_EQ(started, 1);
+}
+
 TEST_F(EnclaveWatchTest, ALedgerNeedsAnAuthorityThatKeepsItsState) {
   Status signer = StatusOf('\x11');
   signer.set_profile(boundary::v1::PROFILE_SIGNER);

@@ -35,6 +35,26 @@ TEST_F(EventNetworkTest, FramesGoBothWaysOverTcpAndUnix) {
   }
 }
 
+TEST_F(EventNetworkTest, SecretsGoAsFramesInTheirOrder) {
+  Start();
+  Recorder client;
+  auto stream = Dial(&client);
+  ASSERT_NE(stream, nullptr);
+  std::string secret(200000, 's');
+  stream->Send("before");
+  stream->SendSecret(secret);
+  secret.assign(secret.size(), 0);
+  stream->Send("after");
+  ASSERT_TRUE(Turn([&] { return !server->recorders.empty() && first().count == 3; }));
+  EXPECT_THAT(first().frames, ElementsAre("before", std::string(200000, 's'), "after"));
+  EXPECT_EQ(stream->PendingOutput(), 0u);
+  // What was not sent goes with the stream.
+  server->streams[0]->PauseReading();
+  stream->SendSecret(std::string(1u << 20, 's'));
+  stream.reset();
+  ASSERT_TRUE(Turn([&] { return first().closed == 1; }));
+}
+
 TEST_F(EventNetworkTest, AFrameMayBeTornAtAnyByte) {
   Start();
   const std::string bytes = Frame("first") + Frame("2") + Frame("third frame");

@@ -50,7 +50,10 @@ export class LocalKms {
     this.faults = new Faults(() => this.#chooseCertificate());
     /** What was asked and how it ended, newest last: {action, arn, attested, outcome}. No secrets. */
     this.calls = [];
-    /** Awaited, when set, before a request is judged and before its answer goes out: the place to kill somebody. */
+    /**
+     * Awaited, when set, before a request is judged and before its answer goes out: the place to kill somebody.
+     * The first has the request's headers and body besides.
+     */
     this.onRequest = undefined;
     this.onAnswer = undefined;
   }
@@ -144,7 +147,7 @@ export class LocalKms {
     const call = { action: actionOf(request), arn: undefined, attested: false, outcome: 'ok' };
     this.calls.push(call);
     if (this.calls.length > MAX_REMEMBERED) this.calls.shift();
-    await this.onRequest?.(call);
+    await this.onRequest?.(call, { headers: request.headers, body });
     const answer = this.#answer(request, body, call);
     await this.onAnswer?.(call);
     const delay = this.faults.take('delay');
