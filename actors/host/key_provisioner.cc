@@ -76,7 +76,7 @@ void KeyProvisioner::GuardLoading(uint32_t epoch) {
       ", which is not in ", keys_->path(),
       ", and what is sealed under a key that is not stored is lost when the enclave ends");
   if (!options_.provision) return Fail(KeyTrouble::kStateKeys, why);
-  // One that was started with --allow-reprovision takes its keys again; the others say why not.
+  // What made the key may have ended before it was stored: the enclave answers the same again.
   if (MayProvision()) Provision();
 }
 

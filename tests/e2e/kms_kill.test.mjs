@@ -1,0 +1,139 @@
+// SIGKILL of the enclave, the host, or both at each step of provisioning and of the rotation of the state key: both come back
+// by themselves, nothing acknowledged is lost, nobody is paid twice, the folder of keys opens everything. COFFER_KMS_KILLS says
+// how often (each step comes in turn, in an order by COFFER_TEST_SEED), COFFER_TEST_SEED when.
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import test from 'node:test';
+import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseEther } from 'ethers';
+import { audit } from '../js/lib/audit.mjs';
+import { makeRecipients, withChain, withStack } from '../js/lib/e2e.mjs';
+import { FrameProxy } from '../js/lib/frame_proxy.mjs';
+import { JournalWriter } from '../js/lib/journal_writer.mjs';
+import { AGAIN, FIRST, ROTATION } from '../js/lib/kms/kill_points.mjs';
+import { openStoredKeys } from '../js/lib/kms/stored_keys.mjs';
+import { SIGNING_CONTEXT, useKmsWorld } from '../js/lib/kms/world.mjs';
+import { ApiLoad, JournalLoad, neverPaidTwice, owedAfter, settleApi } from '../js/lib/load.mjs';
+import { Mounts, fillUp } from '../js/lib/mounts.mjs';
+import { temporaryFolder, until } from '../js/lib/program.mjs';
+import { Random, testSeed } from '../js/lib/random.mjs';
+
+const KILLS = Number(process.env.COFFER_KMS_KILLS ?? 12);
+const seed = testSeed('kms_kill');
+const world = await useKmsWorld(test);
+const { kms } = world;
+const folder = temporaryFolder('coffer-kms-kill-');
+test.after(() => fs.rmSync(folder, { recursive: true, force: true }));
+
+/** Options of a stack whose host speaks to its enclave through a proxy, which `prepare` starts. */
+function throughProxy(options) {
+  const own = fs.mkdtempSync(path.join(folder, 'run-'));
+  const listen = path.join(own, 'proxy.sock');
+  const stack = world.stack({ folder: own, ...options, host: { enclave: `unix://${listen}`, ...options.host } });
+  return { stack, startProxy: (running) => FrameProxy.start({ listen, to: running.endpoint }) };
+}
+
+function shuffled(list, random) {
+  const copy = [...list];
+  for (let i = copy.length - 1; i > 0; i--) {
+    const j = random.below(i + 1);
+    [copy[i], copy[j]] = [copy[j], copy[i]];
+  }
+  return copy;
+}
+
+/** `count` of the points, all of them before one comes again. */
+function* turns(points, count, random) {
+  for (let order = []; count > 0; count--) {
+    if (order.length === 0) order = shuffled(points, random);
+    yield order.pop();
+  }
+}
+
+/** Lets `work` go on until the point is reached and its victims are dead, once; whether it came to that. */
+async function killAt(point, place, work) {
+  let dead;
+  const fire = () => (dead ??= Promise.all(point.victims.map((victim) => place.stack[victim].kill())));
+  const disarm = point.arm(place, fire);
+  try {
+    await work(() => dead !== undefined);
+    await dead;
+  } finally {
+    disarm();
+  }
+  return dead !== undefined;
+}
+
+const nameOf = ({ name, victims }) => `${name}: ${victims.join(' and ')}`;
+
+/** Starts whoever is dead, as a service manager does. */
+function revive(stack) {
+  for (const name of ['enclave', 'host']) if (!stack[name].running) stack[name].start();
+}
+
+async function checkKeys(stack) {
+  const { address, state } = openStoredKeys(kms, stack.dataDir, SIGNING_CONTEXT);
+  const status = await stack.api.status();
+  assert.equal(status.address, address);
+  assert.deepEqual([...state.keys()].sort((a, b) => a - b), [...state.keys()].map((_, i) => i + 1), 'no epoch is missing');
+  return { address, state };
+}
+
+/** Both dead at once and started again: the balance is what the sealed state says. */
+async function survives(stack, account, wei) {
+  await Promise.all([stack.enclave.kill(), stack.host.kill()]);
+  revive(stack);
+  await stack.ready();
+  assert.equal((await stack.api.accounts()).get(account)?.available, wei, 'an acknowledged credit is lost');
+  await checkKeys(stack);
+}
+
+const ofWay = (way) => FIRST.filter(({ name }) => !name.startsWith(way === 'generated' ? 'provision ' : 'generate '));
+
+async function firstProvisioning(way, point) {
+  const key = `0x${randomBytes(32).toString('hex')}`;
+  const recipients = makeRecipients(seed, 1);
+  const [account] = Object.keys(recipients);
+  const { stack: options, startProxy } = throughProxy({
+    recipients,
+    ...(way === 'brought' ? { key, ciphertext: await world.ciphertextFile(key) } : {}),
+  });
+  await withStack(options, async (stack) => {
+    const proxy = await startProxy(stack);
+    const credit = () => stack.api.credit([{ id: 'first', account, amount_wei: '7' }]);
+    try {
+      const killed = await killAt(point, { stack, proxy, kms }, async (isDead) => {
+        stack.enclave.start();
+        stack.host.start();
+        const done = () => isDead() || stack.api.raw('GET', '/readyz').then(({ status }) => status === 200);
+        await until('the point, or readiness', done);
+        if (!isDead()) await credit().catch(() => {});
+      });
+      assert.ok(killed, `never came to: ${nameOf(point)}`);
+      revive(stack);
+      await stack.ready();
+      await credit();
+      await survives(stack, account, 7n);
+    } finally {
+      await proxy.close();
+    }
+  });
+}
+
+for (const way of ['brought', 'generated']) {
+  test(`the first provisioning of a key that is ${way}`, { timeout: 60_000 + KILLS * 8_000 }, async () => {
+    const random = new Random(`${seed} ${way}`);
+    for (const point of turns(ofWay(way), Math.ceil(KILLS / 2), random)) {
+      const began = Date.now();
+      try {
+        await firstProvisioning(way, point);
+      } catch (error) {
+        error.message = `${nameOf(point)}: ${error.message}`;
+        throw error;
+      }
+      console.log(`kms_kill: ${way}, ${nameOf(point)}: ${Date.now() - began} ms`);
+    }
+  });
+}
