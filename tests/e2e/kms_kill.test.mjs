@@ -233,3 +233,66 @@ test('provisioning and rotation under load', { timeout: 120_000 + KILLS * 12_000
     await proxy.close();
   });
 });
+
+/** A small disk of its own for the folder of keys; {why} where nothing can be mounted. */
+async function keysOnSmallDisk(stack) {
+  const mounts = await Mounts.make();
+  if (mounts.why) return mounts;
+  fs.rmSync(mounts.folder, { recursive: true });
+  mounts.folder = path.join(stack.dataDir, 'keys');
+  fs.mkdirSync(mounts.folder, { recursive: true });
+  try {
+    mounts.memoryDisk(1);
+  } catch (error) {
+    await mounts.close();
+    return { why: `no such disk can be made here: ${error.message}` };
+  }
+  stack.host.wrap = mounts.enter;
+  return mounts;
+}
+
+test('a full disk under the folder of keys, at first and when the state key is rotated', async (t) => {
+  const recipients = makeRecipients(seed, 1);
+  const [account] = Object.keys(recipients);
+  await withStack(world.stack({ recipients }), async (stack) => {
+    const mounts = await keysOnSmallDisk(stack);
+    if (mounts.why) return t.skip(mounts.why);
+    const inside = mounts.seen(mounts.folder);
+    const fill = () => fillUp(path.join(inside, 'ballast'));
+    try {
+      let ballast = fill();
+      stack.enclave.start();
+      stack.host.start();
+      const reason = await until('the reason', async () =>
+        (await stack.api.raw('GET', '/readyz')).body.reasons.find((one) => /cannot be stored/.test(one)));
+      assert.match(reason, /disk is full|No space left/);
+      // Killed in the middle of it: the next host finds an enclave whose keys nobody has.
+      await stack.host.kill();
+      assert.deepEqual(fs.readdirSync(inside).filter((name) => /\.(json|ciphertext)$/.test(name)), [], 'half a set of keys');
+      fs.rmSync(ballast);
+      stack.host.start();
+      await stack.ready();
+      await stack.api.credit([{ id: 'first', account, amount_wei: '7' }]);
+
+      ballast = fill();
+      await startRotation(stack);
+      const failed = await until('the failed rotation', async () => {
+        const progress = await rotation(stack);
+        return progress.step === 'failed' && progress;
+      });
+      assert.match(failed.why, /cannot be stored and is not used/);
+      await stack.api.credit([{ id: 'second', account, amount_wei: '5' }]);
+      fs.rmSync(ballast);
+      await rotateToTheEnd(stack);
+      await Promise.all([stack.enclave.kill(), stack.host.kill()]);
+      revive(stack);
+      await stack.ready();
+      assert.equal((await stack.api.accounts()).get(account).available, 12n);
+      const keys = openStoredKeys(kms, path.dirname(inside), SIGNING_CONTEXT);
+      assert.deepEqual([...keys.state.keys()], [1, 2]);
+    } finally {
+      await stack.host.kill();
+      await mounts.close();
+    }
+  });
+});
