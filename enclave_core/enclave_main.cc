@@ -74,8 +74,9 @@ runtime::ConfigSpec Spec() {
             .choices = {"auto", "host", "none"}})
       .Add({.name = "allow-reprovision",
             .type = OptionType::kBool,
-            .help = "Accept another key from KMS when there is one already, while no state is "
-                    "loaded.",
+            .help = "Accept another key from KMS when there is one already and nothing has "
+                    "changed since (with --storage none; otherwise until a state is loaded, "
+                    "without this).",
             .env = {"SIGNER_ALLOW_REPROVISION"}})
       .Add({.name = "insecure-accept-policy-change",
             .type = OptionType::kBool,
@@ -187,8 +188,8 @@ void Warn(const runtime::Config& config, const enclave::EnclaveOptions& options,
        "INSECURE: a sealed policy gives way to the present flags "
        "(--insecure-accept-policy-change)"},
       {config.Bool("allow-reprovision"),
-       "INSECURE: whoever reaches this port may provision another key while no state is loaded "
-       "(--allow-reprovision)"},
+       "INSECURE: whoever reaches this port may provision another key as long as nothing has "
+       "changed (--allow-reprovision)"},
       {!local,
        "INSECURE: the port can be reached from other machines, and its clients are not "
        "authenticated"}};

@@ -94,7 +94,7 @@ absl::Status HostApp::StartKeys(host::aws::AwsEnvironment aws) {
     const host::StateStore::Status stored = store_->status();
     return std::max(stored.last_sequence, stored.snapshot_sequence);
   };
-  ports.stored_snapshot = [this] { return store_->status().snapshot_sequence; };
+  ports.stored_snapshots = [this] { return store_->status().snapshots; };
   absl::StatusOr<std::unique_ptr<HostKeys>> keys = HostKeys::Create(
       std::move(ports), std::move(options), std::move(aws), options_.data_dir + "/keys");
   if (!keys.ok()) return keys.status();

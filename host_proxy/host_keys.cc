@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "enclave_core/kms/client.h"
+#include "actors/host/key_files.h"
 #include "host_proxy/api_json.h"
 #include "host_proxy/json_text.h"
 #include "runtime/log.h"
@@ -23,13 +23,13 @@ absl::StatusOr<std::string> ReadCiphertext(const std::string& path) {
   std::string content;
   bool long_ = false;
   const absl::Status read = runtime::OsReadPieces(path, [&](std::string_view piece) {
-    long_ = long_ || content.size() + piece.size() > kms::kMaxCiphertextBytes;
+    long_ = long_ || content.size() + piece.size() > host::kMaxCiphertextBytes;
     if (!long_) content.append(piece);
   });
   if (!read.ok()) return read;
   if (long_ || content.empty()) {
     return absl::InvalidArgumentError(absl::StrCat(path, " is no ciphertext of KMS's: it has 1 to ",
-                                                   kms::kMaxCiphertextBytes, " bytes"));
+                                                   host::kMaxCiphertextBytes, " bytes"));
   }
   return content;
 }
@@ -63,7 +63,7 @@ absl::StatusOr<std::unique_ptr<HostKeys>> HostKeys::Create(Ports ports, KmsOptio
       [stored = std::move(ports.stored_records)] { return stored() > 0; });
   keys->rotation_ = std::make_unique<host::KeyRotation>(
       rotation, ports.loop, ports.enclave, keys->store_.get(), keys->credentials_.get(),
-      std::move(ports.stored_snapshot));
+      std::move(ports.stored_snapshots));
   return keys;
 }
 

@@ -24,14 +24,14 @@ namespace coffer::host_proxy {
 class HostKeys {
  public:
   // Opens `folder`, and takes the ciphertext file over when there is none in it yet.
-  // `stored_records` and `stored_snapshot`: the last record that is stored, and the one that the
-  // newest snapshot stands on; 0: none. Errors say what is wrong with which file or option.
+  // `stored_records`: the last record that is stored, 0: none; `stored_snapshots`: how many were
+  // stored since the start. Errors say what is wrong with which file or option.
   struct Ports {
     runtime::EventLoop* loop = nullptr;
     runtime::Random* random = nullptr;
     host::EnclaveClient* enclave = nullptr;
     std::function<uint64_t()> stored_records;
-    std::function<uint64_t()> stored_snapshot;
+    std::function<uint64_t()> stored_snapshots;
   };
   static absl::StatusOr<std::unique_ptr<HostKeys>> Create(Ports ports, KmsOptions options,
                                                           host::aws::AwsEnvironment environment,

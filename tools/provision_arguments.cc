@@ -9,8 +9,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "actors/host/decimal_wei.h"
+#include "actors/host/key_files.h"
 #include "actors/policy_options.h"
-#include "enclave_core/kms/client.h"
 #include "enclave_core/policy/policy.h"
 #include "runtime/config.h"
 #include "tools/provision_command.h"
@@ -179,10 +179,10 @@ absl::StatusOr<std::string> ReadCiphertext(const ProvisionArguments& arguments) 
   if (!bytes.ok()) {
     return absl::InvalidArgumentError(absl::StrCat(name, " ", bytes.status().message()));
   }
-  if (bytes->empty() || bytes->size() > kms::kMaxCiphertextBytes) {
+  if (bytes->empty() || bytes->size() > host::kMaxCiphertextBytes) {
     return absl::InvalidArgumentError(absl::StrCat(name, " is no ciphertext of KMS's: it has ",
                                                    bytes->size(), " bytes, and not 1 to ",
-                                                   kms::kMaxCiphertextBytes));
+                                                   host::kMaxCiphertextBytes));
   }
   return bytes;
 }

@@ -282,8 +282,11 @@ absl::Status Provisioning::Keep(const boundary::v1::Provisioned& provisioned) {
                      address.ok() ? ethereum::ToChecksum(*address) : "malformed",
                      ". Do not use it; restart it"));
   }
-  if (arguments_.generate) signing_.ciphertext = provisioned.ciphertext();
-  if (signing_.key_id.empty()) signing_.key_id = provisioned.key_id();
+  if (arguments_.generate) {
+    signing_.ciphertext = provisioned.ciphertext();
+    // Its ARN: an alias may be another key's tomorrow.
+    if (!provisioned.key_id().empty()) signing_.key_id = provisioned.key_id();
+  }
   signing_.address = *address;
   absl::Status kept;
   if (keys_ != nullptr) kept = keys_->PutSigning(signing_);

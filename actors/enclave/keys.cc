@@ -25,18 +25,19 @@ absl::StatusOr<sealing::StateKey> CopyOf(const sealing::StateKey& key) {
 void AuthorityActor::HandleProvision(Request request) {
   const absl::Status refused = RefuseKey();
   if (refused.ok()) return provisioner_->Begin(std::move(request));
-  const bool empty = authority_ == nullptr && loader_ == nullptr;
-  if (empty && provisioner_ != nullptr && provisioner_->AnswerAgain(request)) return;
   auto answer = std::make_unique<ServerFrame>();
   ToProto(refused, answer->mutable_error());
   AnswerNow(request.reply, std::move(answer));
 }
 
-// What a state was loaded or founded for is never taken from it.
+// What a state was loaded or founded for is never taken from it. Before that, a host that ended
+// without the state key that was made for it asks again: it gets no more than by a restart of the
+// enclave, which is its to do at any time.
 absl::Status AuthorityActor::RefuseKey() const {
   const std::string there =
       absl::StrCat("already provisioned with the key of ", ethereum::ToChecksum(options_.address));
-  if (!options_.allow_reprovision) {
+  const bool unused = keyring_.tag_key.size() > 0 && loader_ == nullptr && authority_ == nullptr;
+  if (!options_.allow_reprovision && !unused) {
     return Refuse(
         boundary::v1::ERROR_ALREADY_PROVISIONED,
         absl::StrCat(
@@ -46,9 +47,8 @@ absl::Status AuthorityActor::RefuseKey() const {
     return Refuse(boundary::v1::ERROR_UNAVAILABLE,
                   "KMS is not configured: this enclave has its key from --insecure-dev-key");
   }
-  const bool nothing_to_lose =
-      authority_ == nullptr || (options_.without_storage && authority_->pristine());
-  if (loader_ == nullptr && nothing_to_lose) return absl::OkStatus();
+  const bool pristine = authority_ == nullptr || authority_->pristine();
+  if (unused || (options_.without_storage && pristine)) return absl::OkStatus();
   return Refuse(boundary::v1::ERROR_ALREADY_PROVISIONED,
                 absl::StrCat(there,
                              ", and its state is loaded; start the enclave anew for another "

@@ -29,10 +29,6 @@ void Provisioner::Begin(Request request) {
     return Answer(request.reply, std::move(answer));
   }
   under_way_ = true;
-  const ClientFrame& frame = *request.frame;
-  ciphertext_ = frame.has_provision() ? frame.provision().ciphertext() : "";
-  generate_key_id_ = frame.has_generate() ? frame.generate().key_id() : "";
-  answered_.Clear();
   kms_->Send(OpenKeysOrder{std::move(request), without_storage_
                                                    ? provisioning::StateKeys::kDerived
                                                    : provisioning::StateKeys::kFromKms});
@@ -120,27 +116,8 @@ void Provisioner::Finish(KeysOpened opened, const absl::Status& takes) {
         "--ticket-broker and limits");
   }
   install_(std::move(provisioned.keys), policy_);
-  if (!generate_key_id_.empty()) ciphertext_ = provisioned.answer.ciphertext();
-  answered_ = provisioned.answer;
   *answer->mutable_provisioned() = std::move(provisioned.answer);
   Answer(opened.reply, std::move(answer));
-}
-
-bool Provisioner::AnswerAgain(const Request& request) {
-  const ClientFrame& frame = *request.frame;
-  if (under_way_ || answered_.new_state_keys().empty()) return false;
-  const bool same = frame.has_generate()
-                        ? frame.generate().key_id() == generate_key_id_
-                        : frame.provision().ciphertext() == ciphertext_ &&
-                              frame.provision().state_keys().empty() &&
-                              (frame.provision().expected_address().empty() ||
-                               frame.provision().expected_address() == answered_.address());
-  const absl::StatusOr<policy::Policy> policy = PolicyOf(frame);
-  if (!same || !policy.ok() || PolicyHash(*policy) != PolicyHash(policy_)) return false;
-  auto answer = std::make_unique<ServerFrame>();
-  *answer->mutable_provisioned() = answered_;
-  Answer(request.reply, std::move(answer));
-  return true;
 }
 
 }  // namespace coffer::enclave

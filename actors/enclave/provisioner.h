@@ -5,7 +5,6 @@
 
 #include <functional>
 #include <memory>
-#include <string>
 
 #include "absl/status/status.h"
 #include "actors/enclave/messages.h"
@@ -34,11 +33,6 @@ class Provisioner {
   void Begin(Request request);
   // `takes`: not OK when there is no place for keys any more.
   void Finish(KeysOpened opened, const absl::Status& takes);
-  // Answers as before when the keys that are here were asked for in the same way and the host has
-  // still to store what was made for them: a host that ended before it could asks again, and what
-  // would be sealed under a key that nobody has would be lost. Only while no state is loaded.
-  // False: this is another request.
-  bool AnswerAgain(const Request& request);
 
  private:
   absl::Status Check(const boundary::v1::ClientFrame& frame);
@@ -53,10 +47,7 @@ class Provisioner {
   SealerMailbox* const sealer_;
   const Install install_;
   bool under_way_ = false;
-  policy::Policy policy_;        // of the request under way, or answered
-  std::string ciphertext_;       // likewise: of the signing key
-  std::string generate_key_id_;  // likewise: empty, it was not generated here
-  boundary::v1::Provisioned answered_;
+  policy::Policy policy_;  // of the request under way
 };
 
 }  // namespace coffer::enclave

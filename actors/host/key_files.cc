@@ -11,7 +11,6 @@
 #include "actors/host/json_text.h"
 #include "actors/host/sha256.h"
 #include "enclave_core/attestation/strict_json.h"
-#include "enclave_core/kms/client.h"
 
 namespace coffer::host {
 namespace {
@@ -26,9 +25,9 @@ constexpr size_t kTagBytes = 32;
 bool IsText(std::string_view text, size_t most) { return text.size() <= most && IsUtf8(text); }
 
 absl::Status CheckCiphertext(std::string_view ciphertext) {
-  if (!ciphertext.empty() && ciphertext.size() <= kms::kMaxCiphertextBytes) return absl::OkStatus();
+  if (!ciphertext.empty() && ciphertext.size() <= kMaxCiphertextBytes) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat("a ciphertext of KMS's has 1 to ",
-                                                 kms::kMaxCiphertextBytes, " bytes, and not ",
+                                                 kMaxCiphertextBytes, " bytes, and not ",
                                                  ciphertext.size()));
 }
 

@@ -15,6 +15,8 @@
 
 namespace coffer::host {
 
+// KMS API reference, Decrypt: CiphertextBlob.
+inline constexpr size_t kMaxCiphertextBytes = 6144;
 inline constexpr size_t kMaxKeyFileBytes = 1024 * 1024;
 inline constexpr size_t kMaxStoredPolicyBytes = 512 * 1024;
 inline constexpr size_t kMaxKeyIdBytes = 2048;  // KMS API reference, Decrypt: KeyId

@@ -76,7 +76,7 @@ void KeyProvisioner::GuardLoading(uint32_t epoch) {
       ", which is not in ", keys_->path(),
       ", and what is sealed under a key that is not stored is lost when the enclave ends");
   if (!options_.provision) return Fail(KeyTrouble::kStateKeys, why);
-  // What made the key may have ended before it was stored: the enclave answers the same again.
+  // One that was started with --allow-reprovision takes its keys again; the others say why not.
   if (MayProvision()) Provision();
 }
 
@@ -183,7 +183,9 @@ void KeyProvisioner::Answered(absl::StatusOr<ServerFrame> frame) {
 }
 
 void KeyProvisioner::Refused(const boundary::v1::Error& error) {
-  const bool kms = error.code() == boundary::v1::ERROR_KMS;
+  // Unavailable: KMS was not reached, is busy, or is somebody else. The enclave itself is well.
+  const bool kms =
+      error.code() == boundary::v1::ERROR_KMS || error.code() == boundary::v1::ERROR_UNAVAILABLE;
   const bool already = error.code() == boundary::v1::ERROR_ALREADY_PROVISIONED;
   Fail(kms ? KeyTrouble::kKms : KeyTrouble::kRefused,
        absl::StrCat(

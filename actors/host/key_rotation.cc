@@ -41,13 +41,13 @@ std::string_view KeyRotation::StepWord(Step step) {
 
 KeyRotation::KeyRotation(Options options, runtime::Dispatcher* dispatcher, EnclaveClient* enclave,
                          KeyStore* keys, aws::CredentialsSource* credentials,
-                         absl::AnyInvocable<uint64_t()> stored_snapshot)
+                         absl::AnyInvocable<uint64_t()> stored_snapshots)
     : options_(options),
       dispatcher_(dispatcher),
       enclave_(enclave),
       keys_(keys),
       credentials_(credentials),
-      stored_snapshot_(std::move(stored_snapshot)) {}
+      stored_snapshots_(std::move(stored_snapshots)) {}
 
 absl::Status KeyRotation::Start(const std::string& key_id) {
   const bool under_way = progress_.step != Step::kIdle && progress_.step != Step::kDone &&
@@ -91,7 +91,6 @@ void KeyRotation::OnStatus(const boundary::v1::Status& status) {
     return Fail("the enclave keeps its state nowhere (--storage none) and has no state key");
   }
   progress_.epoch = progress_.from_epoch + 1;
-  snapshot_before_ = stored_snapshot_();
   if (!keys_->HasEpoch(progress_.epoch)) return AskKey();
   // Stored by a rotation that was cut off: the enclave may still hold it.
   Adopt(true);
@@ -129,6 +128,7 @@ void KeyRotation::OnKey(const boundary::v1::StateKey& key) {
 
 void KeyRotation::Adopt(bool resumed) {
   progress_.step = Step::kAdopting;
+  snapshots_before_ = stored_snapshots_();
   ClientFrame frame;
   frame.mutable_adopt_state_key()->set_epoch(progress_.epoch);
   enclave_->Call(std::move(frame), [this, resumed](absl::StatusOr<ServerFrame> answer) {
@@ -151,19 +151,16 @@ void KeyRotation::OnAdopted(const boundary::v1::Status& status) {
   Log(Level::kInfo, kComponent, "the enclave seals under a new state key",
       {{"epoch", progress_.epoch}, {"before", progress_.from_epoch}});
   progress_.step = Step::kSnapshot;
-  sealed_at_adoption_ = status.sealed_sequence();
   adopted_at_ = dispatcher_->Now();
   AwaitSnapshot();
 }
 
 void KeyRotation::AwaitSnapshot() {
-  const uint64_t stored = stored_snapshot_();
-  // A snapshot on the very record of the one before is no new file, where nothing came in between.
-  if (stored > snapshot_before_ || stored >= sealed_at_adoption_) {
+  if (stored_snapshots_() > snapshots_before_) {
     ++done_;
     progress_.step = Step::kDone;
     Log(Level::kInfo, kComponent, "the state is stored under the new state key",
-        {{"epoch", progress_.epoch}, {"snapshot", stored}});
+        {{"epoch", progress_.epoch}});
     return;
   }
   if (dispatcher_->Now() - adopted_at_ > options_.snapshot_patience) {

@@ -48,11 +48,10 @@ class KeyRotation {
     absl::Duration snapshot_patience = absl::Minutes(10);
   };
 
-  // All outlive this object. `stored_snapshot`: the record that the newest stored snapshot stands
-  // on.
+  // All outlive this object. `stored_snapshots` counts those that were made durable.
   KeyRotation(Options options, runtime::Dispatcher* dispatcher, EnclaveClient* enclave,
               KeyStore* keys, aws::CredentialsSource* credentials,
-              absl::AnyInvocable<uint64_t()> stored_snapshot);
+              absl::AnyInvocable<uint64_t()> stored_snapshots);
 
   // FailedPrecondition while one is under way; Unavailable when the enclave is not ready. `key_id`:
   // the KMS key to use from now on; empty: the one in use.
@@ -80,11 +79,10 @@ class KeyRotation {
   EnclaveClient* const enclave_;
   KeyStore* const keys_;
   aws::CredentialsSource* const credentials_;
-  absl::AnyInvocable<uint64_t()> stored_snapshot_;
+  absl::AnyInvocable<uint64_t()> stored_snapshots_;
   Progress progress_;
   std::string key_id_;
-  uint64_t snapshot_before_ = 0;
-  uint64_t sealed_at_adoption_ = 0;
+  uint64_t snapshots_before_ = 0;
   absl::Time adopted_at_;
   std::unique_ptr<runtime::Timer> poll_;
   uint64_t done_ = 0;

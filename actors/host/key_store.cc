@@ -10,7 +10,6 @@
 #include "absl/strings/str_cat.h"
 #include "actors/host/disk_error.h"
 #include "actors/host/os_disk.h"
-#include "enclave_core/kms/client.h"
 #include "enclave_core/sealing/state_key.h"
 #include "runtime/socket_address.h"
 
@@ -80,7 +79,7 @@ absl::Status KeyStore::Load() {
 }
 
 absl::Status KeyStore::LoadSigning() {
-  absl::StatusOr<std::string> ciphertext = Read(kCiphertextName, kms::kMaxCiphertextBytes);
+  absl::StatusOr<std::string> ciphertext = Read(kCiphertextName, kMaxCiphertextBytes);
   if (!ciphertext.ok()) return ciphertext.status();
   SigningCiphertext alone;
   alone.ciphertext = *ciphertext;

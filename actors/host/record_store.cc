@@ -202,7 +202,7 @@ absl::Status RecordStore::StartSegment(uint64_t first_sequence, uint64_t group_b
 absl::Status RecordStore::AppendChunks(uint64_t sequence, uint32_t index, uint32_t count,
                                        absl::Span<const std::string> chunks) {
   const bool fits = count > 0 && count <= kMaxSnapshotChunks && index < count && !chunks.empty() &&
-                    chunks.size() <= count - index && sequence > snapshot_ &&
+                    chunks.size() <= count - index && sequence > 0 && sequence >= snapshot_ &&
                     sequence <= last_sequence_;
   const bool next = index == 0 || (writing_.has_value() && writing_->sequence() == sequence &&
                                    writing_->chunk_count() == count && writing_->chunks() == index);
@@ -222,7 +222,7 @@ absl::Status RecordStore::AppendChunks(uint64_t sequence, uint32_t index, uint32
   if (absl::Status s = writing_->Append(chunks); !s.ok()) return s;
   if (writing_->complete()) {
     snapshot_ = sequence;
-    snapshots_.push_back(sequence);
+    if (snapshots_.empty() || snapshots_.back() != sequence) snapshots_.push_back(sequence);
     writing_.reset();
     RemoveOlder(!options_.hold_segments);
   }

@@ -76,7 +76,9 @@ class RecordStore {
   // repeated; after any other error the store takes no more writes until the process is restarted.
   absl::Status Append(absl::Span<const std::string> records);
 
-  // Makes the next chunks of the snapshot on record `sequence` durable. Index 0 starts it (anew).
+  // Makes the next chunks of the snapshot on record `sequence` durable. Index 0 starts it (anew);
+  // one on the very record of the newest takes its place when it is whole: the state is the same,
+  // and the key that it is sealed under may be another.
   // InvalidArgument: not the chunks that come next. Other errors as for Append.
   absl::Status AppendChunks(uint64_t sequence, uint32_t index, uint32_t count,
                             absl::Span<const std::string> chunks);

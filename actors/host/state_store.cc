@@ -174,7 +174,13 @@ absl::Status StateStore::CommitChunks() {
                     group_chunks_->index + static_cast<uint32_t>(group_.size()), group_.size(),
                     group_bytes_};
   absl::Status status;
-  if (group_chunks_->sequence > store_->snapshot_sequence()) {
+  // One on the very record of the newest is stored in its place when it comes from its beginning.
+  const uint64_t newest = store_->snapshot_sequence();
+  const auto& writing = store_->writing();
+  const bool again = group_chunks_->index == 0 || (writing && writing->sequence() == newest);
+  const bool known =
+      group_chunks_->sequence < newest || (group_chunks_->sequence == newest && !again);
+  if (!known) {
     status = store_->AppendChunks(group_chunks_->sequence, group_chunks_->index,
                                   group_chunks_->count, group_);
   }
@@ -186,6 +192,8 @@ absl::Status StateStore::CommitChunks() {
     stored.snapshot_chunks = 0;
   } else if (!status.ok()) {
     return status;
+  } else if (!known && stored.snapshot_chunks == group_chunks_->count) {
+    ++snapshots_;
   }
   GroupDone(stored);
   if (leaves_ != nullptr) CleanUp();
@@ -267,6 +275,7 @@ void StateStore::Publish(const std::string& trouble) {
                    groups_,
                    bytes_,
                    failures_,
+                   snapshots_,
                    trouble,
                    held_.empty() ? store_->cleanup_error() : held_};
 }

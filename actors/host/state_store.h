@@ -95,8 +95,9 @@ class StateStore final : public runtime::Actor<StoreMessage> {
     uint64_t groups = 0;  // writes made durable since start
     uint64_t bytes = 0;   // sealed bytes and leaves made durable since start
     uint64_t failures = 0;
-    std::string trouble;  // why nothing is acknowledged; empty when all is well
-    std::string cleanup;  // why files that are no longer needed stay; empty when none do
+    uint64_t snapshots = 0;  // made whole and durable since start
+    std::string trouble;     // why nothing is acknowledged; empty when all is well
+    std::string cleanup;     // why files that are no longer needed stay; empty when none do
   };
 
   // Bind this to its mailbox and `events` to its reader before the first message. `leaves` may be
@@ -155,6 +156,7 @@ class StateStore final : public runtime::Actor<StoreMessage> {
   uint64_t groups_ = 0;
   uint64_t bytes_ = 0;
   uint64_t failures_ = 0;
+  uint64_t snapshots_ = 0;
   mutable std::mutex mutex_;
   Status status_;  // guarded by mutex_
 };

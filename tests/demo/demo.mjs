@@ -10,7 +10,7 @@ import { deployCoffer, startAnvil } from '../js/lib/chain.mjs';
 import { Stack } from '../js/lib/coffer.mjs';
 import { UsageError, parseInteger } from '../js/lib/cli.mjs';
 import { generateJournal } from '../js/lib/journal.mjs';
-import { until } from '../js/lib/program.mjs';
+import { runProgram, until } from '../js/lib/program.mjs';
 import { Random } from '../js/lib/random.mjs';
 import { report } from './report.mjs';
 
@@ -21,6 +21,7 @@ const USAGE = `The main job, end to end, on a local chain: journal -> enclave ->
     --accounts N    orchestrators, default 300
     --seed TEXT     decides the journal and the moments of the kills, default 1
     --tickets N     tickets in one transaction at most, default 25
+    --kms           the enclave has its keys from KMS, and from there alone: from a local stand-in for it
     --keep          leave logs, journal and data folder there, and say where (also left after a failure)
     --help
 
@@ -29,7 +30,12 @@ coffer-host; lets them read while the journal grows, and kills each with SIGKILL
 everybody in batches of tickets, and kills each again; then compares, to the wei, what each recipient
 was credited on the chain with what the journal owed him. Corrections in the journal take back what
 is not paid yet, so nobody is paid before the whole journal is read. Exit code 0 only when every
-figure agrees.`;
+figure agrees.
+
+With --kms the signing key is encrypted by the AWS SDK, as an operator would do it, and opened for the
+enclave's measured image alone, at each of its starts; the state key is made by KMS and changed once, before
+the payouts begin. This KMS is a program on this machine, as is what attests the image (--attestor dev): they
+show the way, and protect nothing.`;
 
 const FOLDER = path.join(path.dirname(fileURLToPath(import.meta.url)), '../../build/demo');
 const CHUNKS = 20;
@@ -41,10 +47,10 @@ const say = (line) => console.log(`[${seconds().padStart(5)} s] ${line}`);
 const eth = (wei) => `${formatEther(wei)} ETH`;
 
 function parse(args) {
-  const options = { lines: '20000', accounts: '300', seed: '1', tickets: '25', keep: false };
+  const options = { lines: '20000', accounts: '300', seed: '1', tickets: '25', keep: false, kms: false };
   for (let i = 0; i < args.length; i++) {
     const name = args[i].startsWith('--') ? args[i].slice(2) : undefined;
-    if (name === 'keep') options.keep = true;
+    if (name === 'keep' || name === 'kms') options[name] = true;
     else if (name === undefined || !Object.hasOwn(options, name))
       throw new UsageError(`unknown argument '${args[i]}'; see --help`);
     else if (args[i + 1] === undefined) throw new UsageError(`--${name} needs a value`);
@@ -56,6 +62,24 @@ function parse(args) {
     accounts: parseInteger('accounts', options.accounts, 1, 100_000),
     tickets: parseInteger('tickets', options.tickets, 1, 100),
   };
+}
+
+// A local KMS, and the key in it as an operator puts it there.
+async function startKms(key) {
+  const { KmsWorld } = await import('../js/lib/kms/world.mjs');
+  const world = await KmsWorld.make({ folder: path.join(FOLDER, 'kms') });
+  say(`kms: a LOCAL STAND-IN for AWS KMS at ${world.kms.endpoint}, for this demo only: it protects nothing`);
+  const ciphertext = await world.ciphertextFile(key);
+  say(`kms: the signing key is encrypted by the AWS SDK under ${world.coffer.alias}; the enclave starts without it`);
+  say(`kms: its policy opens keys for the image ${world.image.slice(0, 16)}... alone (deploy/kms)`);
+  return { world, ciphertext };
+}
+
+async function rotateStateKey(stack) {
+  const args = ['rotate', 'state-key', '--host-url', stack.api.base];
+  const done = await runProgram('coffer', args, { env: { COFFER_TOKEN: stack.adminToken }, timeoutMs: 60_000 });
+  if (done.code !== 0) throw new Error(`coffer rotate state-key: ${done.stderr}`);
+  say(`kms: coffer rotate state-key: ${done.stdout.trim().split('\n').at(-1)}`);
 }
 
 async function startChain(recipients, sender, owed) {
@@ -132,6 +156,26 @@ async function pay(stack, random, batches) {
   });
 }
 
+function makeStack({ options, chain, key, registry, kms }) {
+  const common = {
+    folder: FOLDER,
+    chain,
+    key,
+    recipients: registry.orchestrators,
+    journal: path.join(FOLDER, 'journal.jsonl'),
+    enclave: {
+      'max-face-value-wei': parseEther('1000'),
+      'max-batch-total-wei': parseEther('100000'),
+    },
+    host: {
+      'payouts.max-tickets': options.tickets,
+      'payouts.max-under-way': 4,
+      'payouts.paused': true, // a correction takes back only what is not paid yet
+    },
+  };
+  return Stack.make(kms === undefined ? common : kms.world.stack({ ...common, ciphertext: kms.ciphertext }));
+}
+
 async function run(options) {
   fs.rmSync(FOLDER, { recursive: true, force: true });
   fs.mkdirSync(FOLDER, { recursive: true });
@@ -148,22 +192,8 @@ async function run(options) {
   const key = `0x${randomBytes(32).toString('hex')}`;
   const recipients = Object.values(registry.orchestrators);
   const chain = await startChain(recipients, new Wallet(key).address, owed);
-  const stack = await Stack.make({
-    folder: FOLDER,
-    chain,
-    key,
-    recipients: registry.orchestrators,
-    journal: path.join(FOLDER, 'journal.jsonl'),
-    enclave: {
-      'max-face-value-wei': parseEther('1000'),
-      'max-batch-total-wei': parseEther('100000'),
-    },
-    host: {
-      'payouts.max-tickets': options.tickets,
-      'payouts.max-under-way': 4,
-      'payouts.paused': true, // a correction takes back only what is not paid yet
-    },
-  });
+  const kms = options.kms ? await startKms(key) : undefined;
+  const stack = await makeStack({ options, chain, key, registry, kms });
   let right = false;
   try {
     fs.writeFileSync(stack.journal, '');
@@ -171,6 +201,7 @@ async function run(options) {
     say(`coffer-enclave (pid ${stack.enclave.pid}) and coffer-host (pid ${stack.host.pid}) are ready`);
     const replayed = Date.now();
     await replay(stack, split(text, CHUNKS), random);
+    if (kms !== undefined) await rotateStateKey(stack);
     say(`replay: all ${options.lines} lines are durable after ${seconds(replayed)} s`);
     say('payouts begin now: a correction in the journal takes back only what is not paid yet');
     // From here on payouts go on by themselves after a restart.
@@ -182,10 +213,11 @@ async function run(options) {
     await pay(stack, random, Math.ceil(options.accounts / options.tickets));
     say(`payouts: everybody is paid after ${seconds(paying)} s`);
     await until('the last receipt', async () => (await stack.api.status()).open_payouts === 0);
-    right = await report({ stack, chain, expected, started });
+    right = await report({ stack, chain, expected, started, kms: kms?.world });
     return right;
   } finally {
     await stack.close();
+    await kms?.world.close();
     await chain.node.stop();
     if (options.keep || !right) say(`everything is left in ${FOLDER}`);
     else fs.rmSync(FOLDER, { recursive: true, force: true });

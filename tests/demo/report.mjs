@@ -85,8 +85,20 @@ async function verifyLog(stack, accounts) {
   };
 }
 
-/** Prints the table; true when every figure agrees. */
-export async function report({ stack, chain, expected, started }) {
+/** What the local KMS was asked, where there was one: {rows, wrong}. */
+function kmsFindings(stack, kms) {
+  if (kms === undefined) return { rows: [], wrong: [] };
+  const calls = kms.calls.filter(({ action }) => action !== 'Encrypt');
+  const bad = calls.filter(({ attested, outcome }) => !attested || outcome !== 'ok');
+  const keys = fs.readdirSync(path.join(stack.dataDir, 'keys')).filter((name) => name.startsWith('state-'));
+  return {
+    wrong: bad.map((call) => `kms: ${JSON.stringify(call)}`),
+    rows: [['keys', `${calls.length} from a local stand-in for KMS, each for the attested image; ${keys.length} of them new state keys`]],
+  };
+}
+
+/** Prints the table; true when every figure agrees. `kms`: a KmsWorld, or none. */
+export async function report({ stack, chain, expected, started, kms }) {
   const accounts = await stack.api.accounts();
   const payouts = await stack.api.payouts();
   const { totals } = await stack.api.status();
@@ -99,7 +111,8 @@ export async function report({ stack, chain, expected, started }) {
   const items = payouts.flatMap((payout) => payout.items);
   const { wrong, paid } = await findings({ stack, chain, expected, accounts, payouts });
   const log = await verifyLog(stack, accounts);
-  wrong.push(...log.wrong);
+  const keys = kmsFindings(stack, kms);
+  wrong.push(...log.wrong, ...keys.wrong);
   const left = BigInt(totals.available) + BigInt(totals.reserved);
   const wei = (value) => `${value} wei (${formatEther(BigInt(value))} ETH)`;
   const rows = [
@@ -114,6 +127,7 @@ export async function report({ stack, chain, expected, started }) {
     ['transactions', `${receipts.length} mined of ${attempts.length} signed`],
     ['gas a ticket', paid.length === 0 ? 'none' : String(gas / BigInt(paid.length))],
     ...log.rows,
+    ...keys.rows,
     ['starts', `enclave ${stack.enclave.starts}, host ${stack.host.starts}`],
     ['time', `${((Date.now() - started) / 1000).toFixed(1)} s`],
   ];

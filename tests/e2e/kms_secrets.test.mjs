@@ -17,12 +17,13 @@ import { openStoredKeys } from '../js/lib/kms/stored_keys.mjs';
 import { SIGNING_CONTEXT, useKmsWorld } from '../js/lib/kms/world.mjs';
 import { Program, temporaryFolder, until } from '../js/lib/program.mjs';
 import { testSeed } from '../js/lib/random.mjs';
-import { formsOf, isSecretMemory, needlesOf, scanFile, scanFolder, scanProcess, told } from '../js/lib/secret_scan.mjs';
+import { cannotTrace, formsOf, isSecretMemory, needlesOf, scanFile, scanFolder, scanProcess, told } from '../js/lib/secret_scan.mjs';
 
 const ROUNDS = Number(process.env.COFFER_SECRET_ROUNDS ?? 1);
 const seed = testSeed('kms_secrets');
 const world = await useKmsWorld(test);
 const { kms, coffer } = world;
+const traced = { skip: cannotTrace(), timeout: 60_000 * ROUNDS };
 const folder = temporaryFolder('coffer-secrets-');
 test.after(() => fs.rmSync(folder, { recursive: true, force: true }));
 
@@ -53,7 +54,7 @@ async function withHolder(pieces, body) {
   }
 }
 
-test('the scanner finds each form in the memory of a process and in a file', async () => {
+test('the scanner finds each form in the memory of a process and in a file', traced, async () => {
   const key = randomBytes(32);
   const needles = needlesOf({ key });
   const forms = formsOf(key);
@@ -86,7 +87,7 @@ function checkHost(pid, secrets, when) {
   assert.deepEqual(told(scanProcess(pid, needlesOf(secrets))), [], `${when}: in the host's memory`);
 }
 
-test('an enclave with a key from outside keeps it in locked memory', async () => {
+test('an enclave with a key from outside keeps it in locked memory', traced, async () => {
   await withEnclave({ flags: { profile: 'signer' } }, async (enclave) => {
     const key = Buffer.from(enclave.key.slice(2), 'hex');
     checkEnclave(enclave.program.pid, { 'the signing key': key }, {}, 'with --insecure-dev-key');
@@ -222,7 +223,7 @@ async function checkCrash(t, stack, where) {
   for (const name of ['enclave', 'host']) assert.deepEqual(await crash(stack[name]), [], `a core dump of the ${name}`);
 }
 
-test('provision, seal, sign, rotate, restart: each key only in the enclave', { timeout: 60_000 * ROUNDS }, async (t) => {
+test('provision, seal, sign, rotate, restart: each key only in the enclave', traced, async (t) => {
   const expires = new Date(Date.now() + 3600e3).toISOString();
   const imds = await FakeImds.start({ region: kms.store.region, credentials: { ...coffer.enclave, expires } });
   const signing = randomBytes(32);
@@ -283,7 +284,7 @@ function waysToCredentials() {
   };
 }
 
-test('credentials from the environment and from a profile, a key that KMS makes', async (t) => {
+test('credentials from the environment and from a profile, a key that KMS makes', traced, async (t) => {
   for (const [kind, [host, hostEnv]] of Object.entries(waysToCredentials())) {
     await t.test(kind, () => withStack(world.stack({ host, hostEnv }), async (stack) => {
       await stack.start();
@@ -311,7 +312,7 @@ const PARAMS = {
   aws_session_token: coffer.enclave.session_token,
 };
 
-test('the JSON protocol: requests that are refused, a key provisioned, state exported', async () => {
+test('the JSON protocol: requests that are refused, a key provisioned, state exported', traced, async () => {
   const signing = randomBytes(32);
   const held = { 'the signing key': signing };
   const ciphertext = (await world.encrypt(signing.toString('hex').toUpperCase())).toString('base64');

@@ -93,6 +93,7 @@ constexpr std::array<Entry, kWhats> kEntries = {{
     {What::kSlowSigner, "slow-signer", Draw::kMillis, 15, true},
     {What::kEditRegistry, "edit-registry", Draw::kLong, 3, true},
     {What::kOldTicket, "old-ticket", Draw::kWei, 5, true},
+    {What::kRotateStateKey, "rotate-state-key", Draw::kNone, 8, false},
 }};
 
 constexpr bool InOrder() {

@@ -75,9 +75,10 @@ enum class What : uint8_t {
   kNodeTrouble,
   kNodeDown,  // node `b`, for `a` ms
   // More of all of that.
-  kSlowSigner,    // the enclave's signing thread gets no processor for `a` ms
-  kEditRegistry,  // the registry's file gives an account to somebody else, for `a` ms
-  kOldTicket,     // a ticket of `a` wei turns up that this key signed long ago
+  kSlowSigner,      // the enclave's signing thread gets no processor for `a` ms
+  kEditRegistry,    // the registry's file gives an account to somebody else, for `a` ms
+  kOldTicket,       // a ticket of `a` wei turns up that this key signed long ago
+  kRotateStateKey,  // the operator has the enclave seal under a new key
   kCount,
 };
 inline constexpr size_t kWhats = static_cast<size_t>(What::kCount);

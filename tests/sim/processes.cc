@@ -16,6 +16,14 @@ enclave::EnclaveOptions EnclaveOptionsOf(const policy::Policy& policy, const Swa
   return options;
 }
 
+enclave::KeySource KeySourceOf(test::FakeKms* kms) {
+  enclave::KeySource source;
+  source.new_client = [kms](kms::Credentials credentials, uint32_t) {
+    return kms->NewClient(std::move(credentials));
+  };
+  return source;
+}
+
 host::EnclaveLink::Options LinkOptions(const runtime::Endpoint& endpoint) {
   host::EnclaveLink::Options options;
   options.endpoint = endpoint;
@@ -70,9 +78,10 @@ host::PayoutDriverOptions DriverOptions(const Swarm& swarm) {
 
 }  // namespace
 
+std::string SimulationSecret() { return std::string(32, '\x42'); }
+
 ethereum::PrivateKey SimulationKey() {
-  absl::StatusOr<ethereum::PrivateKey> key =
-      ethereum::PrivateKey::FromBytes(std::string(32, '\x42'));
+  absl::StatusOr<ethereum::PrivateKey> key = ethereum::PrivateKey::FromBytes(SimulationSecret());
   COFFER_CHECK(key.ok(), "sim: no key");
   return *std::move(key);
 }
@@ -96,20 +105,23 @@ policy::Policy SimulationPolicy(const Swarm& swarm) {
 }
 
 EnclaveProcess::EnclaveProcess(World* world, runtime::TestDispatcher* main_dispatcher,
-                               runtime::TestDispatcher* signing_dispatcher)
+                               runtime::TestDispatcher* signing_dispatcher,
+                               runtime::TestDispatcher* attesting_dispatcher)
     : main(main_dispatcher),
       signing(signing_dispatcher),
+      attesting(attesting_dispatcher),
       network_(std::make_unique<TappedNetwork>(world->network_.NewNode(main),
                                                world->enclave_starts_, &world->watch_)),
-      enclave(EnclaveOptionsOf(world->policy_, world->swarm_), SimulationKey(),
-              &world->scheduler_.random(), main, signing) {
+      enclave(EnclaveOptionsOf(world->policy_, world->swarm_), &world->scheduler_.random(), main,
+              signing, {&world->attester_, attesting}, KeySourceOf(&world->kms_)) {
   const absl::Status listening = enclave.Listen(network_.get(), world->endpoint_);
   COFFER_CHECK(listening.ok(), "sim: the enclave cannot listen");
 }
 
 HostProcess::HostProcess(World* world, runtime::TestDispatcher* main_dispatcher,
                          runtime::TestDispatcher* disk_dispatcher,
-                         std::unique_ptr<host::RecordStore> records)
+                         std::unique_ptr<host::RecordStore> records,
+                         std::unique_ptr<host::KeyStore> key_store)
     : main(main_dispatcher),
       disk_thread(disk_dispatcher),
       network_(world->network_.NewNode(main)),
@@ -122,6 +134,12 @@ HostProcess::HostProcess(World* world, runtime::TestDispatcher* main_dispatcher,
       store({}, disk_thread, std::move(records), &from_store_, &writer_),
       link(LinkOptions(world->endpoint_), main, network_.get(), &world->scheduler_.random(),
            &to_store_),
+      keys_(std::move(key_store)),
+      credentials_(main),
+      provisioner_(SimProvisionerOptions(), main, &world->scheduler_.random(), keys_.get(),
+                   &credentials_, [this] { return store.status().last_sequence > 0; }),
+      rotation(SimRotationOptions(), main, &link, keys_.get(), &credentials_,
+               [this] { return store.status().snapshot_sequence; }),
       registry(kRegistry, &world->folder_),
       tailer(main, &world->folder_, &world->journal_disk_, &link, &registry, TailOptions()),
       http_(world->nodes_.NewTransport(main)),
@@ -131,6 +149,7 @@ HostProcess::HostProcess(World* world, runtime::TestDispatcher* main_dispatcher,
   from_store_.Bind(&link);
   to_writer_.Bind(&writer_);
   from_writer_.Bind(&publisher_);
+  link.ProvisionBy(&provisioner_);
   FollowHeads(world);
   writer_.Start();
   link.Start();

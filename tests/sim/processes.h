@@ -8,25 +8,32 @@
 #include "actors/host/chain_rpc.h"
 #include "actors/host/enclave_link.h"
 #include "actors/host/journal_tailer.h"
+#include "actors/host/key_provisioner.h"
+#include "actors/host/key_rotation.h"
+#include "actors/host/key_store.h"
 #include "actors/host/log/log_publisher.h"
 #include "actors/host/log/log_writer.h"
 #include "actors/host/payout_driver.h"
 #include "actors/host/registry.h"
 #include "actors/host/state_store.h"
+#include "tests/sim/key_folder.h"
 #include "tests/sim/world.h"
 
 namespace coffer::sim {
 
 // A key for simulations only.
+std::string SimulationSecret();
 ethereum::PrivateKey SimulationKey();
 policy::Policy SimulationPolicy(const Swarm& swarm);
 
 class EnclaveProcess {
  public:
-  EnclaveProcess(World* world, runtime::TestDispatcher* main, runtime::TestDispatcher* signing);
+  EnclaveProcess(World* world, runtime::TestDispatcher* main, runtime::TestDispatcher* signing,
+                 runtime::TestDispatcher* attesting);
 
   runtime::TestDispatcher* const main;
   runtime::TestDispatcher* const signing;
+  runtime::TestDispatcher* const attesting;
 
  private:
   const std::unique_ptr<runtime::Network> network_;
@@ -38,7 +45,8 @@ class EnclaveProcess {
 class HostProcess {
  public:
   HostProcess(World* world, runtime::TestDispatcher* main, runtime::TestDispatcher* disk_thread,
-              std::unique_ptr<host::RecordStore> records);
+              std::unique_ptr<host::RecordStore> records,
+              std::unique_ptr<host::KeyStore> key_store);
 
   runtime::TestDispatcher* const main;
   runtime::TestDispatcher* const disk_thread;
@@ -58,6 +66,14 @@ class HostProcess {
  public:
   host::StateStore store;
   host::EnclaveLink link;
+
+ private:
+  const std::unique_ptr<host::KeyStore> keys_;
+  SimCredentials credentials_;
+  host::KeyProvisioner provisioner_;
+
+ public:
+  host::KeyRotation rotation;
   host::Registry registry;
   host::JournalTailer tailer;
 

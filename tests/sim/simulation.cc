@@ -264,6 +264,9 @@ bool Run::TakeProcess(const Action& action) {
     case What::kSlowSigner:
       world_.StopSigner(absl::Milliseconds(action.a));
       return true;
+    case What::kRotateStateKey:
+      world_.RotateStateKey();
+      return true;
     case What::kClockJump:
       world_.JumpClock(action.a % 2 == 1, absl::Seconds(static_cast<int64_t>(action.b) - 100'000));
       return true;

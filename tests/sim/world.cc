@@ -30,6 +30,7 @@ World::World(uint64_t seed, const Swarm& swarm)
       policy_(SimulationPolicy(swarm)),
       address_(SimulationKey().address()),
       power_(seed),
+      kms_(seed),
       folder_(&scheduler_),
       chain_(ChainOptionsOf(policy_)),
       nodes_(&scheduler_, &chain_, swarm.nodes + (swarm.astray ? 1 : 0)),
@@ -42,6 +43,10 @@ World::World(uint64_t seed, const Swarm& swarm)
   wire_.ExpectOneHistory();
   if (swarm.astray) nodes_.SetChainId(0, 1);
   folder_.Append(kJournal, "");
+  host::SigningCiphertext signing;
+  signing.ciphertext = kms_.Encrypt(SimulationSecret());
+  const std::unique_ptr<host::KeyStore> keys = OpenKeys();
+  COFFER_CHECK(keys != nullptr && keys->PutSigning(signing).ok(), "sim: no folder of keys");
   chain_.SetNonce(address_, 7);  // the key has a past
   chain_.AddEther(address_, ethereum::U256(1'000'000'000) * 1'000'000'000 * 1'000);
   chain_.AddDeposit(address_, swarm.small_deposit ? 1'000'000 : 50'000'000);
@@ -64,7 +69,8 @@ void World::StartEnclave() {
   ++enclave_starts_;
   wire_.OnEnclaveStarted(enclave_starts_);
   enclave_ = std::make_unique<EnclaveProcess>(this, scheduler_.NewDispatcher("enclave"),
-                                              scheduler_.NewDispatcher("signer"));
+                                              scheduler_.NewDispatcher("signer"),
+                                              scheduler_.NewDispatcher("attestor"));
   JumpClock(true, absl::ZeroDuration());
 }
 
@@ -72,6 +78,7 @@ void World::KillEnclave() {
   if (enclave_ == nullptr) return;
   enclave_->main->Crash();
   enclave_->signing->Crash();
+  enclave_->attesting->Crash();
   enclave_.reset();
 }
 
@@ -79,6 +86,7 @@ void World::StopEnclave(absl::Duration duration) {
   if (enclave_ == nullptr) return;
   enclave_->main->Freeze(duration);
   enclave_->signing->Freeze(duration);
+  enclave_->attesting->Freeze(duration);
 }
 
 void World::StopSigner(absl::Duration duration) {
@@ -109,10 +117,20 @@ std::unique_ptr<host::RecordStore> World::OpenRecords() {
   return nullptr;
 }
 
+// The folder of keys is small, and is written seldom: what happens to it is that the power goes.
+std::unique_ptr<host::KeyStore> World::OpenKeys() {
+  absl::StatusOr<std::unique_ptr<host::KeyStore>> keys = host::KeyStore::Open(&key_disk_);
+  if (keys.ok()) return *std::move(keys);
+  Broken(absl::StrCat("I5: the folder of keys does not recover: ", keys.status().message()));
+  return nullptr;
+}
+
 bool World::StartHost() {
   if (host_ != nullptr || !broken_.empty()) return true;
   std::unique_ptr<host::RecordStore> records = OpenRecords();
   if (records == nullptr) return false;
+  std::unique_ptr<host::KeyStore> keys = OpenKeys();
+  if (keys == nullptr) return false;
   if (records->last_sequence() < acknowledged_) {
     Broken(absl::StrCat("I5: the store ends with record ", records->last_sequence(), ", but ",
                         acknowledged_, " was acknowledged as stored"));
@@ -121,7 +139,8 @@ bool World::StartHost() {
   ++host_starts_;
   watch_.OnHostStart();
   host_ = std::make_unique<HostProcess>(this, scheduler_.NewDispatcher("host"),
-                                        scheduler_.NewDispatcher("store"), std::move(records));
+                                        scheduler_.NewDispatcher("store"), std::move(records),
+                                        std::move(keys));
   JumpClock(false, absl::ZeroDuration());
   api_.OnHostStart(host_->main, &host_->link);
   if (host_->tailer.Start().ok()) return true;
@@ -140,6 +159,7 @@ void World::KillHost(bool power) {
   if (!power) return;
   disk_.Restart(power_);
   journal_disk_.Restart(power_);
+  key_disk_.Restart(power_);
   log_files_.Restart(power_);
 }
 
@@ -161,6 +181,7 @@ void World::JumpClock(bool enclave, absl::Duration offset) {
     if (enclave_ == nullptr) return;
     enclave_->main->set_wall_offset(enclave_clock_);
     enclave_->signing->set_wall_offset(enclave_clock_);
+    enclave_->attesting->set_wall_offset(enclave_clock_);
   } else {
     host_clock_ += offset;
     if (host_ == nullptr) return;
@@ -175,6 +196,11 @@ void World::KillHostIfDiskFailed() {
     return;
   }
   KillHost(false);
+}
+
+void World::RotateStateKey() {
+  // One that is under way goes on, and one that has to wait for the enclave is asked for again.
+  if (host_ != nullptr) (void)host_->rotation.Start("");
 }
 
 void World::RunPayouts() {

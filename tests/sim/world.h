@@ -9,6 +9,7 @@
 #include <random>
 #include <string>
 
+#include "actors/host/key_store.h"
 #include "actors/host/record_store.h"
 #include "runtime/memory_network.h"
 #include "runtime/test_dispatcher.h"
@@ -22,6 +23,8 @@
 #include "tests/sim/published_log.h"
 #include "tests/sim/truth.h"
 #include "tests/sim/wire/wire_auditor.h"
+#include "tests/support/any_attester.h"
+#include "tests/support/fake_kms.h"
 #include "tests/support/faulty_disk.h"
 #include "tests/support/faulty_log_files.h"
 
@@ -61,6 +64,7 @@ class World {
   void KillHostIfDiskFailed();
 
   // Levers of the host process; nothing happens when it is down.
+  void RotateStateKey();
   void RunPayouts();
   void PausePayouts(bool pause);
   void ReplayDeadLetters();
@@ -107,6 +111,7 @@ class World {
   void Broken(std::string sentence);
   // Null when the disk gives an error.
   std::unique_ptr<host::RecordStore> OpenRecords();
+  std::unique_ptr<host::KeyStore> OpenKeys();
 
   const Swarm swarm_;
   runtime::TestScheduler scheduler_;
@@ -115,9 +120,12 @@ class World {
   const policy::Policy policy_;
   const ethereum::Address address_;
   std::mt19937_64 power_;
+  test::FakeKms kms_;
+  test::AnyAttester attester_;
 
   host::FaultyDisk disk_;
   host::FaultyDisk journal_disk_;
+  host::FaultyDisk key_disk_;
   host::FaultyLogFiles log_files_;
   JournalFolder folder_;
   chain::ChainModel chain_;

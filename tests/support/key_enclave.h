@@ -38,6 +38,7 @@ class KeyEnclave {
   std::string address = Address();
   boundary::v1::ErrorCode refuse = boundary::v1::ERROR_UNSPECIFIED;  // of provision and generate
   bool mute = false;
+  bool reprovision = false;          // as --allow-reprovision, while nothing is loaded
   bool die_after_provision = false;  // the connection ends before the answer
   bool forget_pending = false;
   std::vector<ClientFrame> asked;
@@ -89,7 +90,8 @@ class KeyEnclave {
 
   bool Provision(const google::protobuf::RepeatedPtrField<boundary::v1::StateKey>& keys,
                  const std::string& ciphertext, ServerFrame& answer) {
-    if (scripted.phase != boundary::v1::PHASE_UNPROVISIONED) {
+    const bool again = reprovision && scripted.phase == boundary::v1::PHASE_EMPTY;
+    if (scripted.phase != boundary::v1::PHASE_UNPROVISIONED && !again) {
       return Refuse(answer, boundary::v1::ERROR_ALREADY_PROVISIONED);
     }
     if (refuse != boundary::v1::ERROR_UNSPECIFIED) return Refuse(answer, refuse);

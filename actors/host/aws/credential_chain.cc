@@ -30,8 +30,11 @@ absl::StatusOr<SecretBytes> TakeSecret(const char* name, size_t most) {
   if (!value.has_value()) return SecretBytes();
   runtime::OsForgetEnv(name);
   if (value->empty()) return SecretBytes();
-  absl::StatusOr<SecretBytes> secret = absl::InvalidArgumentError("is too long");
-  if (value->size() <= most) secret = SecretBytes::CopyOf(*value);
+  if (value->size() > most) {
+    OPENSSL_cleanse(value->data(), value->size());
+    return absl::InvalidArgumentError(absl::StrCat(name, ": is too long"));
+  }
+  absl::StatusOr<SecretBytes> secret = SecretBytes::CopyOf(*value);
   OPENSSL_cleanse(value->data(), value->size());
   if (secret.ok()) return secret;
   return absl::Status(secret.status().code(), absl::StrCat(name, ": ", secret.status().message()));
@@ -119,9 +122,14 @@ absl::StatusOr<Sources> ParseSources(const std::string& word) {
 absl::StatusOr<std::unique_ptr<CredentialChain>> CredentialChain::Create(
     runtime::Dispatcher* dispatcher, HttpSender* http, AwsEnvironment environment,
     Options options) {
-  for (const std::string* region : {&options.region, &environment.region}) {
-    if (region->empty()) continue;
-    if (absl::Status s = CheckRegion(*region); !s.ok()) return s;
+  if (!options.region.empty()) {
+    if (absl::Status s = CheckRegion(options.region); !s.ok()) return s;
+  }
+  if (!environment.region.empty()) {
+    if (absl::Status s = CheckRegion(environment.region); !s.ok()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("AWS_REGION or AWS_DEFAULT_REGION: ", s.message()));
+    }
   }
   std::string endpoint = environment.imds_endpoint;
   if (endpoint.empty()) endpoint = environment.imds_ipv6 ? kImdsEndpointIpv6 : kImdsEndpoint;

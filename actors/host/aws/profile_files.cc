@@ -52,8 +52,9 @@ absl::Status Take(std::string_view value, size_t most, SecretBytes* out) {
     return absl::OkStatus();
   }
   absl::StatusOr<SecretBytes> secret = SecretBytes::CopyOf(value);
-  if (secret.ok()) *out = *std::move(secret);
-  return secret.status();
+  if (!secret.ok()) return secret.status();
+  *out = *std::move(secret);
+  return absl::OkStatus();
 }
 
 absl::Status Set(std::string_view name, std::string_view value, Profile* profile) {

@@ -196,10 +196,10 @@ export class Stack {
     fs.renameSync(`${this.registry}.new`, this.registry);
   }
 
-  async start() {
+  async start(timeoutMs) {
     this.enclave.start();
     this.host.start();
-    await this.ready();
+    await this.ready(timeoutMs);
     return this;
   }
 

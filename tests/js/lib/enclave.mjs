@@ -19,10 +19,11 @@ export class Enclave {
   /**
    * `flags` are those of the command line besides --listen and the key. `storage` (true): sealed
    * records are kept in memory by a protobuf client of ours. `tcp`: listens on a port and not on a
-   * unix socket. `key`: null for an enclave that starts without one.
+   * unix socket. `key`: null for an enclave that starts without one. `file`: another program.
    */
-  static async make({ flags: options = {}, key, storage = false, tcp = false } = {}) {
+  static async make({ flags: options = {}, key, storage = false, tcp = false, file } = {}) {
     const enclave = new Enclave();
+    enclave.file = file;
     enclave.folder = temporaryFolder();
     enclave.key = key === undefined ? `0x${randomBytes(32).toString('hex')}` : key;
     enclave.address = enclave.key === null ? undefined : new Wallet(enclave.key).address;
@@ -37,6 +38,7 @@ export class Enclave {
   setFlags(options) {
     this.program = new Program({
       name: 'coffer-enclave',
+      file: this.file,
       log: path.join(this.folder, 'enclave.log'),
       env: this.key === null ? {} : { SIGNER_PRIVATE_KEY: this.key },
       args: flags({ 'insecure-dev-key': this.key === null ? undefined : true, listen: this.endpoint, ...options }),

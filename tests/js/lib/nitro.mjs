@@ -67,10 +67,24 @@ const EXTENSIONS = {
 
 /** Certificates from a root of the test's own down to an enclave's: {names: {pem, der, key}}. */
 export function makeChain(folder) {
+  return issue(folder, {}, Object.keys(EXTENSIONS));
+}
+
+/** An enclave's certificate under a root that `coffer dev-root` made, by its secret file: {root, enclave}. */
+export function makeDevelopmentChain(folder, secretFile) {
+  const secret = fs.readFileSync(secretFile, 'utf8');
+  const pem = /-----BEGIN CERT[^]*/.exec(secret)[0];
+  fs.writeFileSync(path.join(folder, 'root.key'), secret, { mode: 0o600 });
+  fs.writeFileSync(path.join(folder, 'root.pem'), pem);
+  return issue(folder, { root: { pem, der: new X509Certificate(pem).raw } }, ['enclave']);
+}
+
+// Each name's certificate by the one before it.
+function issue(folder, chain, names) {
   const openssl = (...args) => execFileSync('openssl', args, { stdio: 'pipe', cwd: folder });
-  const chain = {};
-  let issuer;
-  for (const [name, extensions] of Object.entries(EXTENSIONS)) {
+  let [issuer] = Object.keys(chain);
+  for (const name of names) {
+    const extensions = EXTENSIONS[name];
     fs.writeFileSync(path.join(folder, `${name}.ext`), extensions);
     openssl('ecparam', '-name', 'secp384r1', '-genkey', '-noout', '-out', `${name}.key`);
     openssl('req', '-new', '-key', `${name}.key`, '-sha384', '-subj', `/CN=${name}.test`, '-out', `${name}.csr`);
@@ -93,7 +107,7 @@ export function makeFields(chain, { nonce = null, userData = null, publicKey = n
     ['timestamp', at],
     ['pcrs', pcrs],
     ['certificate', chain.enclave.der],
-    ['cabundle', [chain.root.der, chain.region.der, chain.instance.der]],
+    ['cabundle', Object.values(chain).slice(0, -1).map(({ der }) => der)],
     ['public_key', publicKey],
     ['user_data', userData === null ? null : Buffer.from(userData)],
     ['nonce', nonce],

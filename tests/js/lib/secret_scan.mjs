@@ -105,6 +105,9 @@ export function mappingsOf(pid) {
   return mappings.filter(({ mode, kB }) => mode[0] === 'r' && kB.Anonymous + kB.Swap > 0);
 }
 
+/** Why the memory of other processes can't be read here, or false. */
+export const cannotTrace = () => process.getuid() !== 0 && "only root reads another process's memory";
+
 /** Memory of SecretBytes: locked, in no dump, in no child. */
 export const isSecretMemory = ({ flags }) => ['lo', 'dd', 'wf'].every((flag) => flags.includes(flag));
 

@@ -107,6 +107,25 @@ test('the administrator changes the policy, and nobody else; a roll-out lets bot
   set([IMAGE]);
 });
 
+test('a statement that somebody adds later opens nothing', async () => {
+  const input = { CiphertextBlob: await encrypted(), EncryptionContext: SIGNING };
+  const { Policy } = await admin('GetKeyPolicy', { KeyId });
+  const open = (Principal) => {
+    const policy = JSON.parse(Policy);
+    policy.Statement.push({ Effect: 'Allow', Principal, Action: 'kms:*', Resource: '*' });
+    return admin('PutKeyPolicy', { KeyId, Policy: JSON.stringify(policy) });
+  };
+  for (const principal of ['*', { AWS: mighty.arn }, { AWS: 'arn:aws:iam::111122223333:root' }]) {
+    await open(principal);
+    await anybody('Encrypt', { KeyId, Plaintext: KEY });
+    await denied(anybody('Decrypt', input));
+    await denied(anybody('Decrypt', { ...input, Recipient: attested({ 0: NEXT_IMAGE }) }));
+    await denied(anybody('GenerateDataKey', { KeyId, KeySpec: 'AES_256' }));
+  }
+  await admin('PutKeyPolicy', { KeyId, Policy });
+  await denied(anybody('Encrypt', { KeyId, Plaintext: KEY }));
+});
+
 test('bound to the role and to the signer of the image', async () => {
   const [signer, other] = ['88'.repeat(48), '99'.repeat(48)];
   const bound = setUpCofferKey(kms, { images: [IMAGE], bindRole: true, signers: [signer], alias: 'alias/bound' });

@@ -41,7 +41,7 @@ policy::Policy DrawPolicy(uint64_t seed) {
 
 AdversaryResult RunPlan(uint64_t seed, const AdversaryOptions& options,
                         const std::vector<HostileAction>& plan) {
-  HostileWorld world(seed, DrawPolicy(seed));
+  HostileWorld world(seed, DrawPolicy(seed), HostileWorld::KeysFrom::kKms);
   if (options.mode == AdversaryOptions::Mode::kAdversary) world.auditor().ExpectOneHistory();
   HostileHost host(&world, options.mode, seed);
   const absl::Time start = world.scheduler().Now();

@@ -43,8 +43,8 @@ void Print(const Requests& requests, const std::map<uint32_t, uint64_t>& codes) 
 }
 
 // What no authority with a storage ever does, whoever asks.
-const std::set<std::string> kNeverAccepted = {"generate",     "import_state", "provision",
-                                              "sign_message", "sign_ticket",  "sign_transaction"};
+const std::set<std::string> kNeverAccepted = {"generate", "import_state", "sign_message",
+                                              "sign_ticket", "sign_transaction"};
 
 TEST(AdversaryTest, NoRuleBreaksAndEverythingIsTried) {
   Requests requests;

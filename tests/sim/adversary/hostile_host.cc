@@ -2,9 +2,6 @@
 
 #include <algorithm>
 
-#include "enclave_core/sealing/vault.h"
-#include "invariant/check.h"
-
 namespace coffer::sim {
 namespace {
 
@@ -16,21 +13,13 @@ std::string NameOf(const ClientFrame& frame) {
   return ClientFrame::descriptor()->FindFieldByNumber(frame.body_case())->name();
 }
 
-// A record as an enclave with another key would seal it, on top of whatever is there.
-std::string ForeignRecord(uint64_t sequence, const ethereum::Hash& previous) {
-  absl::StatusOr<ethereum::SecretBytes> key = AdminKey(0).DeriveSecret("state key v1");
-  COFFER_CHECK(key.ok(), "sim: no locked memory");
-  sealing::Vault vault(*std::move(key), 0, ethereum::Hash{});
-  sealing::Header header;
-  header.sequence = sequence;
-  header.previous = previous;
-  return vault.Seal(header, "nothing");
-}
-
 }  // namespace
 
 HostileHost::HostileHost(HostileWorld* world, AdversaryOptions::Mode mode, uint64_t seed)
-    : world_(world), mode_(mode) {
+    : world_(world),
+      mode_(mode),
+      signing_ciphertext_(world->kms().Encrypt(std::string(32, '\x42'))),
+      foreign_ciphertext_(world->kms().Encrypt(std::string(32, '\x43'))) {
   Draw draw(seed ^ 0x4ab1);
   habits_.transfers = 2 + draw.Below(8);
   habits_.failures = 2 + draw.Below(5);
@@ -164,6 +153,18 @@ void HostileHost::Recover(size_t slot, Draw& draw) {
     session = Any(slot, draw);
   }
   if (session == nullptr) return;
+  if (!place.answered && !place.loading && (place.lost || !HasKeys(place))) {
+    // With these keys it loads nothing that is there; without any, it waits for some.
+    if (place.lost || !place.keys.empty()) return Kill(slot);
+    if (draw.OneIn(3)) {
+      ClientFrame frame;
+      BadProvision(draw.Below(4), draw, &frame);
+      Send(session, frame);
+      world_->Advance(absl::Milliseconds(4));
+    }
+    Provision(session);
+    world_->Advance(absl::Milliseconds(4));
+  }
   if (!place.answered) {
     // A load that is refused leaves the enclave as it was, so one can be tried with every start.
     if (!place.loading || draw.OneIn(2)) Load(slot, draw.OneIn(2) ? 9 : draw.Below(10), draw);
@@ -210,6 +211,8 @@ void HostileHost::Load(size_t slot, uint64_t how, Draw& draw) {
   Session* session = Any(slot, draw);
   if (session == nullptr || !MayLoad(slot)) return;
   Place& place = places_[slot];
+  // What is sealed under a key that nobody was told of is lost.
+  if (place.keys.empty()) return Provision(session);
   const int record = ChooseRecord(draw);
   std::vector<std::string> pieces = memory_.Pieces(record, !draw.OneIn(4));
   const size_t at = pieces.empty() ? 0 : draw.Below(pieces.size());
@@ -222,8 +225,7 @@ void HostileHost::Load(size_t slot, uint64_t how, Draw& draw) {
     if (how == 3)
       pieces[at][draw.Below(pieces[at].size())] ^= static_cast<char>(1 + draw.Below(255));
     if (how == 4) {
-      const auto& last = memory_.records()[static_cast<size_t>(record)];
-      pieces.push_back(ForeignRecord(last.sequence + 1, last.hash));
+      pieces.push_back(ForeignRecord(memory_.records()[static_cast<size_t>(record)], draw));
     }
     if (how == 5) pieces.push_back(memory_.records()[draw.Below(memory_.records().size())].sealed);
     // At the end it is another state, and no damage either.
@@ -260,6 +262,7 @@ void HostileHost::LoadPiece(size_t slot, uint64_t how, Draw& draw) {
     *sealed = records[draw.Below(records.size())].sealed;
     if (how == 2) sealed->resize(draw.Below(sealed->size()));
   }
+  if (how == 3 && places_[slot].keys.empty()) return;
   // Alone it would load an empty state, which is a roll-back unless there is nothing yet.
   if (how == 3 && mode_ == AdversaryOptions::Mode::kAdversary && !places_[slot].answered) return;
   if (how == 3) frame.mutable_load_end();
@@ -368,6 +371,7 @@ void HostileHost::OnStore(Session* session, const boundary::v1::Store& store) {
   place.answered = true;
   place.loading = false;
   place.storage = session;
+  NoteSealed(place, record, store.sealed());
   if (record < 0) {
     ClientFrame frame;
     frame.mutable_stored()->set_snapshot_sequence(store.sequence());
@@ -409,6 +413,8 @@ void HostileHost::OnFrame(Session* session, const std::string& payload) {
     place.answered = true;
     place.loading = false;
   }
+  const auto& own = place.sessions;
+  if (std::find(own.begin(), own.end(), session) != own.end()) LearnKeys(place, frame);
   if (frame.has_state_blob()) blob_ = frame.state_blob().blob();
   if (frame.has_policy()) policy_sequence_ = frame.policy().sequence();
   const auto learn = [&](const boundary::v1::Payout& payout) {

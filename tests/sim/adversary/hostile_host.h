@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,6 +19,7 @@ namespace coffer::sim {
 class HostileHost {
  public:
   using Session = HostileWorld::Session;
+  using StateKey = boundary::v1::StateKey;
 
   // `seed`: of its habits.
   HostileHost(HostileWorld* world, AdversaryOptions::Mode mode, uint64_t seed);
@@ -32,8 +34,11 @@ class HostileHost {
     Session* storage = nullptr;      // that loads or attached
     bool answered = false;           // a state is loaded, as far as it was told
     bool loading = false;
-    bool acknowledges = true;  // at once, everything
-    int newest = -1;           // record that was handed out, or that was loaded
+    bool acknowledges = true;         // at once, everything
+    std::vector<StateKey> keys;       // of the state, as far as it was told; empty: no key yet
+    std::optional<StateKey> pending;  // that was made, and not adopted
+    bool lost = false;                // it has a key that nobody was told of
+    int newest = -1;                  // record that was handed out, or that was loaded
     int acknowledged = -1;
   };
 
@@ -52,6 +57,16 @@ class HostileHost {
   int ChooseRecord(Draw& draw) const;
   bool MayLoad(size_t slot) const;
   void Exchange(Draw& draw, std::string* sealed) const;
+  // ---- hostile_keys.cc: provisioning, by what it was given or by what it made
+  const std::vector<StateKey>& KeysOf(int record) const;
+  bool HasKeys(const Place& place) const;
+  void Provision(Session* session);
+  StateKey HostsKey(uint32_t epoch, Draw& draw);
+  void BadProvision(uint64_t how, Draw& draw, boundary::v1::ClientFrame* out);
+  void Keys(uint64_t how, Draw& draw, boundary::v1::ClientFrame* out);
+  void LearnKeys(Place& place, const boundary::v1::ServerFrame& answer);
+  void NoteSealed(Place& place, int record, const std::string& sealed);
+  std::string ForeignRecord(const KeptRecord& last, Draw& draw) const;
   void LoadPiece(size_t slot, uint64_t how, Draw& draw);
   void Attach(size_t slot, uint64_t how, Draw& draw);
   void Acknowledge(size_t slot, uint64_t how, Draw& draw);
@@ -80,7 +95,6 @@ class HostileHost {
   void Read(uint64_t how, Draw& draw, boundary::v1::ClientFrame* out) const;
   void Sign(uint64_t how, Draw& draw, boundary::v1::ClientFrame* out) const;
   void ChangePolicy(uint64_t how, Draw& draw, boundary::v1::ChangePolicy* out);
-  void Keys(uint64_t how, Draw& draw, boundary::v1::ClientFrame* out) const;
 
   HostileWorld* const world_;
   const AdversaryOptions::Mode mode_;
@@ -93,6 +107,10 @@ class HostileHost {
   uint64_t policy_sequence_ = 0;
   int released_ = -1;  // the newest record that was acknowledged to anybody
   std::string blob_;   // the last export
+  const std::string signing_ciphertext_;
+  std::string foreign_ciphertext_;                   // of a signing key of its own
+  std::map<uint64_t, std::vector<StateKey>> given_;  // by the request that provisions with them
+  std::map<int, std::vector<StateKey>> keys_of_;     // those that a record's state needs
   AdversaryResult counted_;
 };
 

@@ -458,23 +458,4 @@ void HostileHost::ChangePolicy(uint64_t how, Draw& draw, boundary::v1::ChangePol
   if (how % 9 == 8) *out->mutable_signatures(1) = std::string(65, '\x1b');
 }
 
-void HostileHost::Keys(uint64_t how, Draw& draw, ClientFrame* out) const {
-  switch (how % 5) {
-    case 0:
-      out->mutable_get_attestation()->set_nonce(std::string(draw.Below(64), '\x11'));
-      return;
-    case 1:
-      out->mutable_provision()->mutable_aws()->set_secret_access_key("not a secret");
-      return;
-    case 2:
-      out->mutable_generate()->set_key_spec("AES_256");
-      return;
-    case 3:
-      out->mutable_export_state();
-      return;
-    default:
-      out->mutable_import_state()->set_blob(blob_);
-  }
-}
-
 }  // namespace coffer::sim

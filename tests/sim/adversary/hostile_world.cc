@@ -17,10 +17,12 @@ ethereum::PrivateKey Key(char fill) {
 ethereum::PrivateKey HostileWorldKey() { return Key('\x42'); }
 ethereum::PrivateKey AdminKey(size_t i) { return Key(static_cast<char>('\x51' + i)); }
 
-HostileWorld::HostileWorld(uint64_t seed, const policy::Policy& policy)
+HostileWorld::HostileWorld(uint64_t seed, const policy::Policy& policy, KeysFrom keys_from)
     : scheduler_(seed),
       policy_(policy),
+      keys_from_(keys_from),
       address_(HostileWorldKey().address()),
+      kms_(seed),
       auditor_(policy_, address_),
       network_(&scheduler_),
       host_(scheduler_.NewDispatcher("host")),
@@ -39,18 +41,26 @@ runtime::Endpoint HostileWorld::endpoint(size_t slot) {
 HostileWorld::Process::Process(HostileWorld* world, uint64_t number, size_t slot)
     : main(world->scheduler_.NewDispatcher(absl::StrCat("enclave ", number))),
       signing(world->scheduler_.NewDispatcher(absl::StrCat("signer ", number))),
-      network(
-          std::make_unique<TappedNetwork>(world->network_.NewNode(main), number, &world->auditor_)),
-      enclave(
-          [world] {
-            enclave::EnclaveOptions options;
-            options.version = "sim";
-            options.policy = world->policy_;
-            options.min_snapshot_interval_bytes = 1500;  // snapshots all the time
-            return options;
-          }(),
-          HostileWorldKey(), &world->scheduler_.random(), main, signing) {
-  const absl::Status listening = enclave.Listen(network.get(), endpoint(slot));
+      attesting(world->scheduler_.NewDispatcher(absl::StrCat("attestor ", number))),
+      network(std::make_unique<TappedNetwork>(world->network_.NewNode(main), number,
+                                              &world->auditor_)) {
+  enclave::EnclaveOptions options;
+  options.version = "sim";
+  options.policy = world->policy_;
+  options.min_snapshot_interval_bytes = 1500;  // snapshots all the time
+  runtime::Random* const random = &world->scheduler_.random();
+  if (world->keys_from_ == KeysFrom::kStart) {
+    enclave = std::make_unique<enclave::Enclave>(options, HostileWorldKey(), random, main, signing);
+  } else {
+    enclave::KeySource source;
+    source.new_client = [world](kms::Credentials credentials, uint32_t) {
+      return world->kms_.NewClient(std::move(credentials));
+    };
+    enclave = std::make_unique<enclave::Enclave>(
+        options, random, main, signing, enclave::AttestationPorts{&world->attester_, attesting},
+        std::move(source));
+  }
+  const absl::Status listening = enclave->Listen(network.get(), endpoint(slot));
   COFFER_CHECK(listening.ok(), "sim: the enclave cannot listen");
 }
 
@@ -65,6 +75,7 @@ void HostileWorld::Kill(size_t slot) {
   if (!runs(slot)) return;
   slots_[slot].process->main->Crash();
   slots_[slot].process->signing->Crash();
+  slots_[slot].process->attesting->Crash();
   slots_[slot].process.reset();
   auditor_.OnEnclaveStopped(slots_[slot].number);
 }

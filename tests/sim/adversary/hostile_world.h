@@ -13,6 +13,8 @@
 #include "runtime/memory_network.h"
 #include "runtime/test_dispatcher.h"
 #include "tests/sim/wire/wire_auditor.h"
+#include "tests/support/any_attester.h"
+#include "tests/support/fake_kms.h"
 
 namespace coffer::sim {
 
@@ -26,7 +28,9 @@ ethereum::PrivateKey AdminKey(size_t i);
 class HostileWorld {
  public:
   // The policy varies with the seed: what the host's word may do, limits over time.
-  HostileWorld(uint64_t seed, const policy::Policy& policy);
+  // Enclaves have the development key, or wait for the same key from `kms`.
+  enum class KeysFrom : uint8_t { kStart, kKms };
+  HostileWorld(uint64_t seed, const policy::Policy& policy, KeysFrom keys_from = KeysFrom::kStart);
   ~HostileWorld();
 
   // One session to an enclave. Frames that come are given to OnFrame; after that it may be gone.
@@ -73,12 +77,14 @@ class HostileWorld {
   void Advance(absl::Duration duration) { scheduler_.Advance(duration); }
 
   runtime::TestScheduler& scheduler() { return scheduler_; }
+  test::FakeKms& kms() { return kms_; }
+  KeysFrom keys_from() const { return keys_from_; }
   WireAuditor& auditor() { return auditor_; }
   const ethereum::Address& address() const { return address_; }
   const policy::Policy& policy() const { return policy_; }
   // For scenarios, which look at an enclave's own state to say what is lost.
   const authority::Authority* state(size_t slot) const {
-    return slots_[slot].process == nullptr ? nullptr : slots_[slot].process->enclave.state();
+    return slots_[slot].process == nullptr ? nullptr : slots_[slot].process->enclave->state();
   }
 
  private:
@@ -86,8 +92,9 @@ class HostileWorld {
     Process(HostileWorld* world, uint64_t number, size_t slot);
     runtime::TestDispatcher* main;
     runtime::TestDispatcher* signing;
+    runtime::TestDispatcher* attesting;
     std::unique_ptr<runtime::Network> network;
-    enclave::Enclave enclave;
+    std::unique_ptr<enclave::Enclave> enclave;
   };
   struct Slot {
     uint64_t number = 0;
@@ -97,7 +104,10 @@ class HostileWorld {
 
   runtime::TestScheduler scheduler_;
   const policy::Policy policy_;
+  const KeysFrom keys_from_;
   const ethereum::Address address_;
+  test::FakeKms kms_;
+  test::AnyAttester attester_;
   WireAuditor auditor_;
   runtime::MemoryNetwork network_;
   runtime::TestDispatcher* const host_;

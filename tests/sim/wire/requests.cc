@@ -19,6 +19,7 @@ bool WaitsForStorage(const ClientFrame& request, const ServerFrame& answer) {
     case ClientFrame::kGetAttestation:
     case ClientFrame::kProvision:
     case ClientFrame::kGenerate:
+    case ClientFrame::kRotateStateKey:  // what it gives is in use only once it is adopted
     case ClientFrame::BODY_NOT_SET:
       return false;
     default:
@@ -28,6 +29,7 @@ bool WaitsForStorage(const ClientFrame& request, const ServerFrame& answer) {
   switch (answer.error().code()) {
     case boundary::v1::ERROR_MALFORMED:
     case boundary::v1::ERROR_NOT_READY:
+    case boundary::v1::ERROR_NOT_PROVISIONED:
     case boundary::v1::ERROR_OVERLOADED:
     case boundary::v1::ERROR_UNKNOWN_METHOD:
       return false;

@@ -13,6 +13,7 @@
 #include "tests/sim/wire/leaf_world.h"
 #include "tests/sim/wire/records.h"
 #include "tests/sim/wire/requests.h"
+#include "tests/sim/wire/state_keys.h"
 
 namespace coffer::sim {
 namespace {
@@ -111,6 +112,7 @@ class WireAuditor::Impl {
   wire::Book book_;
   wire::Told told_;
   wire::LogNames names_;
+  wire::StateKeys state_keys_;
   const Record* newest_ = nullptr;  // that was acknowledged, with one history
 };
 
@@ -137,6 +139,7 @@ void WireAuditor::Impl::ToEnclave(Enclave& e, uint64_t connection, std::string_v
       }
     }
   }
+  if (frame.has_adopt_state_key()) state_keys_.OnAdopt(e.number, e.storage);
   e.asked.Note(frame, policy_.broker, signer_, &told_);
   const uint64_t id = frame.request_id();
   Pending pending;
@@ -179,6 +182,7 @@ void WireAuditor::Impl::Stored(Enclave& e, const Record* record) {
 }
 
 void WireAuditor::Impl::HandOut(Enclave& e, uint64_t connection, const boundary::v1::Store& store) {
+  Broken(state_keys_.OnStore(e.number, connection, store));
   if (e.world == nullptr) FindLoad(e, connection, wire::PreviousOf(store));
   if (e.world == nullptr) return;
   if (store.kind() == boundary::v1::Store::KIND_SNAPSHOT_CHUNK) {
@@ -290,6 +294,10 @@ void WireAuditor::Impl::FromEnclave(Enclave& e, uint64_t connection, std::string
 void WireAuditor::Impl::Answered(Enclave& e, uint64_t connection, const Pending& pending,
                                  const ServerFrame& answer) {
   const ClientFrame& request = pending.frame;
+  Broken(state_keys_.OnAnswer(request, answer));
+  if (answer.has_storage_attached() || answer.has_load_done()) {
+    state_keys_.OnStorage(e.number, connection);
+  }
   if (request.has_attach_storage()) {
     if (--e.attaching[connection] == 0) e.attaching.erase(connection);
     if (answer.has_storage_attached()) {

@@ -5,20 +5,10 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/any_attester.h"
 #include "tests/unit/enclave_actors/world.h"
 
 namespace coffer::test {
-
-// Documents that nobody reads.
-class AnyAttester final : public attestation::Attester {
- public:
-  attestation::Kind kind() const override { return attestation::Kind::kDevelopment; }
-  absl::StatusOr<std::string> Attest(const attestation::Fields& fields) override {
-    asked.push_back(fields);
-    return "a document";
-  }
-  std::vector<attestation::Fields> asked;
-};
 
 class KmsWorld : public World {
  public:

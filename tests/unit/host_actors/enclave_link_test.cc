@@ -109,6 +109,16 @@ TEST_F(EnclaveLinkTest, AnEmptyStoreMakesANewState) {
   EXPECT_EQ(host_->readiness, std::vector<bool>{true});
 }
 
+TEST_F(EnclaveLinkTest, AnEnclaveWithoutAKeyIsWaitedFor) {
+  enclave_->phase = boundary::v1::PHASE_UNPROVISIONED;
+  StartHost();
+  scheduler_.Advance(absl::Minutes(1));
+  EXPECT_EQ(host_->link.not_ready_reason(), "the enclave has no key yet");
+  EXPECT_EQ(enclave_->loads, 0);
+  enclave_->phase = boundary::v1::PHASE_EMPTY;  // somebody gave it one
+  EXPECT_TRUE(UntilReady());
+}
+
 TEST_F(EnclaveLinkTest, AnEnclaveThatKeepsNoStorageIsLeftAlone) {
   enclave_->phase = boundary::v1::PHASE_READY;
   enclave_->without_storage = true;

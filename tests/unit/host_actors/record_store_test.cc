@@ -143,6 +143,31 @@ TEST(RecordStoreTest, SnapshotReplacesWhatIsBelowIt) {
   EXPECT_EQ((*again)->Digest(40), DigestOf(Record(40))) << "needed to attach";
 }
 
+// After a state key was adopted the same state comes again, sealed under another key.
+TEST(RecordStoreTest, ASnapshotOnTheSameRecordTakesThePlaceOfTheOldWhenItIsWhole) {
+  for (uint64_t cut = 1; cut < 20; ++cut) {
+    std::mt19937_64 random(cut);
+    FaultyDisk disk;
+    auto store = OpenStore(disk);
+    ASSERT_TRUE((*store)->Append(Records(1, 5)).ok());
+    ASSERT_TRUE((*store)->AppendChunks(5, 0, 1, {"old"}).ok());
+    disk.CrashAt(disk.operations() + cut);
+    const bool begun = (*store)->AppendChunks(5, 0, 2, {"new, 1"}).ok();
+    const bool whole = begun && (*store)->AppendChunks(5, 1, 2, {"new, 2"}).ok();
+    disk.Restart(random);
+    auto again = OpenStore(disk);
+    ASSERT_TRUE(again.ok()) << again.status();
+    const std::vector<std::string> found = ReadAll(**again);
+    const bool old = found.front() == "old";
+    EXPECT_FALSE(whole && old) << cut;
+    EXPECT_EQ(found.size(), old ? 1u : 2u) << cut;
+    EXPECT_EQ((*again)->snapshot_sequence(), 5u);
+    ASSERT_TRUE((*again)->AppendChunks(5, 0, 1, {"newest"}).ok());
+    EXPECT_EQ(ReadAll(**again).front(), "newest");
+    EXPECT_TRUE(disk.Exists(SnapshotName(5)));
+  }
+}
+
 TEST(RecordStoreTest, ChunksOutOfOrderAreRefusedAndChangeNothing) {
   FaultyDisk disk;
   auto store = OpenStore(disk);

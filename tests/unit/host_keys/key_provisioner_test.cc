@@ -127,6 +127,11 @@ TEST_F(KeyProvisionerTest, EachTroubleHasItsWordAndIsTriedAgain) {
   enclave_->refuse = boundary::v1::ERROR_KMS;
   scheduler_.Advance(absl::Minutes(1));
   EXPECT_EQ(Reason(), "kms kms: AccessDeniedException: no");
+  enclave_->refuse = boundary::v1::ERROR_UNAVAILABLE;
+  scheduler_.Advance(absl::Minutes(2));
+  EXPECT_EQ(Failures(KeyTrouble::kRefused), 0u)
+      << "KMS was not reached: the enclave refused nothing";
+  EXPECT_THAT(Reason(), HasSubstr("kms kms: "));
   enclave_->refuse = boundary::v1::ERROR_MALFORMED;
   scheduler_.Advance(absl::Minutes(2));
   EXPECT_THAT(Reason(), HasSubstr("kms refused: the enclave refused its key: "));
@@ -189,6 +194,19 @@ TEST_F(KeyProvisionerTest, AnAnswerThatWasLostLeavesASentenceThatSaysWhatToDo) {
   EXPECT_EQ(enclave_->scripted.loads, 0);
   StartEnclave();
   EXPECT_TRUE(UntilReady()) << Reason();
+}
+
+TEST_F(KeyProvisionerTest, AnEnclaveThatMayBeProvisionedAgainIs) {
+  PutCiphertext();
+  enclave_->reprovision = true;
+  enclave_->die_after_provision = true;
+  StartHost();
+  ASSERT_TRUE(scheduler_.RunUntil([this] { return Failures(KeyTrouble::kNoAnswer) > 0; },
+                                  absl::Minutes(4)));
+  enclave_->die_after_provision = false;
+  ASSERT_TRUE(UntilReady()) << Reason();
+  EXPECT_TRUE(host_->keys->HasEpoch(1));
+  EXPECT_EQ(enclave_->scripted.loads, 1);
 }
 
 // The host dies, and the power goes, at every operation of the folder's disk during the first

@@ -66,6 +66,18 @@ TEST_F(KeyRotationTest, ANewKeyIsStoredAdoptedAndTheStateSealedUnderIt) {
   EXPECT_EQ(enclave_->scripted.state_key_epoch, 3u);
 }
 
+TEST_F(KeyRotationTest, ASnapshotOnTheVerySameRecordTakesThePlaceOfTheOld) {
+  const auto resnapshot = [this] {
+    enclave_->scripted.SendChunk(enclave_->scripted.sealed_, 0, 2);
+    enclave_->scripted.SendChunk(enclave_->scripted.sealed_, 1, 2);
+  };
+  enclave_->on_adopt = resnapshot;
+  EXPECT_EQ(Rotate(), Step::kDone) << Why();
+  EXPECT_EQ(Rotate(), Step::kDone) << Why();
+  EXPECT_EQ(host_->store.status().snapshots, 2u);
+  EXPECT_EQ(host_->store.status().snapshot_sequence, 1u);
+}
+
 TEST_F(KeyRotationTest, OneAtATimeAndOnlyWithAReadyEnclave) {
   ASSERT_TRUE(host_->rotation.Start("").ok());
   EXPECT_EQ(host_->rotation.Start("").code(), absl::StatusCode::kFailedPrecondition);
@@ -126,7 +138,11 @@ TEST_F(KeyRotationTest, KilledAtEachStepTheKeyInUseIsStored) {
       host_.reset();
       folder_->Restart(random);
       EXPECT_TRUE((*KeyStore::Open(folder_.get()))->HasEpoch(enclave_->scripted.state_key_epoch));
-      if (enclave_too) StartEnclave();
+      if (enclave_too) {
+        const uint64_t sealed = enclave_->scripted.sealed_;
+        StartEnclave();
+        enclave_->scripted.sealed_ = sealed;  // it goes on where what it is given ends
+      }
       Snapshots();
       StartHost();
       ASSERT_TRUE(UntilReady()) << Reason();

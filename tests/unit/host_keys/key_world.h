@@ -59,7 +59,7 @@ struct KeyHost {
         provisioner(std::move(options), main, &random, keys.get(), &credentials,
                     [this] { return store.status().last_sequence > 0; }),
         rotation({}, main, &link, keys.get(), &credentials,
-                 [this] { return store.status().snapshot_sequence; }) {
+                 [this] { return store.status().snapshots; }) {
     to_store.Bind(&store);
     to_link.Bind(&link);
     link.ProvisionBy(&provisioner);

@@ -14,13 +14,18 @@ export const SIGNING_CONTEXT = { 'coffer:purpose': 'signing-key' };
 const RELEASING = ['Decrypt', 'GenerateDataKey'];
 
 export class KmsWorld {
+  #files = 0;
+  #ownsFolder;
+
   /**
-   * `images`: PCR0 of those that are let in, by default that of coffer-enclave; the rest are options of LocalKms.
-   * No request is taken twice unless `refuseReplays` is false.
+   * `images`: PCR0 of those that are let in, by default that of coffer-enclave; `folder`: where its files are, by
+   * default one that goes away with it; the rest are options of LocalKms. No request is taken twice unless
+   * `refuseReplays` is false.
    */
-  static async make({ images, ...options } = {}) {
+  static async make({ images, folder, ...options } = {}) {
     const world = new KmsWorld();
-    world.folder = temporaryFolder('coffer-kms-');
+    world.folder = folder ?? temporaryFolder('coffer-kms-');
+    world.#ownsFolder = folder === undefined;
     const made = await runProgram('coffer', ['dev-root', '--out', path.join(world.folder, 'root')]);
     assert.equal(made.code, 0, made.stderr);
     world.rootKey = path.join(world.folder, 'root/coffer-dev-root.key');
@@ -60,8 +65,6 @@ export class KmsWorld {
     fs.writeFileSync(file, await this.encrypt(form === 'raw' ? Buffer.from(key.slice(2), 'hex') : `${key}\n`));
     return file;
   }
-
-  #files = 0;
 
   /** The credentials of a principal as AWS's programs read them from the environment. */
   environment(principal = this.coffer.enclave) {
@@ -109,7 +112,7 @@ export class KmsWorld {
 
   async close() {
     await this.kms.stop();
-    if (!process.env.COFFER_KEEP) fs.rmSync(this.folder, { recursive: true, force: true });
+    if (this.#ownsFolder && !process.env.COFFER_KEEP) fs.rmSync(this.folder, { recursive: true, force: true });
   }
 }
 
