@@ -169,10 +169,12 @@ async function rotateAnew(stack, isDead) {
 async function killUnderLoad(stack, proxy, point, random) {
   const work = ROTATION.includes(point) ? rotateAnew : provisionAgain;
   await stack.ready();
-  // A rotation that goes on where one was cut off asks for less.
+  // A rotation that goes on where one was cut off asks for less, and one is refused while KMS is asked for another still.
   let killed = false;
-  for (let attempt = 0; attempt < 3 && !killed; attempt++)
+  for (let attempt = 0; attempt < 20 && !killed; attempt++) {
+    if (attempt > 0) await sleep(250);
     killed = await killAt(point, { stack, proxy, kms }, (isDead) => work(stack, isDead));
+  }
   assert.ok(killed, `never came to: ${nameOf(point)}`);
   if (random.chance(0.3)) await sleep(random.below(300));
   revive(stack);
