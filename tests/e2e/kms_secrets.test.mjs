@@ -9,7 +9,7 @@ import path from 'node:path';
 import test from 'node:test';
 import { Wallet, parseEther } from 'ethers';
 import { withChain, withStack } from '../js/lib/e2e.mjs';
-import { withEnclave } from '../js/lib/enclave.mjs';
+import { POLICY, withEnclave } from '../js/lib/enclave.mjs';
 import { JournalWriter } from '../js/lib/journal_writer.mjs';
 import { JsonConnection, decodeAnswer } from '../js/lib/json_client.mjs';
 import { FakeImds } from '../js/lib/kms/imds.mjs';
@@ -340,5 +340,37 @@ test('the JSON protocol: requests that are refused, a key provisioned, state exp
     await assert.rejects(enclave.call('provision', good), /already provisioned/);
     checkEnclave(enclave.program.pid, held, AWS, 'refused a second time');
     assert.deepEqual(told(scanFile(enclave.program.log, needlesOf({ ...held, ...AWS }))), []);
+  });
+});
+
+test('coffer provision: what it says, stores, and has in its memory while KMS is asked', traced, async () => {
+  const keys = path.join(folder, 'tool-keys');
+  await withEnclave({ key: null, flags: { ...world.enclaveFlags, ...POLICY } }, async (enclave) => {
+    const pairs = Object.entries(SIGNING_CONTEXT).flatMap((pair) => ['--encryption-context', pair.join('=')]);
+    const pinned = ['--root', world.rootFile, '--pcr0', world.image];
+    const tool = new Program({
+      name: 'coffer',
+      args: ['provision', '--endpoint', enclave.endpoint, ...pinned, ...pairs, '--generate', '--kms-key-id', coffer.alias, '--keys', keys],
+      env: world.environment(),
+      log: path.join(folder, 'tool.log'),
+    });
+    let looked = 0;
+    let hits = [];
+    kms.onRequest = async () => {
+      looked += 1;
+      hits = hits.concat(open(scanProcess(tool.pid, needlesOf(AWS))));
+    };
+    try {
+      assert.equal((await tool.start().ended()).code, 0, tool.text());
+    } finally {
+      kms.onRequest = undefined;
+    }
+    assert.equal(looked, 2);
+    assert.deepEqual(told(hits), [], 'in the open memory of coffer provision');
+    const { signing, state } = openStoredKeys(kms, folder, SIGNING_CONTEXT, 'tool-keys');
+    const held = { 'the signing key': signing, 'the state key': state.get(1) };
+    checkEnclave(enclave.program.pid, held, AWS, 'provisioned by the tool');
+    const needles = needlesOf({ ...held, ...AWS });
+    assert.deepEqual(told([...scanFile(tool.log, needles), ...scanFolder(keys, needles).hits]), []);
   });
 });

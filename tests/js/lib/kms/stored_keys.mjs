@@ -7,8 +7,8 @@ import { Wallet } from 'ethers';
  * Opens everything in a host's folder of keys: {address, signing (32 bytes), state: Map epoch -> 32 bytes}. Throws where something
  * is missing, is not to be opened with the context that it must have, or is of another address.
  */
-export function openStoredKeys(kms, dataDir, signingContext) {
-  const file = (name) => path.join(dataDir, 'keys', name);
+export function openStoredKeys(kms, dataDir, signingContext, keys = 'keys') {
+  const file = (name) => path.join(dataDir, keys, name);
   const plaintext = kms.store.decrypt(fs.readFileSync(file('signing.ciphertext')), signingContext);
   const signing = plaintext.length === 32 ? plaintext : Buffer.from(plaintext.toString().trim().replace(/^0x/, ''), 'hex');
   const address = new Wallet(`0x${signing.toString('hex')}`).address;
