@@ -16,6 +16,7 @@ import { ApiLoad, JournalLoad, neverPaidTwice, owedAfter, settleApi } from '../j
 import { runProgram, until } from '../js/lib/program.mjs';
 import { Random, testSeed } from '../js/lib/random.mjs';
 
+const PATIENCE_MS = 90_000; // on a machine that does much else
 const seed = testSeed('kms');
 const world = await useKmsWorld(test);
 const newKey = () => `0x${randomBytes(32).toString('hex')}`;
@@ -34,7 +35,7 @@ async function callsDuring(body) {
 async function restart(stack, names) {
   for (const name of names) await stack[name].kill();
   for (const name of names) stack[name].start();
-  await stack.ready();
+  await stack.ready(PATIENCE_MS);
 }
 
 const keyFiles = (stack) => fs.readdirSync(path.join(stack.dataDir, 'keys')).filter((name) => name !== 'LOCK').sort();
@@ -51,7 +52,7 @@ test('the main job with a key that the operator encrypted; each restart provisio
   const options = world.stack({ ciphertext: await world.ciphertextFile(key), key, journal: writer.file });
   await withChain({ seed, count: 6, ...options }, async ({ stack, chain, ids }) => {
     creditAll(writer, ids, random);
-    const first = await callsDuring(() => stack.start());
+    const first = await callsDuring(() => stack.start(PATIENCE_MS));
     assert.deepEqual(first, ['Decrypt', 'GenerateDataKey'], 'the signing key, and a first state key');
     assert.deepEqual(keyFiles(stack), ['signing.ciphertext', 'signing.json', 'state-1.json']);
     const pay = async () => {
@@ -82,7 +83,7 @@ test('a key that KMS generates pays, and is the same after a restart', async () 
   const random = new Random(`${seed} generate`);
   const writer = new JournalWriter(path.join(world.folder, 'generated.jsonl'));
   await withChain({ seed, count: 3, ...world.stack({ journal: writer.file }) }, async ({ stack, chain, ids }) => {
-    const made = await callsDuring(() => stack.start());
+    const made = await callsDuring(() => stack.start(PATIENCE_MS));
     assert.deepEqual(made, ['GenerateDataKey', 'GenerateDataKey'], 'the signing key, and a state key');
     const { address } = await stack.api.status();
     assert.notEqual(address, stack.address, 'it is nobody\'s that was known before');
@@ -105,7 +106,7 @@ test('the key as text, as a tool prints it; a state that outlives its state key 
   const recipients = makeRecipients(seed, 2);
   const options = { ...world.stack({ ciphertext: await world.ciphertextFile(key, 'text'), key, recipients }) };
   await withStack(options, async (stack) => {
-    await stack.start();
+    await stack.start(PATIENCE_MS);
     const [id] = Object.keys(recipients);
     await stack.api.credit([{ id: 'kept', account: id, amount_wei: '7' }]);
     await stack.stop();
@@ -117,13 +118,13 @@ test('the key as text, as a tool prints it; a state that outlives its state key 
     await until('the reason', async () => {
       const { body } = await stack.api.raw('GET', '/readyz');
       return body.reasons.some((reason) => /no_state_keys: records are stored and no state key is in/.test(reason));
-    });
+    }, { timeoutMs: PATIENCE_MS });
     assert.equal(world.calls.length, before, 'KMS is not asked: no key is made that nothing can be read with');
     assert.equal(stack.enclave.running, true);
     await stack.host.stop();
     fs.renameSync(`${stack.folder}/state-1.json`, file);
     stack.host.start();
-    await stack.ready();
+    await stack.ready(PATIENCE_MS);
     assert.equal((await stack.api.accounts()).get(id).available, 7n);
     assert.equal((await stack.api.status()).address, stack.address);
   });
@@ -140,7 +141,7 @@ test('another address than the expected one: no key, and why; with the right one
     await until('the reason', async () => {
       const { body } = await stack.api.raw('GET', '/readyz');
       return body.reasons.some((reason) => why.test(reason));
-    });
+    }, { timeoutMs: PATIENCE_MS });
     assert.match(stack.enclave.lastRun(), why);
     assert.match(stack.host.lastRun(), why);
     assert.equal((await stack.api.metric('coffer_kms_provisioned')), 0);
@@ -148,7 +149,7 @@ test('another address than the expected one: no key, and why; with the right one
     await stack.host.stop();
     stack.host.args[stack.host.args.indexOf('--expected-address') + 1] = stack.address;
     stack.host.start();
-    await stack.ready();
+    await stack.ready(PATIENCE_MS);
     assert.equal((await stack.api.status()).address, stack.address);
   });
 });
@@ -164,7 +165,7 @@ test('the state key is changed while credits flow, and the state is there after 
     host: { 'payouts.interval': '500ms', 'payouts.max-tickets': 8 },
   });
   await withChain({ seed, count: 6, deposit: parseEther('1000'), ...options }, async ({ stack, chain, recipients }) => {
-    await stack.start();
+    await stack.start(PATIENCE_MS);
     const journal = new JournalLoad(writer, { seed, recipients });
     const clients = [1, 2].map((n) => new ApiLoad(stack, `client-${n}`, { seed, recipients, pauseMs: 40 }));
     const rotate = () =>
@@ -208,12 +209,12 @@ test('the credentials of the instance\'s role, which end and are fetched anew', 
   });
   try {
     await withStack(options, async (stack) => {
-      await stack.start();
+      await stack.start(PATIENCE_MS);
       assert.match(stack.host.lastRun(), /credentials="?the instance's role coffer-enclave/);
       const reason = (pattern) => until(`not ready because of ${pattern}`, async () => {
         const { body } = await stack.api.raw('GET', '/readyz');
         return body.reasons.some((one) => pattern.test(one));
-      });
+      }, { timeoutMs: PATIENCE_MS });
       // The service goes on giving out what has ended; it is not even sent.
       end(imds.credentials);
       const before = world.calls.length;
@@ -222,7 +223,7 @@ test('the credentials of the instance\'s role, which end and are fetched anew', 
       await reason(/no_credentials: the credentials of the instance's role coffer-enclave end at .*, too soon to be used/);
       assert.equal(world.calls.length, before);
       imds.credentials = session(3600e3);
-      await stack.ready();
+      await stack.ready(PATIENCE_MS);
       // It says that they are good, and AWS says that they are not.
       const revoked = imds.credentials;
       imds.credentials = { ...revoked };
@@ -231,7 +232,7 @@ test('the credentials of the instance\'s role, which end and are fetched anew', 
       stack.enclave.start();
       await reason(/the signing key: ExpiredTokenException/);
       imds.credentials = session(3600e3);
-      await stack.ready();
+      await stack.ready(PATIENCE_MS);
       // A rotation has credentials of its own moment, too.
       end(imds.credentials);
       imds.credentials = session(3600e3);

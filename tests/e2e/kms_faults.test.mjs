@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import https from 'node:https';
+import net from 'node:net';
 import path from 'node:path';
 import test from 'node:test';
 import { randomBytes } from 'node:crypto';
@@ -19,6 +20,7 @@ import { makeDevelopmentChain } from '../js/lib/nitro.mjs';
 import { programPath, until } from '../js/lib/program.mjs';
 import { testSeed } from '../js/lib/random.mjs';
 
+const PATIENCE_MS = 90_000; // on a machine that does much else
 const RECIPIENTS = makeRecipients(testSeed('kms_faults'), 1);
 const [ID] = Object.keys(RECIPIENTS);
 const world = await useKmsWorld(test);
@@ -39,7 +41,7 @@ function notReady(stack, pattern) {
     const { status, body } = await stack.api.raw('GET', '/readyz');
     last = body.reasons.join('; ');
     return status === 503 && pattern.test(last) && last;
-  }).catch((error) => {
+  }, { timeoutMs: PATIENCE_MS }).catch((error) => {
     throw new Error(`${error.message}; the last reason was: ${last}`);
   });
 }
@@ -67,7 +69,7 @@ async function failsAndRecovers(stack, reason, mend, { log = reason } = {}) {
   await hasNoKey(stack);
   assert.equal(await stack.api.metric('coffer_kms_provisioned'), 0);
   await mend();
-  await stack.ready(60_000);
+  await stack.ready(PATIENCE_MS);
   const { address, totals } = await stack.api.status();
   assert.deepEqual([address, totals.available], [stack.address, '7']);
   return said;
@@ -77,7 +79,7 @@ async function withFaultStack(options, body) {
   const key = newKey();
   const all = { key, recipients: RECIPIENTS, ...options };
   await withStack(world.stack({ ciphertext: await world.ciphertextFile(key), ...all }), async (stack) => {
-    await stack.start();
+    await stack.start(PATIENCE_MS);
     await stack.api.credit([{ id: 'kept', account: ID, amount_wei: '7' }]);
     await body(stack);
   });
@@ -149,7 +151,7 @@ test('a state key\'s file that is another\'s, or altered', () =>
       [altered, /kms refused: the enclave refused its key: the state key of epoch 1 was not made by an enclave with this signing key/],
     ]) {
       await put(text)();
-      await stack.ready(); // it has its keys still
+      await stack.ready(PATIENCE_MS); // it has its keys still
       await failsAndRecovers(stack, reason, put(right), { log: /the state key of epoch 1/ });
     }
   }));
@@ -165,7 +167,7 @@ test('while a key is generated: what is half made is not kept, and the next one 
     assert.deepEqual(keysOf(stack), []);
     world.kms.onRequest = undefined;
     faults.clear();
-    await stack.ready();
+    await stack.ready(PATIENCE_MS);
     assert.deepEqual(keysOf(stack), ['signing.ciphertext', 'signing.json', 'state-1.json']);
   }));
 
@@ -174,6 +176,49 @@ test('an answer that comes too late, for the host and for the enclave', { timeou
     faults.arm('delay', { value: 21_500, times: 1 });
     const log = /the signing key: tcp:\/\/127\.0\.0\.1:\d+: no answer came in time/;
     await failsAndRecovers(stack, /kms no_answer: /, () => {}, { log });
+  }));
+
+/** A relay to KMS, as the host runs one, that alters a byte of the answer `at` bytes after its begin: {port, close}. */
+async function alteringRelay(at) {
+  const sockets = new Set();
+  const server = net.createServer((client) => {
+    const upstream = net.connect(world.kms.port, '127.0.0.1');
+    let passed = 0;
+    client.pipe(upstream);
+    upstream.on('data', (bytes) => {
+      const altered = Buffer.from(bytes);
+      if (at >= passed && at < passed + bytes.length) altered[at - passed] ^= 1;
+      passed += bytes.length;
+      client.write(altered);
+    });
+    upstream.on('end', () => client.end());
+    for (const one of [client, upstream]) sockets.add(one.on('error', () => {}));
+  });
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const close = () => {
+    sockets.forEach((socket) => socket.destroy());
+    server.close();
+  };
+  return { port: server.address().port, close };
+}
+
+test('a host that alters what it carries: in the handshake, in the answer', () =>
+  withFaultStack({}, async (stack) => {
+    const at = stack.enclave.args.indexOf('--kms-endpoint-override') + 1;
+    const right = stack.enclave.args[at];
+    for (const [byte, reason] of [
+      [200, /KMS at kms\.us-east-2\.amazonaws\.com: the TLS handshake was refused: /],
+      [1800, /KMS at kms\.us-east-2\.amazonaws\.com: the TLS stream is broken: .*bad record mac/],
+    ]) {
+      const relay = await alteringRelay(byte);
+      stack.enclave.args[at] = `tcp://127.0.0.1:${relay.port}`;
+      await failsAndRecovers(stack, reason, async () => {
+        await stack.enclave.kill();
+        stack.enclave.args[at] = right;
+        stack.enclave.start();
+      });
+      relay.close();
+    }
   }));
 
 test('KMS is not there at all', () =>
@@ -215,7 +260,7 @@ test('credentials of a role that the policy does not know', () =>
     await stack.host.kill();
     stack.host.env = { ...right, ...world.environment(stranger), AWS_SESSION_TOKEN: '' };
     stack.host.start();
-    await stack.ready(); // it has its key still
+    await stack.ready(PATIENCE_MS); // it has its key still
     await failsAndRecovers(stack, /AccessDeniedException: User: \S*role\/stranger is not authorized/, async () => {
       await stack.host.kill();
       stack.host.env = right;

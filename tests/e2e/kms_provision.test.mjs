@@ -15,6 +15,7 @@ import { programPath, runProgram, until } from '../js/lib/program.mjs';
 import { testSeed } from '../js/lib/random.mjs';
 import { Recorder } from '../js/lib/recorder.mjs';
 
+const PATIENCE_MS = 90_000; // on a machine that does much else
 const RECIPIENTS = makeRecipients(testSeed('kms_provision'), 1);
 const [ID] = Object.keys(RECIPIENTS);
 const world = await useKmsWorld(test);
@@ -151,7 +152,7 @@ test('a key that KMS generates, by hand; then the host has its state loaded, and
     const reason = (pattern) => until(`not ready because of ${pattern}`, async () => {
       const { body } = await stack.api.raw('GET', '/readyz');
       return body.reasons.some((one) => pattern.test(one));
-    });
+    }, { timeoutMs: PATIENCE_MS });
     const waiting = () => until('the enclave', () => fs.existsSync(stack.endpoint.slice('unix://'.length)));
     stack.enclave.start();
     await waiting();
@@ -160,7 +161,7 @@ test('a key that KMS generates, by hand; then the host has its state loaded, and
     assert.equal(made.code, 0, made.stderr);
     const address = made.stdout.trim();
     stack.host.start();
-    await stack.ready();
+    await stack.ready(PATIENCE_MS);
     assert.equal((await stack.api.status()).address, address);
     await stack.api.credit([{ id: 'kept', account: ID, amount_wei: '7' }]);
 
@@ -175,7 +176,7 @@ test('a key that KMS generates, by hand; then the host has its state loaded, and
     assert.equal(again.code, 0, again.stderr);
     assert.equal(again.stdout, made.stdout);
     stack.host.start();
-    await stack.ready();
+    await stack.ready(PATIENCE_MS);
     assert.equal((await stack.api.accounts()).get(ID).available, 7n);
   });
 });
@@ -264,5 +265,6 @@ test('state keys: given back they open the state, and one of the host\'s own mak
     assert.deepEqual(await enclave.call('provision', { ...params, state_keys: made }), { address });
     await enclave.boundary.load(enclave.storage);
     assert.equal((await enclave.call('balance', { orchestrator_id: ID })).balance_wei, 7n);
+    await assert.rejects(enclave.call('provision', { ...params, state_keys: made }), { code: 'already_provisioned' });
   });
 });

@@ -4,15 +4,16 @@ import { randomBytes } from 'node:crypto';
 import test from 'node:test';
 import { makeRecipients, withStack } from '../js/lib/e2e.mjs';
 import { useKmsWorld } from '../js/lib/kms/world.mjs';
-import { runProgram, until } from '../js/lib/program.mjs';
+import { runProgram } from '../js/lib/program.mjs';
 import { testSeed } from '../js/lib/random.mjs';
 
+const PATIENCE_MS = 90_000; // on a machine that does much else
 const RECIPIENTS = makeRecipients(testSeed('kms_stack'), 2);
 const [ACCOUNT] = Object.keys(RECIPIENTS);
 const world = await useKmsWorld(test);
 const newKey = () => `0x${randomBytes(32).toString('hex')}`;
-const fromKms = async (key, more) =>
-  world.stack({ key, ciphertext: await world.ciphertextFile(key), recipients: RECIPIENTS, ...more });
+const fromKms = async (key) =>
+  world.stack({ key, ciphertext: await world.ciphertextFile(key), recipients: RECIPIENTS });
 const addressOf = async (stack) => (await stack.api.status()).address.toLowerCase();
 
 let events = 0;
@@ -25,7 +26,7 @@ const credited = async (stack) => (await stack.api.accounts()).get(ACCOUNT).cred
 async function restart(stack, ...programs) {
   for (const name of programs) await stack[name].kill();
   for (const name of programs) stack[name].start();
-  await stack.ready();
+  await stack.ready(PATIENCE_MS);
 }
 
 const MOMENTS = ['onRequest', 'onAnswer'].flatMap((when) => ['enclave', 'host'].map((victim) => ({ when, victim })));
@@ -49,13 +50,12 @@ for (const action of ['Decrypt', 'GenerateDataKey']) {
     for (const moment of MOMENTS) {
       const key = newKey();
       // A host that ended before it heard of the state key gets another one, since nothing is sealed under it yet.
-      const enclave = { 'allow-reprovision': true };
-      await withStack(await fromKms(key, { enclave }), async (stack) => {
+      await withStack(await fromKms(key), async (stack) => {
         const killed = killAt(stack, action, moment);
         stack.enclave.start();
         stack.host.start();
         await killed;
-        await stack.ready();
+        await stack.ready(PATIENCE_MS);
         events = 0;
         await credit(stack);
         await restart(stack, 'enclave', 'host');
@@ -66,34 +66,17 @@ for (const action of ['Decrypt', 'GenerateDataKey']) {
   });
 }
 
-test('without --allow-reprovision the host says that the enclave has to be restarted, and then goes on', async () => {
-  const key = newKey();
-  await withStack(await fromKms(key), async (stack) => {
-    const killed = killAt(stack, 'GenerateDataKey', { when: 'onAnswer', victim: 'host' });
-    stack.enclave.start();
-    stack.host.start();
-    await killed;
-    await until('the reason', async () => {
-      const { status, body } = await stack.api.raw('GET', '/readyz');
-      return status !== 200 && JSON.stringify(body).includes('restart the enclave');
-    });
-    await restart(stack, 'enclave');
-    await credit(stack);
-    assert.equal(await credited(stack), 1000n);
-  });
-});
-
 test('rotation, and either is killed while KMS makes the key; asked again, it is gone on with', async () => {
   const key = newKey();
   await withStack(await fromKms(key), async (stack) => {
-    await stack.start();
+    await stack.start(PATIENCE_MS);
     const args = ['rotate', 'state-key', '--host-url', stack.api.base];
     const rotate = () => runProgram('coffer', args, { env: { COFFER_TOKEN: stack.adminToken }, timeoutMs: 60_000 });
     for (const moment of MOMENTS) {
       await credit(stack);
       const killed = killAt(stack, 'GenerateDataKey', moment);
       await Promise.all([killed, rotate()]);
-      await stack.ready();
+      await stack.ready(PATIENCE_MS);
       const again = await rotate();
       assert.equal(again.code, 0, `${JSON.stringify(moment)}: ${again.stdout}${again.stderr}`);
       await restart(stack, 'enclave', 'host');
