@@ -20,7 +20,7 @@ import { Mounts, fillUp } from '../js/lib/mounts.mjs';
 import { temporaryFolder, until } from '../js/lib/program.mjs';
 import { Random, testSeed } from '../js/lib/random.mjs';
 
-const KILLS = Number(process.env.COFFER_KMS_KILLS ?? 12);
+const KILLS = Number(process.env.COFFER_KMS_KILLS ?? 8);
 const seed = testSeed('kms_kill');
 const world = await useKmsWorld(test);
 const { kms } = world;
