@@ -17,6 +17,8 @@ find_program(MOLD mold)
 if(MOLD)
   add_link_options(-fuse-ld=mold)
 endif()
+# Functions are looked up when a program starts and never later (why: runtime/process.h, BindSymbolsNow).
+add_link_options(-Wl,-z,relro,-z,now)
 
 add_compile_options(-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror
                     -fno-omit-frame-pointer -fstack-protector-strong)

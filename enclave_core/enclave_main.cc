@@ -217,13 +217,18 @@ int Fail(const absl::Status& why) {
   return 2;
 }
 
-int Run(const runtime::Config& config) {
+int Run(const runtime::Config& config, const absl::Status& bound) {
   runtime::LogOptions log;
   if (absl::Status s = runtime::ParseLogLevel(config.String("log.level"), &log.level); !s.ok())
     return Fail(s);
   log.json = config.String("log.format") == "json";
   runtime::InitLog(log);
   if (absl::Status s = runtime::ForbidCoreDumps(); !s.ok()) return Fail(s);
+  if (!bound.ok()) {
+    Log(Level::kWarn, "enclave",
+        "pieces of credentials may stay on the stack; start it with LD_BIND_NOW=1",
+        {{"why", bound}});
+  }
   const uint64_t files = runtime::RaiseFileLimit();
   if (absl::Status s = runtime::LockMemory(); !s.ok()) {
     Log(Level::kWarn, "enclave", "memory may be swapped, the pages of keys excepted", {{"why", s}});
@@ -305,8 +310,9 @@ int Run(const runtime::Config& config) {
 }  // namespace coffer
 
 int main(int argc, char** argv) {
+  const absl::Status bound = coffer::runtime::BindSymbolsNow(argv);
   coffer::runtime::IgnoreSigpipe();
   // protobuf would write a line to stderr for every field of a hostile frame that is not UTF-8.
   google::protobuf::SetLogHandler(nullptr);
-  return coffer::Run(coffer::Spec().LoadOrExit(argc, argv).config);
+  return coffer::Run(coffer::Spec().LoadOrExit(argc, argv).config, bound);
 }

@@ -12,6 +12,7 @@
 #include "host_proxy/json_text.h"
 #include "runtime/log.h"
 #include "runtime/os_file.h"
+#include "runtime/process.h"
 
 namespace coffer::host_proxy {
 namespace {
@@ -114,6 +115,8 @@ void HostKeys::PostRotation(const RoutedRequest& request, HttpResponder respond)
       return respond(HttpError(400, "malformed", "key_id has at most 2048 bytes"));
     }
   }
+  // Credentials will pass through this process's memory.
+  if (absl::Status s = runtime::ForbidCoreDumps(); !s.ok()) return respond(FromStatus(s));
   if (absl::Status started = rotation_->Start(key_id); !started.ok()) {
     return respond(FromStatus(started));
   }

@@ -2,7 +2,10 @@
 
 #include <event2/event.h>
 #include <event2/thread.h>
+#include <malloc.h>
 #include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include <algorithm>
 #include <condition_variable>
@@ -19,8 +22,30 @@ timeval LoopDelay(absl::Duration delay) {
   return absl::ToTimeval(std::clamp(delay, absl::ZeroDuration(), absl::Hours(24) * 365 * 100));
 }
 
+// Credentials and tokens pass through libevent's buffers, which it moves and splits as it likes and
+// frees as they are; so whatever it frees is wiped (I8). This is no more than once for each byte
+// that was read or written.
+void WipeAndFree(void* memory) {
+  if (memory != nullptr) explicit_bzero(memory, malloc_usable_size(memory));
+  free(memory);
+}
+
+void* WipeAndRealloc(void* memory, size_t size) {
+  if (memory == nullptr) return malloc(size);
+  void* const grown = malloc(size);
+  if (grown == nullptr) return nullptr;
+  memcpy(grown, memory, std::min(size, malloc_usable_size(memory)));
+  WipeAndFree(memory);
+  return grown;
+}
+
+bool UseWipedMemory() {
+  event_set_mem_functions(&malloc, &WipeAndRealloc, &WipeAndFree);
+  return true;
+}
+
 event_base* NewBase() {
-  static const bool threads_ready = evthread_use_pthreads() == 0;
+  static const bool threads_ready = UseWipedMemory() && evthread_use_pthreads() == 0;
   COFFER_CHECK(threads_ready, "libevent has no thread support");
   event_base* base = event_base_new();
   COFFER_CHECK(base != nullptr, "libevent gave no event base");

@@ -1,5 +1,7 @@
 #include "runtime/frame_codec.h"
 
+#include <string.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -41,7 +43,9 @@ absl::StatusOr<size_t> FrameDecoder::Feed(std::string_view bytes) {
     // A new text, since one that grows may take twice what it had, whatever it is asked for.
     std::string grown;
     grown.reserve(std::min<size_t>(length_, room));
-    payload_ = std::move(grown.append(payload_));
+    grown.append(payload_);
+    explicit_bzero(payload_.data(), payload_.size());  // it may hold credentials (I8)
+    payload_ = std::move(grown);
   }
   payload_.append(part);
   return took + part.size();

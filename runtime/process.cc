@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -14,6 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "invariant/check.h"
 #include "runtime/event_loop.h"
+#include "runtime/os_env.h"
 #include "runtime/socket_address.h"
 
 namespace coffer::runtime {
@@ -98,6 +100,14 @@ Watchdog::Watchdog(Dispatcher* dispatcher) : dispatcher_(dispatcher) {
 void Watchdog::Tick() {
   sd_notify(0, "WATCHDOG=1");
   timer_ = dispatcher_->After(period_, [this] { Tick(); });
+}
+
+absl::Status BindSymbolsNow(char** argv) {
+  constexpr char kVariable[] = "LD_BIND_NOW";
+  if (OsEnv(kVariable).has_value()) return absl::OkStatus();
+  if (setenv(kVariable, "1", 1) == 0) execv("/proc/self/exe", argv);
+  return absl::UnavailableError(
+      absl::StrCat("this program cannot be started anew: ", ErrnoText(errno)));
 }
 
 absl::Status ForbidCoreDumps() {

@@ -76,6 +76,13 @@ class Watchdog {
 // want of a descriptor. Returns the limit in force.
 uint64_t RaiseFileLimit();
 
+// Starts this program anew, with the same arguments, unless all its symbols were looked up when it
+// was started (LD_BIND_NOW, ld.so(8)). A look-up at the first call saves all registers on the
+// stack, of its libraries' calls too, and in the wide ones lies what was copied last, which can be
+// a secret. Returns OK when there is nothing to do, and an error when it cannot be done. First
+// thing in main: nothing is kept.
+absl::Status BindSymbolsNow(char** argv);
+
 // No core dumps and no ptrace by others of the same user (I8): PR_SET_DUMPABLE 0, RLIMIT_CORE 0.
 absl::Status ForbidCoreDumps();
 

@@ -35,10 +35,9 @@ void WipeCredentials(ClientFrame* frame) {
 void PutCredentials(const aws::Credentials& credentials, uint32_t proxy_port, AwsCredentials* out) {
   out->set_region(credentials.region);
   out->set_access_key_id(credentials.access_key_id);
-  const std::string_view secret = credentials.secret_access_key.view();
-  out->set_secret_access_key(secret.data(), secret.size());
-  const std::string_view token = credentials.session_token.view();
-  out->set_session_token(token.data(), token.size());
+  // Not by the setters, which make a string of their own first and leave it unwiped.
+  out->mutable_secret_access_key()->assign(credentials.secret_access_key.view());
+  out->mutable_session_token()->assign(credentials.session_token.view());
   out->set_proxy_port(proxy_port);
 }
 

@@ -33,6 +33,12 @@ export function encodeRequest(requestId, body) {
   );
 }
 
+/** What a frame's payload says, from a client or from an enclave: {body: its name, [its name]: content}. */
+export function decodeFrame(payload, { fromClient }) {
+  const type = fromClient ? ClientFrame : ServerFrame;
+  return type.toObject(type.decode(payload), PLAIN);
+}
+
 /** A payload with its length in front. */
 export function frame(payload) {
   const length = Buffer.alloc(4);

@@ -1,7 +1,9 @@
 #include "runtime/event_loop.h"
 
+#include <event2/buffer.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <string.h>
 
 #include <atomic>
 #include <thread>
@@ -9,6 +11,7 @@
 
 #include "runtime/gate.h"
 #include "runtime/mailbox.h"
+#include "tests/support/own_memory.h"
 #include "tests/unit/runtime/support.h"
 
 namespace coffer::runtime {
@@ -123,6 +126,24 @@ struct Adder : Actor<std::unique_ptr<int>> {
   std::vector<int> batches;
   int in_batch = 0;
 };
+
+TEST(EventLoopTest, WhatLibeventGivesBackIsWiped) {
+  EventLoop loop;
+  const test_support::Planted secret;
+  evbuffer* buffer = evbuffer_new();
+  std::string text = secret.Make();
+  // Across pieces of the buffer, which it joins by copying.
+  for (const char c : text) {
+    ASSERT_EQ(evbuffer_add(buffer, &c, 1), 0);
+    evbuffer_expand(buffer, 4096);
+  }
+  explicit_bzero(text.data(), text.size());
+  ASSERT_NE(evbuffer_pullup(buffer, -1), nullptr);
+  EXPECT_GE(secret.Count(), 1u);
+  evbuffer_drain(buffer, text.size());
+  evbuffer_free(buffer);
+  EXPECT_EQ(secret.Count(), 0u);
+}
 
 TEST(MailboxTest, AFullMailboxLeavesTheMessageAlone) {
   EventLoop loop;

@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "runtime/random.h"
+#include "tests/support/own_memory.h"
 
 namespace coffer::runtime {
 namespace {
@@ -127,6 +128,24 @@ TEST(FrameCodecTest, TheLongestFrameAndNoRoomForAnAnnouncement) {
   EXPECT_EQ(decoder.spare_bytes(), 0u);
   EXPECT_EQ(frame.size(), kMaxFrameBytes);
   EXPECT_LT(frame.capacity(), kMaxFrameBytes + (64u << 10)) << "more room than can ever be used";
+}
+
+TEST(FrameCodecTest, AFrameThatGrowsLeavesNoCopyBehind) {
+  constexpr size_t kBytes = 300u << 10;
+  const test_support::Planted secret;
+  FrameDecoder decoder;
+  const auto header = FrameHeader(kBytes);
+  ASSERT_TRUE(decoder.Feed({header.data(), header.size()}).ok());
+  std::string start = secret.Make();
+  ASSERT_TRUE(decoder.Feed(start).ok());
+  const std::string rest(50u << 10, 'y');
+  for (size_t sent = start.size(); sent < kBytes; sent += rest.size()) {
+    ASSERT_TRUE(decoder.Feed(std::string_view(rest).substr(0, kBytes - sent)).ok());
+  }
+  explicit_bzero(start.data(), start.size());
+  std::string payload = decoder.Take();
+  explicit_bzero(payload.data(), payload.size());
+  EXPECT_EQ(secret.Count(), 0u);
 }
 
 TEST(FrameCodecDeathTest, WhatNobodyMaySend) {

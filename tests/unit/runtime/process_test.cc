@@ -9,6 +9,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <array>
 #include <cstdlib>
 #include <cstring>
 
@@ -127,6 +128,23 @@ TEST(ProcessTest, NoCoreDumps) {
         std::_Exit(status.ok() && prctl(PR_GET_DUMPABLE) == 0 && limit.rlim_max == 0 ? 7 : 1);
       },
       testing::ExitedWithCode(7), "");
+}
+
+TEST(ProcessTest, StartsAnewOnceSoThatNothingIsLookedUpLater) {
+  setenv("LD_BIND_NOW", "1", 1);
+  EXPECT_TRUE(BindSymbolsNow(nullptr).ok());
+  unsetenv("LD_BIND_NOW");
+  // The program that is started anew lists its tests, and ends well.
+  std::string name = "test";
+  std::string list = "--gtest_list_tests";
+  std::string none = "--gtest_filter=None.*";
+  std::array<char*, 4> arguments = {name.data(), list.data(), none.data(), nullptr};
+  EXPECT_EXIT(
+      {
+        const absl::Status status = BindSymbolsNow(arguments.data());
+        std::_Exit(status.ok() ? 1 : 2);
+      },
+      testing::ExitedWithCode(0), "");
 }
 
 TEST(ProcessTest, LockingMemoryWorksOrSaysWhatToRaise) {
