@@ -166,6 +166,16 @@ absl::Status AuthorityActor::ImportState(const boundary::v1::ImportState& reques
   return absl::OkStatus();
 }
 
+absl::Status AuthorityActor::HandleSealing(const ClientFrame& frame, ServerFrame* answer) {
+  if (frame.has_export_state()) return ExportState(answer->mutable_state_blob());
+  if (frame.has_import_state()) {
+    return ImportState(frame.import_state(), answer->mutable_state_imported());
+  }
+  absl::Status adopted = Adopt(frame.adopt_state_key().epoch());
+  if (adopted.ok()) FillStatus(answer->mutable_state_key_adopted());
+  return adopted;
+}
+
 absl::Status AuthorityActor::HandleReady(const Request& request, ServerFrame* answer, Batch* batch,
                                          bool* answered_later) {
   const ClientFrame& frame = *request.frame;
@@ -238,13 +248,9 @@ absl::Status AuthorityActor::HandleReady(const Request& request, ServerFrame* an
       authority_->FillPolicy(answer->mutable_policy());
       return absl::OkStatus();
     case ClientFrame::kExportState:
-      return ExportState(answer->mutable_state_blob());
     case ClientFrame::kImportState:
-      return ImportState(frame.import_state(), answer->mutable_state_imported());
     case ClientFrame::kAdoptStateKey:
-      if (absl::Status s = Adopt(frame.adopt_state_key().epoch()); !s.ok()) return s;
-      FillStatus(answer->mutable_state_key_adopted());
-      return absl::OkStatus();
+      return HandleSealing(frame, answer);
     case ClientFrame::kReportReceipt:
       return authority_->ReportReceipt(frame.report_receipt(), answer->mutable_receipt(), batch);
     case ClientFrame::kReportReorg:

@@ -100,6 +100,7 @@ class AuthorityActor : public runtime::Actor<AuthorityMessage> {
   absl::Status ExportState(boundary::v1::StateBlob* answer);
   absl::Status ImportState(const boundary::v1::ImportState& request, boundary::v1::Status* answer);
   absl::Status HandleState(const Request& request, ServerFrame* answer);
+  absl::Status HandleSealing(const boundary::v1::ClientFrame& frame, ServerFrame* answer);
   absl::Status HandleReady(const Request& request, ServerFrame* answer, Batch* batch,
                            bool* answered_later);
   absl::Status LoadBegin(const Request& request, ServerFrame* answer);

@@ -39,7 +39,7 @@ absl::Status Provisioner::Check(const ClientFrame& frame) {
     return Refuse(boundary::v1::ERROR_OVERLOADED,
                   "keys are being asked for already; wait for that answer");
   }
-  const absl::Status checked =
+  absl::Status checked =
       frame.has_generate()
           ? provisioning::Check(frame.generate())
           : provisioning::Check(frame.provision(), without_storage_

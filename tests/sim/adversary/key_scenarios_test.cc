@@ -16,7 +16,6 @@ namespace coffer::sim {
 namespace {
 
 namespace v1 = boundary::v1;
-using testing::HasSubstr;
 using v1::ClientFrame;
 using v1::ServerFrame;
 

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "absl/strings/escaping.h"
 #include "enclave_core/policy/typed_data.h"
 #include "tests/support/nitro.h"
 #include "tests/unit/enclave_actors/kms_world.h"
@@ -50,7 +51,7 @@ TEST(UnprovisionedTest, SaysWhatItIsAndRefusesEverythingElse) {
   int refused = 0;
   for (int i = 0; i < bodies->field_count(); ++i) {
     ClientFrame frame;
-    frame.GetReflection()->MutableMessage(&frame, bodies->field(i));
+    ClientFrame::GetReflection()->MutableMessage(&frame, bodies->field(i));
     if (frame.has_status() || frame.has_get_attestation() || frame.has_provision() ||
         frame.has_generate() || frame.has_stored()) {
       continue;

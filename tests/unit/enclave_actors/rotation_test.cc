@@ -28,7 +28,7 @@ class RotationTest : public testing::Test {
     EXPECT_TRUE(answer.has_state_key()) << answer.ShortDebugString();
     return answer.state_key();
   }
-  ServerFrame Adopt(uint32_t epoch) { return world_.Call(*host_, world_.AdoptFrame(epoch)); }
+  ServerFrame Adopt(uint32_t epoch) { return world_.Call(*host_, KmsWorld::AdoptFrame(epoch)); }
   uint64_t Available() { return world_.Status(*host_).totals().available().low(); }
   void Restart() { host_ = &world_.Restart(&disk_); }
 
@@ -50,7 +50,7 @@ TEST_F(RotationTest, TheSnapshotIsTheFirstThingUnderTheNewKeyAndNothingOldIsNeed
   const size_t before = host_->stores.size();
   // In one batch with work before it and after it.
   host_->AskCredit("g", "a", 1);
-  const uint64_t adopt = host_->Ask(world_.AdoptFrame(2));
+  const uint64_t adopt = host_->Ask(KmsWorld::AdoptFrame(2));
   host_->AskCredit("h", "a", 1);
   world_.scheduler.RunUntilIdle();
   EXPECT_EQ(host_->answers[adopt].state_key_adopted().state_key_epoch(), 2u);
@@ -116,7 +116,7 @@ TEST_F(RotationTest, ADevelopmentKeyHasNoneToRotate) {
   Disk disk;
   Host& host = world.Load(&disk);
   EXPECT_EQ(world.Call(host, world_.RotateFrame()).error().code(), v1::ERROR_UNAVAILABLE);
-  EXPECT_EQ(world.Call(host, world_.AdoptFrame(0)).error().code(), v1::ERROR_WRONG_STATE);
+  EXPECT_EQ(world.Call(host, KmsWorld::AdoptFrame(0)).error().code(), v1::ERROR_WRONG_STATE);
 }
 
 // ---- a crash of the enclave between two steps ---------------------------------------------------
@@ -154,7 +154,7 @@ TEST_F(RotationTest, CrashBeforeAnythingIsStoredUnderTheNewKey) {
   Disk nowhere;
   host_->disk = &nowhere;
   host_->silent = true;
-  host_->Ask(world_.AdoptFrame(2));
+  host_->Ask(KmsWorld::AdoptFrame(2));
   host_->AskCredit("f", "a", 1);
   world_.scheduler.RunUntilIdle();
   Restart();
@@ -168,7 +168,7 @@ TEST_F(RotationTest, CrashBeforeTheSnapshotIsStored) {
   Disk nowhere;
   host_->disk = &nowhere;
   const size_t before = host_->stores.size();
-  host_->Ask(world_.AdoptFrame(2));
+  host_->Ask(KmsWorld::AdoptFrame(2));
   host_->AskCredit("f", "a", 1);
   world_.scheduler.RunUntilIdle();
   for (size_t i = before; i < host_->stores.size(); ++i) {
@@ -195,7 +195,7 @@ TEST_F(RotationTest, AHostThatComesBackGetsTheSnapshotThatWasCutOff) {
   Disk nowhere;
   host_->disk = &nowhere;
   host_->silent = true;
-  host_->Ask(world_.AdoptFrame(2));
+  host_->Ask(KmsWorld::AdoptFrame(2));
   world_.scheduler.RunUntilIdle();
   host_->stream.reset();
   world_.scheduler.RunUntilIdle();
