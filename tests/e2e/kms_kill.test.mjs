@@ -204,35 +204,38 @@ test('provisioning and rotation under load', { timeout: 120_000 + KILLS * 12_000
     const all = Object.entries(recipients);
     const [byJournal, byApi] = [all.slice(0, 12), all.slice(12)].map(Object.fromEntries);
     const proxy = await startProxy(stack);
-    await node.setAutomine(false);
-    await node.rpc('anvil_setIntervalMining', 1);
-    await stack.start();
-    const load = { seed, pauseMs: 80 };
-    const journal = new JournalLoad(writer, { ...load, recipients: byJournal, burst: 40 });
-    const clients = [1, 2].map((n) => new ApiLoad(stack, `client-${n}`, { ...load, recipients: byApi }));
     try {
-      for (const point of turns([...AGAIN, ...ROTATION], KILLS, random)) {
-        const began = Date.now();
-        await killUnderLoad(stack, proxy, point, random);
-        if (random.chance(0.25)) await killAtRandom(stack, random);
-        console.log(`kms_kill: under load, ${nameOf(point)}: ${Date.now() - began} ms`);
+      await node.setAutomine(false);
+      await node.rpc('anvil_setIntervalMining', 1);
+      await stack.start();
+      const load = { seed, pauseMs: 80 };
+      const journal = new JournalLoad(writer, { ...load, recipients: byJournal, burst: 40 });
+      const clients = [1, 2].map((n) => new ApiLoad(stack, `client-${n}`, { ...load, recipients: byApi }));
+      try {
+        for (const point of turns([...AGAIN, ...ROTATION], KILLS, random)) {
+          const began = Date.now();
+          await killUnderLoad(stack, proxy, point, random);
+          if (random.chance(0.25)) await killAtRandom(stack, random);
+          console.log(`kms_kill: under load, ${nameOf(point)}: ${Date.now() - began} ms`);
+        }
+        await stack.ready();
+        await rotateToTheEnd(stack);
+      } finally {
+        await Promise.all([journal, ...clients].map((one) => one.stop()));
       }
+      await stack.caughtUp();
+      for (const client of clients) await settleApi(stack, client);
+      await Promise.all([stack.enclave.kill(), stack.host.kill()]);
+      revive(stack);
       await stack.ready();
-      await rotateToTheEnd(stack);
+      const { state } = await checkKeys(stack);
+      await stack.payEverybody({ timeoutMs: 120_000 });
+      await audit({ api: stack.api, chain, expected: owedAfter(writer, clients) });
+      await neverPaidTwice(stack, chain);
+      console.log(`kms_kill: enclave started ${stack.enclave.starts} times, host ${stack.host.starts}; ${state.size} state keys, ${journal.lines} lines`);
     } finally {
-      await Promise.all([journal, ...clients].map((one) => one.stop()));
+      await proxy.close();
     }
-    await stack.caughtUp();
-    for (const client of clients) await settleApi(stack, client);
-    await Promise.all([stack.enclave.kill(), stack.host.kill()]);
-    revive(stack);
-    await stack.ready();
-    const { state } = await checkKeys(stack);
-    await stack.payEverybody({ timeoutMs: 120_000 });
-    await audit({ api: stack.api, chain, expected: owedAfter(writer, clients) });
-    await neverPaidTwice(stack, chain);
-    console.log(`kms_kill: enclave started ${stack.enclave.starts} times, host ${stack.host.starts}; ${state.size} state keys, ${journal.lines} lines`);
-    await proxy.close();
   });
 });
 

@@ -3,7 +3,7 @@
 #define COFFER_TESTS_SUPPORT_OWN_MEMORY_H_
 
 #include <fcntl.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -34,10 +34,12 @@ class Planted {
     size_t count = 0;
     for (const char* line = ReadMaps(); line != nullptr; line = strchr(line, '\n')) {
       if (*line == '\n') ++line;
-      uintptr_t from = 0;
-      uintptr_t to = 0;
-      char mode[5] = {};
-      if (sscanf(line, "%lx-%lx %4s", &from, &to, mode) != 3) continue;
+      // "7f00-7f10 rw-p ..."
+      char* rest = nullptr;
+      const uintptr_t from = strtoul(line, &rest, 16);
+      if (*rest != '-') continue;
+      const uintptr_t to = strtoul(rest + 1, &rest, 16);
+      const char* const mode = rest + 1;
       if (mode[0] != 'r' || mode[1] != 'w' || to - from > kMaxMapping) continue;
       count += CountIn(reinterpret_cast<const char*>(from), reinterpret_cast<const char*>(to));
     }
