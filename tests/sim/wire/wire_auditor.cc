@@ -1,5 +1,6 @@
 #include "tests/sim/wire/wire_auditor.h"
 
+#include <algorithm>
 #include <deque>
 #include <map>
 #include <set>
@@ -222,8 +223,9 @@ std::unique_ptr<LeafWorld> WireAuditor::Impl::WorldAt(const Record* record) {
   if (world == nullptr) world = std::make_unique<LeafWorld>(policy_, signer_, &book_);
   std::vector<const Record*> missing;
   for (const Record* r = record; r != from; r = r->parent) missing.push_back(r);
-  for (auto it = missing.rbegin(); it != missing.rend(); ++it) {
-    Broken(world->Add((*it)->leaves, (*it)->tree_size, enclaves_[(*it)->enclave].asked));
+  std::reverse(missing.begin(), missing.end());
+  for (const Record* r : missing) {
+    Broken(world->Add(r->leaves, r->tree_size, enclaves_[r->enclave].asked));
   }
   for (const wire::PayoutSeen& payout : world->payouts()) {
     for (const auto& moment : payout.transactions) {

@@ -224,7 +224,7 @@ TEST(GateTest, ClosesWhenTheLastPassIsGone) {
   first.reset();
   EXPECT_EQ(drained, 0);
   Gate::Pass moved = *std::move(second);
-  second.reset();
+  second.reset();  // NOLINT(bugprone-use-after-move): that is what is tested
   EXPECT_EQ(drained, 0) << "the pass was moved, not given back";
   { const Gate::Pass last = std::move(moved); }
   EXPECT_EQ(drained, 1);
