@@ -1,5 +1,7 @@
 // The driver's turn, where it acts on what is open: receipts, reorgs, sending, bumps, retries.
 #include <algorithm>
+#include <set>
+#include <string>
 #include <utility>
 
 #include "absl/container/flat_hash_set.h"
@@ -244,6 +246,24 @@ void PayoutDriver::Take(PayoutRecord& record, const PayoutDecision& decision) {
   }
 }
 
+// A ticket pays once on a chain. Where a receipt keeps contradicting what the enclave was told, that
+// redemption has left the chain while nobody watched it: after a restart the block of a stranger's
+// is not known, and it may have been mined again without paying anything.
+void PayoutDriver::Contradicted(uint64_t payout_id, const std::string& tx_hash) {
+  const auto record = records_.find(payout_id);
+  if (record == records_.end() || options_.reorg_window == 0) return;
+  if (++record->second.contradicted < options_.reorg_readings) return;
+  record->second.contradicted = 0;
+  std::set<std::string> payers;
+  for (const boundary::v1::PayoutItem& item : record->second.payout.items()) {
+    if (!item.paid_by().empty() && item.paid_by() != tx_hash) payers.insert(item.paid_by());
+  }
+  for (const std::string& payer : payers) {
+    const auto watched = watched_.find(payer);
+    ReportReorg(payer, watched == watched_.end() ? "" : watched->second.block_hash);
+  }
+}
+
 void PayoutDriver::Report(uint64_t payout_id, const Receipt& receipt, bool ours) {
   ClientFrame request;
   boundary::v1::ReportReceipt* report = request.mutable_report_receipt();
@@ -273,7 +293,13 @@ void PayoutDriver::Report(uint64_t payout_id, const Receipt& receipt, bool ours)
       if (before.has_value()) watched_[tx_hash] = *before;
       Note(absl::StrCat("the receipt of ", HexHash(tx_hash), " (payout ", payout_id,
                         ") is refused: ", frame.error().message()));
+      if (frame.error().code() == boundary::v1::ERROR_EVIDENCE) {
+        Contradicted(payout_id, tx_hash);
+      }
       return;
+    }
+    if (const auto record = records_.find(payout_id); record != records_.end()) {
+      record->second.contradicted = 0;
     }
     known_block_ = std::max(known_block_, watched.block_number);
     need_list_ = true;

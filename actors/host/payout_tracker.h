@@ -44,8 +44,9 @@ struct PayoutRecord {
   std::optional<uint64_t> scanned_to;               // where the last complete pass ended
   absl::Time scan_complete = absl::InfinitePast();  // when it did
   absl::Time nonce_lost = absl::InfiniteFuture();   // since when its nonce is spent, unexplained
-  bool bump_refused = false;                        // the enclave's ceiling was met before ours
-  std::string last_refusal;                         // a node's, of the newest transaction
+  uint32_t contradicted = 0;  // readings in a row that contradict what the enclave was told
+  bool bump_refused = false;  // the enclave's ceiling was met before ours
+  std::string last_refusal;   // a node's, of the newest transaction
 };
 
 // The chain's answers about transactions: only those that were answered are in here, nullopt for
