@@ -246,9 +246,9 @@ void PayoutDriver::Take(PayoutRecord& record, const PayoutDecision& decision) {
   }
 }
 
-// A ticket pays once on a chain. Where a receipt keeps contradicting what the enclave was told, that
-// redemption has left the chain while nobody watched it: after a restart the block of a stranger's
-// is not known, and it may have been mined again without paying anything.
+// A ticket pays once on a chain. Where a receipt keeps contradicting what the enclave was told,
+// that redemption has left the chain while nobody watched it: after a restart the block of a
+// stranger's is not known, and it may have been mined again without paying anything.
 void PayoutDriver::Contradicted(uint64_t payout_id, const std::string& tx_hash) {
   const auto record = records_.find(payout_id);
   if (record == records_.end() || options_.reorg_window == 0) return;
