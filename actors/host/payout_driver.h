@@ -122,7 +122,7 @@ class PayoutDriver {
   void Take(PayoutRecord& record, const PayoutDecision& decision);
   void Report(uint64_t payout_id, const Receipt& receipt, bool ours);
   void ReportReorg(const std::string& tx_hash, const std::string& block_hash);
-  void Contradicted(uint64_t payout_id, const std::string& tx_hash);
+  void Contradicted(uint64_t payout_id, const Receipt& receipt);
   void Sent(uint64_t payout_id, const std::string& tx_hash, const RpcAnswer& answer);
   void Bump(PayoutRecord& record, const Fees& fees);
   void Retry(PayoutRecord& record);

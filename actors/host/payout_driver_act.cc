@@ -246,21 +246,28 @@ void PayoutDriver::Take(PayoutRecord& record, const PayoutDecision& decision) {
   }
 }
 
-// A ticket pays once on a chain. Where a receipt keeps contradicting what the enclave was told,
-// that redemption has left the chain while nobody watched it: after a restart the block of a
-// stranger's is not known, and it may have been mined again without paying anything.
-void PayoutDriver::Contradicted(uint64_t payout_id, const std::string& tx_hash) {
+// A transaction is mined once on a chain, and a ticket pays once. Where a receipt keeps
+// contradicting what the enclave was told, what that spoke of has left the chain while nobody
+// watched it: the answer to a report may be lost, and after a restart the block of a stranger's
+// redemption is not known, which may have been mined again without paying.
+void PayoutDriver::Contradicted(uint64_t payout_id, const Receipt& receipt) {
   const auto record = records_.find(payout_id);
   if (record == records_.end() || options_.reorg_window == 0) return;
   if (++record->second.contradicted < options_.reorg_readings) return;
   record->second.contradicted = 0;
-  std::set<std::string> payers;
+  std::set<std::string> gone;
   for (const boundary::v1::PayoutItem& item : record->second.payout.items()) {
-    if (!item.paid_by().empty() && item.paid_by() != tx_hash) payers.insert(item.paid_by());
+    if (!item.paid_by().empty()) gone.insert(item.paid_by());
   }
-  for (const std::string& payer : payers) {
-    const auto watched = watched_.find(payer);
-    ReportReorg(payer, watched == watched_.end() ? "" : watched->second.block_hash);
+  for (const Attempt& attempt : record->second.payout.attempts()) {
+    if (attempt.mined() && attempt.tx_hash() == receipt.tx_hash.view() &&
+        attempt.block_hash() != receipt.block_hash.view()) {
+      gone.insert(attempt.tx_hash());
+    }
+  }
+  for (const std::string& tx_hash : gone) {
+    const auto watched = watched_.find(tx_hash);
+    ReportReorg(tx_hash, watched == watched_.end() ? "" : watched->second.block_hash);
   }
 }
 
@@ -287,14 +294,14 @@ void PayoutDriver::Report(uint64_t payout_id, const Receipt& receipt, bool ours)
     watched_[tx_hash] = watched;
   }
   AskEnclave(std::move(request), [this, payout_id, ours, watched, before, tx_hash,
-                                  succeeded = receipt.succeeded](const ServerFrame& frame) {
+                                  receipt](const ServerFrame& frame) {
     if (Refused(frame, "report_receipt")) {
       watched_.erase(tx_hash);
       if (before.has_value()) watched_[tx_hash] = *before;
       Note(absl::StrCat("the receipt of ", HexHash(tx_hash), " (payout ", payout_id,
                         ") is refused: ", frame.error().message()));
       if (frame.error().code() == boundary::v1::ERROR_EVIDENCE) {
-        Contradicted(payout_id, tx_hash);
+        Contradicted(payout_id, receipt);
       }
       return;
     }
@@ -312,7 +319,7 @@ void PayoutDriver::Report(uint64_t payout_id, const Receipt& receipt, bool ours)
     if (!frame.receipt().known()) return;
     if (ours) {
       ++status_.counters.mined;
-      if (!succeeded) ++status_.counters.reverted;
+      if (!receipt.succeeded) ++status_.counters.reverted;
     } else {
       ++status_.counters.foreign;
     }

@@ -77,6 +77,7 @@ class World {
   host::FaultyDisk& disk() { return disk_; }
   host::FaultyDisk& journal_disk() { return journal_disk_; }
   host::FaultyLogFiles& log_files() { return log_files_; }
+  const Swarm& swarm() const { return swarm_; }
   chain::ChainModel& chain() { return chain_; }
   const chain::ChainModel& chain() const { return chain_; }
   chain::SimNodes& nodes() { return nodes_; }
