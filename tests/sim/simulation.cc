@@ -334,7 +334,7 @@ bool Run::TakeChain(const Action& action) {
       branch.depth = action.a;
       // Deeper than what is reported, a ticket that was paid in part may be paid in full, after the
       // rest went out in another: settlement tier T0 leaves that to the confirmations.
-      if (world_.swarm().small_deposit) {
+      if (world_.swarm().small_deposit || chain.broker().paid_in_part()) {
         branch.depth = std::min<uint64_t>(branch.depth, world_.swarm().confirmations - 1);
         if (branch.depth == 0) return true;
       }

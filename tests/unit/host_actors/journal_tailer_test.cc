@@ -104,7 +104,7 @@ TEST_F(JournalTailerTest, AHundredMegabyteLineIsALetterAndNotMemory) {
   Begin();
   Run();
 #if !defined(__SANITIZE_ADDRESS__) && \
-    !defined(__SANITIZE_THREAD__)  // their own memory is counted too
+    !defined(COFFER_THREAD_SANITIZER)  // their own memory is counted too
   EXPECT_LT(peak() - before, 32 << 10);
 #else
   EXPECT_GE(peak(), before);
