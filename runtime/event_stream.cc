@@ -280,6 +280,10 @@ void EventStream::CountPartial(bool fresh) {
   if (partial_ == nullptr || closing_ != nullptr) return;
   EventStream* const victim = partial_->Hold(this, InputBytes() + decoder_.spare_bytes(), fresh);
   if (victim == nullptr) return;
+  // At once: frames of many streams may grow in one turn of the loop, and closing comes after it.
+  victim->decoder_.Drop();
+  evbuffer* const input = bufferevent_get_input(victim->bev_);
+  evbuffer_drain(input, evbuffer_get_length(input));
   victim->CloseLater(
       absl::ResourceExhaustedError("its frame has been arriving for the longest, and there is no "
                                    "more room for parts of frames"));

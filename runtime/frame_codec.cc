@@ -51,6 +51,14 @@ absl::StatusOr<size_t> FrameDecoder::Feed(std::string_view bytes) {
   return took + part.size();
 }
 
+void FrameDecoder::Drop() {
+  header_bytes_ = 0;
+  header_ = 0;
+  length_ = 0;
+  explicit_bzero(payload_.data(), payload_.size());
+  std::string().swap(payload_);  // assigning an empty text would keep the room
+}
+
 std::string FrameDecoder::Take() {
   COFFER_CHECK(whole(), "a frame was taken before it was whole");
   header_bytes_ = 0;

@@ -31,6 +31,8 @@ class FrameDecoder {
   // A frame is whole; Take() hands it over, and is called for nothing else (checked).
   bool whole() const { return length_ > 0 && payload_.size() == length_; }
   std::string Take();
+  // Forgets the frame that has begun and gives its room back: nothing will be read any more.
+  void Drop();
   // A frame has begun and is not whole: a stream that ends here was torn.
   bool mid_frame() const { return header_bytes_ > 0 && !whole(); }
   // Bytes taken of the frame that has begun, its header included.

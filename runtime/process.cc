@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <event2/event.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -21,6 +22,7 @@
 namespace coffer::runtime {
 namespace {
 
+constexpr int kLargePieceBytes = 512 << 10;
 constexpr int kExitBySignal = 130;
 
 void ExitHard(int) { _exit(kExitBySignal); }
@@ -139,6 +141,9 @@ absl::Status LockMemory() {
         "memory is not locked against swapping: RLIMIT_MEMLOCK is finite; raise it to unlimited "
         "(ulimit -l, LimitMEMLOCK= in systemd)");
   }
+  // What is freed but kept stays locked, too. Large pieces (frames) go back to the system at once:
+  // given a threshold, glibc leaves it as it is, and does not raise it with each of them.
+  mallopt(M_MMAP_THRESHOLD, kLargePieceBytes);
   if (mlockall(MCL_CURRENT | MCL_FUTURE) == 0) return absl::OkStatus();
   return absl::FailedPreconditionError(
       absl::StrCat("memory cannot be locked against swapping: ", ErrnoText(errno),

@@ -122,6 +122,10 @@ TEST(FrameCodecTest, TheLongestFrameAndNoRoomForAnAnnouncement) {
   for (int i = 0; i < 15; ++i) ASSERT_EQ(decoder.Feed(chunk).value(), chunk.size());
   EXPECT_GE(decoder.spare_bytes(), (1u << 20) - 100) << "the room of a text that doubles";
   EXPECT_TRUE(decoder.mid_frame());
+  FrameDecoder dropped = decoder;
+  dropped.Drop();
+  EXPECT_EQ(dropped.held_bytes() + dropped.spare_bytes(), 0u);
+  EXPECT_FALSE(dropped.mid_frame());
   ASSERT_EQ(decoder.Feed(chunk).value(), chunk.size() - 100);
   ASSERT_TRUE(decoder.whole());
   const std::string frame = decoder.Take();
