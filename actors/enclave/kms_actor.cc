@@ -13,13 +13,16 @@ namespace coffer::enclave {
 
 using boundary::v1::ERROR_UNAVAILABLE;
 
+// The credentials are wiped, with the request's arena, before anybody hears of the outcome (I8).
 void KmsActor::Receive(KmsMessage message) {
   if (auto* open = std::get_if<OpenKeysOrder>(&message)) {
     KeysOpened opened{open->request.reply, Open(open)};
+    open->request.arena.reset();
     authority_->Send(std::move(opened));
   } else {
     auto& make = std::get<StateKeyOrder>(message);
     StateKeyMade made{make.request.reply, Make(&make)};
+    make.request.arena.reset();
     authority_->Send(std::move(made));
   }
 }
