@@ -212,6 +212,8 @@ absl::StatusOr<bool> EventStream::NextFrame() {
     const absl::StatusOr<size_t> took =
         decoder_.Feed({static_cast<const char*>(piece.iov_base), piece.iov_len});
     if (!took.ok()) return took.status();
+    // libevent keeps the piece for what comes next, and this may hold credentials (I8).
+    explicit_bzero(piece.iov_base, *took);
     evbuffer_drain(input, *took);
   }
   return decoder_.whole();

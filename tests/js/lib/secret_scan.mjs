@@ -78,12 +78,18 @@ export function scanFile(file, needles) {
 }
 
 /** Every file below a folder, and the names of all of them; sockets and pipes hold nothing. `except`: paths. */
-export function scanFolder(folder, needles, { except = [] } = {}) {
+export function scanFolder(folder, needles, { except = [], tries = 20 } = {}) {
   const entries = fs.readdirSync(folder, { recursive: true, withFileTypes: true });
   const files = entries.filter((one) => one.isFile()).map((one) => path.join(one.parentPath ?? one.path, one.name));
   const looked = files.filter((file) => !except.includes(file));
   const names = [...placesIn(Buffer.from(files.join('\n')), needles)].map((hit) => ({ ...hit, where: 'names of files' }));
-  return { files: looked, hits: [...names, ...looked.flatMap((file) => scanFile(file, needles))] };
+  try {
+    return { files: looked, hits: [...names, ...looked.flatMap((file) => scanFile(file, needles))] };
+  } catch (error) {
+    // A file got its name meanwhile, or another took its place: all of it again.
+    if (error.code !== 'ENOENT' || tries <= 1) throw error;
+    return scanFolder(folder, needles, { except, tries: tries - 1 });
+  }
 }
 
 /** The mappings of a process that hold anything of its own: {from, to, name, flags, kB: {Rss, Locked, Swap ...}}. */
