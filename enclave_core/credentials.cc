@@ -10,6 +10,7 @@ boundary::v1::AwsCredentials* CredentialsOf(boundary::v1::ClientFrame* frame) {
   if (frame->has_provision()) return frame->mutable_provision()->mutable_aws();
   if (frame->has_generate()) return frame->mutable_generate()->mutable_aws();
   if (frame->has_rotate_state_key()) return frame->mutable_rotate_state_key()->mutable_aws();
+  if (frame->has_rotate_signing_key()) return frame->mutable_rotate_signing_key()->mutable_aws();
   return nullptr;
 }
 

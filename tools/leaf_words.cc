@@ -75,6 +75,12 @@ std::string What(const Leaf& leaf) {
       return absl::StrCat(WeiText(*leaf.amount), " wei for the broker, as ", Item(leaf));
     case LeafKind::kPolicyChanged:
       return absl::StrCat("the policy became the one whose hash is ", leaf.content_hash->ToHex());
+    case LeafKind::kSigningKeyAdded:
+      return absl::StrCat("the signing key of ", ethereum::ToChecksum(*leaf.recipient),
+                          " signs what is new; the one before it drains");
+    case LeafKind::kSigningKeyRetired:
+      return absl::StrCat("the signing key of ", ethereum::ToChecksum(*leaf.recipient),
+                          " was retired and signs nothing any more");
     case LeafKind::kSignature:
       return absl::StrCat("the digest ", leaf.digest->ToHex(), " was signed");
     default:

@@ -19,10 +19,11 @@ using boundary::v1::ERROR_NOT_READY;
 using runtime::Level;
 using runtime::Log;
 
-AuthorityActor::AuthorityActor(AuthorityOptions options, audit::LogKeys log_keys,
+AuthorityActor::AuthorityActor(AuthorityOptions options, HeldKeys held, audit::LogKeys log_keys,
                                StateKeyring keyring, sealing::Vault* opener,
                                const AuthorityPorts& ports)
     : options_(std::move(options)),
+      held_(std::move(held)),
       log_keys_(std::move(log_keys)),
       keyring_(std::move(keyring)),
       opener_(opener),
@@ -39,7 +40,7 @@ AuthorityActor::AuthorityActor(AuthorityOptions options, audit::LogKeys log_keys
 std::unique_ptr<authority::Authority> AuthorityActor::NewState(Batch* batch) const {
   auto state = std::make_unique<authority::Authority>();
   SetTime(state.get());
-  state->Found(options_.address, options_.policy, options_.fingerprint_key, batch,
+  state->Found(held_.addresses.front(), options_.policy, options_.fingerprint_key, batch,
                options_.profile);
   return state;
 }
@@ -72,6 +73,8 @@ void AuthorityActor::Handle(Request request) {
       return HandleProvision(std::move(request));
     case ClientFrame::kRotateStateKey:
       return RotateStateKey(std::move(request));
+    case ClientFrame::kRotateSigningKey:
+      return RotateSigningKey(std::move(request));
     case ClientFrame::kLoadBegin:
     case ClientFrame::kLoadRecord:
     case ClientFrame::kLoadEnd:
@@ -118,7 +121,7 @@ absl::Status AuthorityActor::HandleSigning(const Request& request, Batch* batch,
                                    : authority_->SignMessage(frame.sign_message(), batch);
   if (!allowed.ok()) return allowed.status();
   *answered_later = true;
-  signer_->Send(SignRequest{request.reply, *std::move(allowed)});
+  signer_->Send(SignRequest{request.reply, ClientSigning{address(), *std::move(allowed)}});
   return absl::OkStatus();
 }
 
@@ -151,7 +154,7 @@ absl::Status AuthorityActor::ImportState(const boundary::v1::ImportState& reques
   SetTime(state->get());
   Batch not_sealed;
   if (absl::Status adopted =
-          (*state)->Adopt(options_.address, options_.policy, options_.accept_policy_change,
+          (*state)->Adopt(held_.addresses, options_.policy, options_.accept_policy_change,
                           &not_sealed, options_.profile);
       !adopted.ok()) {
     return adopted;
@@ -251,6 +254,9 @@ absl::Status AuthorityActor::HandleReady(const Request& request, ServerFrame* an
     case ClientFrame::kImportState:
     case ClientFrame::kAdoptStateKey:
       return HandleSealing(frame, answer);
+    case ClientFrame::kAdoptSigningKey:
+    case ClientFrame::kRetireSigningKey:
+      return HandleSigningKey(frame, answer, batch);
     case ClientFrame::kReportReceipt:
       return authority_->ReportReceipt(frame.report_receipt(), answer->mutable_receipt(), batch);
     case ClientFrame::kReportReorg:
@@ -363,12 +369,13 @@ absl::Status AuthorityActor::LoadEnd(const Request& request) {
   if (fresh) {
     *state = NewState(&batch);
   } else if (absl::Status adopted =
-                 (*state)->Adopt(options_.address, options_.policy, options_.accept_policy_change,
+                 (*state)->Adopt(held_.addresses, options_.policy, options_.accept_policy_change,
                                  &batch, options_.profile);
              !adopted.ok()) {
     Log(Level::kError, "authority", "the stored state is refused", {{"reason", adopted}});
     return adopted;
   }
+  if (absl::Status s = SortKeys(**state); !s.ok()) return s;
   authority_ = *std::move(state);
   snapshot_due_ = loader->oldest_epoch() < opener_->epoch();
   Log(Level::kInfo, "authority", fresh ? "a new state was founded" : "the state was loaded",
@@ -402,7 +409,7 @@ void AuthorityActor::FillStatus(boundary::v1::Status* status) const {
   status->set_phase(authority_ != nullptr ? boundary::v1::PHASE_READY
                     : loader_ != nullptr  ? boundary::v1::PHASE_LOADING
                                           : boundary::v1::PHASE_EMPTY);
-  status->set_address(std::string(options_.address.view()));
+  status->set_address(std::string(address().view()));
   status->set_profile(options_.profile);
   status->set_without_storage(options_.without_storage);
   status->set_chain_id(options_.policy.chain_id);
@@ -413,6 +420,7 @@ void AuthorityActor::FillStatus(boundary::v1::Status* status) const {
   status->set_state_key_epoch(opener_->epoch());
   if (authority_ == nullptr) return;
   authority_->FillStatus(status);
+  FillWaitingKey(status);
   status->mutable_audit()->set_log_key(log_keys_.log_key().ToString());
   status->mutable_audit()->set_audit_address(std::string(log_keys_.audit_address().view()));
 }
@@ -436,6 +444,7 @@ SnapshotWork AuthorityActor::TakeSnapshot() {
   });
   bytes_since_snapshot_ = 0;
   snapshot_due_ = false;
+  snapshot.adopt = std::exchange(adopt_with_snapshot_, std::nullopt);
   return snapshot;
 }
 

@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
@@ -24,7 +25,6 @@ namespace coffer::enclave {
 
 struct AuthorityOptions {
   std::string version;
-  ethereum::Address address;  // of the signing key
   boundary::v1::Profile profile = boundary::v1::PROFILE_AUTHORITY;
   policy::Policy policy;
   // No storage: the state is founded at once, lives in memory, and is taken out and in as a blob.
@@ -44,11 +44,19 @@ struct AuthorityOptions {
   absl::Duration head_interval = absl::Milliseconds(200);
 };
 
-// What the next state key is made with. Without a tag key there is none: the state key is derived
-// from the signing key.
+// The signing keys that the signer has.
+struct HeldKeys {
+  std::vector<ethereum::Address> addresses;  // oldest first, at least one
+  uint32_t oldest_epoch = 0;                 // as the host says
+};
+
+// What the next keys are made with. Without a tag key there are none: the state key is derived from
+// the signing key.
 struct StateKeyring {
-  ethereum::SecretBytes tag_key;
-  std::string key_id;  // KMS's
+  ethereum::SecretBytes tag_key;  // of the newest signing key,
+  provisioning::Voucher voucher;  // which is this one
+  std::string key_id;             // KMS's, for state keys
+  std::string signing_key_id;     // KMS's, that the newest signing key is encrypted with
 };
 
 // Whom the authority speaks to; all outlive it.
@@ -60,14 +68,15 @@ struct AuthorityPorts {
   Provisioner* provisioner = nullptr;  // null: no KMS is configured
 };
 
-// Accepts: Request and SessionClosed from the gateway, SignDone from the signer, StateKeyMade and,
-// for another key, KeysOpened from KMS. Sends: SignRequest to the signer; Work, SnapshotWork,
-// StateLoaded, AttachRequest to the sealer; StateKeyOrder to KMS.
+// Accepts: Request and SessionClosed from the gateway, SignDone from the signer, StateKeyMade,
+// SigningKeyMade and, for another key, KeysOpened from KMS. Sends: SignRequest, AddSigningKey and
+// ForgetSigningKey to the signer; Work, SnapshotWork, StateLoaded, AttachRequest to the sealer;
+// StateKeyOrder and SigningKeyOrder to KMS.
 class AuthorityActor : public runtime::Actor<AuthorityMessage> {
  public:
   // `opener` opens stored records; it must outlive the actor.
-  AuthorityActor(AuthorityOptions options, audit::LogKeys log_keys, StateKeyring keyring,
-                 sealing::Vault* opener, const AuthorityPorts& ports);
+  AuthorityActor(AuthorityOptions options, HeldKeys held, audit::LogKeys log_keys,
+                 StateKeyring keyring, sealing::Vault* opener, const AuthorityPorts& ports);
 
   void Receive(AuthorityMessage message) override;
   void EndOfBatch() override;
@@ -84,6 +93,7 @@ class AuthorityActor : public runtime::Actor<AuthorityMessage> {
   void Handle(const SessionClosed& closed);
   void Handle(KeysOpened opened);
   void Handle(StateKeyMade made);
+  void Handle(SigningKeyMade made);
 
   // ---- keys.cc: another signing key, and the next state key
   void HandleProvision(Request request);
@@ -91,6 +101,19 @@ class AuthorityActor : public runtime::Actor<AuthorityMessage> {
   void RotateStateKey(Request request);
   absl::Status CheckRotation(const boundary::v1::RotateStateKey& request) const;
   absl::Status Adopt(uint32_t epoch);
+  // ---- signing_keys.cc: the next signing key, while the one before drains
+  const ethereum::Address& address() const;
+  void RotateSigningKey(Request request);
+  absl::Status CheckSigningRotation(const boundary::v1::RotateSigningKey& request) const;
+  absl::Status CheckKeysFromKms() const;
+  absl::Status HandleSigningKey(const boundary::v1::ClientFrame& frame, ServerFrame* answer,
+                                Batch* batch);
+  absl::Status AdoptSigningKey(std::string_view address, Batch* batch);
+  absl::Status RetireSigningKey(std::string_view address, Batch* batch);
+  absl::Status TakePendingSigningKey();
+  // Once a state is loaded: which of the keys it signs with, and the log's own keys.
+  absl::Status SortKeys(const authority::Authority& state);
+  void FillWaitingKey(boundary::v1::Status* status) const;
   // ---- attestation.cc: documents, ordered from the attestor
   void HandleAttestation(const Request& request);
   absl::Status CheckAttestation(const boundary::v1::GetAttestation& request) const;
@@ -128,7 +151,9 @@ class AuthorityActor : public runtime::Actor<AuthorityMessage> {
   };
 
   const AuthorityOptions options_;
-  const audit::LogKeys log_keys_;
+  HeldKeys held_;
+  std::optional<ethereum::Address> waiting_;  // held, and the state does not know it
+  audit::LogKeys log_keys_;
   StateKeyring keyring_;
   sealing::Vault* const opener_;
   runtime::Dispatcher* const dispatcher_;
@@ -148,6 +173,10 @@ class AuthorityActor : public runtime::Actor<AuthorityMessage> {
   bool rotating_ = false;      // KMS is asked for one
   std::string asked_key_id_;   // with which
   std::optional<PendingKey> pending_key_;
+  // A signing key that the host was given and has not said to have stored.
+  std::optional<provisioning::MadeSigningKey> pending_signing_key_;
+  // Sealed under from the next snapshot on, which is due.
+  std::optional<sealing::StateKey> adopt_with_snapshot_;
   size_t tree_bytes_ = 0;   // of the newest tree that this run of the mailbox passed on
   uint64_t head_size_ = 0;  // leaves under the last head that was signed unasked
   absl::Time head_time_ = absl::InfinitePast();

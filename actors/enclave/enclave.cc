@@ -38,12 +38,10 @@ boundary::v1::AttestationKind KindOf(const attestation::Attester* attester) {
 }
 
 AuthorityOptions OptionsFor(const EnclaveOptions& options, const policy::Policy& policy,
-                            const ethereum::Address& address, runtime::Random* random,
-                            const runtime::Dispatcher* main,
+                            runtime::Random* random, const runtime::Dispatcher* main,
                             const attestation::Attester* attester) {
   AuthorityOptions out;
   out.version = options.version;
-  out.address = address;
   out.profile = options.profile;
   out.policy = policy;
   out.without_storage = options.without_storage;
@@ -118,13 +116,22 @@ Enclave::Enclave(const EnclaveOptions& options, runtime::Random* random, runtime
 void Enclave::Install(provisioning::Keys keys, const policy::Policy& policy) {
   before_ = std::move(authority_);
   address_ = keys.signing.address();
+  HeldKeys held{{*address_}, keys.signing_epoch};
+  if (keys.next.has_value()) held.addresses.push_back(keys.next->address());
+  StateKeyring keyring{std::move(keys.tag_key),
+                       {keys.newest().address(), keys.newest_epoch()},
+                       std::move(keys.state_key_id),
+                       std::move(keys.signing_key_id)};
   authority_.opener = NewVault(keys.state, random_);
   authority_.actor = std::make_unique<AuthorityActor>(
-      OptionsFor(options_, policy, *address_, random_, main_, attester_), NewLogKeys(keys.signing),
-      StateKeyring{std::move(keys.tag_key), std::move(keys.state_key_id)}, authority_.opener.get(),
+      OptionsFor(options_, policy, random_, main_, attester_), std::move(held),
+      NewLogKeys(keys.signing), std::move(keyring), authority_.opener.get(),
       AuthorityPorts{main_, &signer_mailbox_, &sealer_mailbox_, &kms_mailbox_, provisioner_.get()});
   sealer_.UseVault(NewVault(keys.state, random_));
-  signer_mailbox_.Send(SigningKey{std::move(keys.signing)});
+  SigningKeys signing;
+  signing.keys.push_back(std::move(keys.signing));
+  if (keys.next.has_value()) signing.keys.push_back(*std::move(keys.next));
+  signer_mailbox_.Send(std::move(signing));
   gateway_.SetProvisioned();
   authority_mailbox_.Bind(authority_.actor.get());
 }

@@ -56,7 +56,7 @@ class Enclave {
 
   absl::Status Listen(runtime::Network* network, const runtime::Endpoint& endpoint);
   const runtime::Endpoint& endpoint() const { return listener_->endpoint(); }
-  // None while there is no key.
+  // Of the key that was given; none while there is none.
   const std::optional<ethereum::Address>& address() const { return address_; }
   // Stops listening, sends what was let go already, closes.
   void Shutdown();

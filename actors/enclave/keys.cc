@@ -35,7 +35,7 @@ void AuthorityActor::HandleProvision(Request request) {
 // enclave, which is its to do at any time.
 absl::Status AuthorityActor::RefuseKey() const {
   const std::string there =
-      absl::StrCat("already provisioned with the key of ", ethereum::ToChecksum(options_.address));
+      absl::StrCat("already provisioned with the key of ", ethereum::ToChecksum(address()));
   const bool unused = keyring_.tag_key.size() > 0 && loader_ == nullptr && authority_ == nullptr;
   if (!options_.allow_reprovision && !unused) {
     return Refuse(
@@ -73,7 +73,12 @@ absl::Status AuthorityActor::CheckRotation(const boundary::v1::RotateStateKey& r
   }
   if (rotating_) {
     return Refuse(boundary::v1::ERROR_OVERLOADED,
-                  "a state key is being made already; wait for that answer");
+                  "a key is being made already; wait for that answer");
+  }
+  if (pending_signing_key_.has_value()) {
+    return Refuse(boundary::v1::ERROR_WRONG_STATE,
+                  "a signing key was made and waits to be adopted, with the next state key; adopt "
+                  "it first (adopt_signing_key)");
   }
   if (opener_->epoch() == kLastEpoch) {
     return Refuse(boundary::v1::ERROR_OUT_OF_RANGE, "there is no epoch after this one");
@@ -102,7 +107,7 @@ void AuthorityActor::RotateStateKey(Request request) {
   }
   rotating_ = true;
   asked_key_id_ = asked.key_id();
-  StateKeyOrder order{{}, options_.address, opener_->epoch() + 1, {}};
+  StateKeyOrder order{{}, keyring_.voucher, opener_->epoch() + 1, {}};
   order.key_id = asked.key_id().empty() ? keyring_.key_id : asked.key_id();
   order.request = std::move(request);
   kms_->Send(std::move(order));

@@ -19,10 +19,14 @@ void KmsActor::Receive(KmsMessage message) {
     KeysOpened opened{open->request.reply, Open(open)};
     open->request.arena.reset();
     authority_->Send(std::move(opened));
+  } else if (auto* make = std::get_if<StateKeyOrder>(&message)) {
+    StateKeyMade made{make->request.reply, Make(make)};
+    make->request.arena.reset();
+    authority_->Send(std::move(made));
   } else {
-    auto& make = std::get<StateKeyOrder>(message);
-    StateKeyMade made{make.request.reply, Make(&make)};
-    make.request.arena.reset();
+    auto& next = std::get<SigningKeyOrder>(message);
+    SigningKeyMade made{next.request.reply, Make(&next)};
+    next.request.arena.reset();
     authority_->Send(std::move(made));
   }
 }
@@ -42,7 +46,15 @@ absl::StatusOr<provisioning::MadeStateKey> KmsActor::Make(StateKeyOrder* order) 
   absl::StatusOr<std::unique_ptr<kms::Client>> client =
       NewClient(order->request.frame->rotate_state_key().aws());
   if (!client.ok()) return client.status();
-  return provisioning::MakeStateKey(order->address, order->epoch, order->key_id, client->get());
+  return provisioning::MakeStateKey(order->voucher, order->epoch, order->key_id, client->get());
+}
+
+absl::StatusOr<provisioning::MadeSigningKey> KmsActor::Make(SigningKeyOrder* order) {
+  if (absl::Status refused = RefuseDebug(); !refused.ok()) return refused;
+  absl::StatusOr<std::unique_ptr<kms::Client>> client =
+      NewClient(order->request.frame->rotate_signing_key().aws());
+  if (!client.ok()) return client.status();
+  return provisioning::MakeSigningKey(order->wish, client->get());
 }
 
 absl::StatusOr<std::unique_ptr<kms::Client>> KmsActor::NewClient(

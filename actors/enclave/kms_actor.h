@@ -24,7 +24,8 @@ struct KeySource {
   bool allow_debug = false;  // keys for an enclave whose host can look into it
 };
 
-// Accepts: OpenKeysOrder, StateKeyOrder. Sends to the authority: KeysOpened, StateKeyMade.
+// Accepts: OpenKeysOrder, StateKeyOrder, SigningKeyOrder. Sends to the authority: KeysOpened,
+// StateKeyMade, SigningKeyMade.
 class KmsActor : public runtime::Actor<KmsMessage> {
  public:
   // The attester and the mailbox outlive the actor.
@@ -36,6 +37,7 @@ class KmsActor : public runtime::Actor<KmsMessage> {
  private:
   absl::StatusOr<provisioning::Provisioned> Open(OpenKeysOrder* order);
   absl::StatusOr<provisioning::MadeStateKey> Make(StateKeyOrder* order);
+  absl::StatusOr<provisioning::MadeSigningKey> Make(SigningKeyOrder* order);
   absl::StatusOr<std::unique_ptr<kms::Client>> NewClient(const boundary::v1::AwsCredentials& aws);
   absl::Status RefuseDebug();
 

@@ -85,10 +85,15 @@ struct SessionClosed {
 
 // ---- authority -> signer -> authority
 // ------------------------------------------------------------------------------
-// A job of a payout, or what a client of the signer profile asked for and the policy allowed.
+// What a client of the signer profile asked for and the policy allowed.
+struct ClientSigning {
+  ethereum::Address signer;
+  signing::Request request;
+};
+// A job of a payout, or a client's.
 struct SignRequest {
   ReplyTo reply;
-  std::variant<payouts::SigningJob, signing::Request> job;
+  std::variant<payouts::SigningJob, ClientSigning> job;
 };
 // What was signed: facts for the payout's state, or the answer itself.
 struct SignDone {
@@ -96,9 +101,17 @@ struct SignDone {
   std::variant<payouts::SigningResult, std::unique_ptr<boundary::v1::ServerFrame>> result;
 };
 
-// The key; nothing is to be signed before it came.
-struct SigningKey {
+// All signing keys, in place of those before; nothing is to be signed before they came.
+struct SigningKeys {
+  std::vector<ethereum::PrivateKey> keys;
+};
+// One more.
+struct AddSigningKey {
   ethereum::PrivateKey key;
+};
+// One less: it is wiped. Nothing is to be signed with it any more.
+struct ForgetSigningKey {
+  ethereum::Address address;
 };
 
 // ---- authority -> kms -> authority
@@ -114,13 +127,22 @@ struct KeysOpened {
 };
 struct StateKeyOrder {
   Request request;  // rotate_state_key
-  ethereum::Address address;
+  provisioning::Voucher voucher;
   uint32_t epoch = 0;
   std::string key_id;
 };
 struct StateKeyMade {
   ReplyTo reply;
   absl::StatusOr<provisioning::MadeStateKey> result;
+};
+
+struct SigningKeyOrder {
+  Request request;  // rotate_signing_key
+  provisioning::SigningKeyWish wish;
+};
+struct SigningKeyMade {
+  ReplyTo reply;
+  absl::StatusOr<provisioning::MadeSigningKey> result;
 };
 
 // ---- authority -> sealer
@@ -177,9 +199,10 @@ struct StorageIs {
   SessionId session = 0;
 };
 
-using AuthorityMessage = std::variant<Request, SignDone, SessionClosed, KeysOpened, StateKeyMade>;
-using SignerMessage = std::variant<SignRequest, SigningKey>;
-using KmsMessage = std::variant<OpenKeysOrder, StateKeyOrder>;
+using AuthorityMessage = std::variant<Request, SignDone, SessionClosed, KeysOpened, StateKeyMade,
+                                      SigningKeyMade>;
+using SignerMessage = std::variant<SignRequest, SigningKeys, AddSigningKey, ForgetSigningKey>;
+using KmsMessage = std::variant<OpenKeysOrder, StateKeyOrder, SigningKeyOrder>;
 // An Answer on its own waits for nothing, because it acknowledges nothing: status, and those of
 // loading. A host needs them before it can be the storage that all other answers wait for.
 using SealerMessage = std::variant<Work, Answer, SnapshotWork, StateLoaded, AttachRequest,

@@ -1,11 +1,11 @@
-// The signer: owns the signing key, once there is one, signs what the authority has checked and
+// The signer: owns the signing keys, once there are any, signs what the authority has checked and
 // reserved for. Runs on a thread of its own, because a batch of 100 tickets takes milliseconds. A
 // pure function of key and job; it keeps no state.
 #ifndef COFFER_ACTORS_ENCLAVE_SIGNER_H_
 #define COFFER_ACTORS_ENCLAVE_SIGNER_H_
 
+#include <algorithm>
 #include <memory>
-#include <optional>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -16,7 +16,8 @@
 
 namespace coffer::enclave {
 
-// Accepts: SigningKey, and SignRequest after that. Sends: SignDone to the authority.
+// Accepts: SigningKeys, and SignRequest, AddSigningKey and ForgetSigningKey after that. Sends:
+// SignDone to the authority.
 class Signer : public runtime::Actor<SignerMessage> {
  public:
   explicit Signer(AuthorityMailbox* authority) : authority_(authority) {}
@@ -35,20 +36,30 @@ class Signer : public runtime::Actor<SignerMessage> {
   // each costs a quarter of a signature.
   static constexpr size_t kTogether = 8;
 
-  void Handle(SigningKey key) { key_ = std::move(key.key); }
+  void Handle(SigningKeys keys) { keys_ = std::move(keys.keys); }
+  void Handle(AddSigningKey key) { keys_.push_back(std::move(key.key)); }
+  void Handle(const ForgetSigningKey& forget) {
+    std::erase_if(keys_, [&](const auto& key) { return key.address() == forget.address; });
+  }
   void Handle(SignRequest request) {
-    COFFER_CHECK(key_.has_value(), "something is signed before there is a key");
     if (const auto* job = std::get_if<payouts::SigningJob>(&request.job)) {
-      done_.push_back({request.reply, payouts::Sign(*key_, *job)});
+      done_.push_back({request.reply, payouts::Sign(KeyOf(job->sender), *job)});
     } else {
+      const auto& asked = std::get<ClientSigning>(request.job);
       auto answer = std::make_unique<boundary::v1::ServerFrame>();
-      signing::Sign(*key_, std::get<signing::Request>(request.job), answer.get());
+      signing::Sign(KeyOf(asked.signer), asked.request, answer.get());
       done_.push_back({request.reply, std::move(answer)});
     }
     if (done_.size() >= kTogether) EndOfBatch();
   }
+  const ethereum::PrivateKey& KeyOf(const ethereum::Address& address) const {
+    const auto found = std::find_if(keys_.begin(), keys_.end(),
+                                    [&](const auto& key) { return key.address() == address; });
+    COFFER_CHECK(found != keys_.end(), "something is signed with a key that is not here");
+    return *found;
+  }
 
-  std::optional<ethereum::PrivateKey> key_;
+  std::vector<ethereum::PrivateKey> keys_;
   AuthorityMailbox* const authority_;
   std::vector<SignDone> done_;
 };

@@ -82,6 +82,7 @@ class Fields {
       return Wrong("a field is there twice");
     }
     keys_.emplace_back(key);
+    if (key == "draining") return Put(ReadHex<ethereum::Address>(value), data_.draining);
     if (key == "policy") return Put(ReadHex<ethereum::Hash>(value), data_.policy_hash);
     if (key == "log") return Put(audit::VerifierKey::Parse(value), data_.log_key);
     if (key == "audit") return Audit(value);
@@ -124,6 +125,7 @@ absl::StatusOr<std::string> MakeUserData(const UserData& data) {
       text.append(kAudit).append(data.audit_address->ToHex());
     }
   }
+  if (data.draining) absl::StrAppend(&text, ";draining=", data.draining->ToHex());
   if (data.policy_hash) absl::StrAppend(&text, ";policy=", data.policy_hash->ToHex());
   if (data.log_key) {
     const std::string key = data.log_key->ToString();

@@ -7,6 +7,8 @@
 // it or look for it as a prefix. Then our own fields, each ";key=value", in this order where
 // present:
 //
+//   draining  0x and 40 hex digits: the address of the signing key before, which still brings to its
+//             end what it began
 //   policy    0x and 64 hex digits: the hash of the policy in force (docs/policy.md)
 //   log       the transparency log's verifier key, <name>+<id>+<base64> (audit/note.h)
 //   audit     the audit address: 0x and 40 hex digits
@@ -38,6 +40,7 @@ struct UserData {
   Profile profile = Profile::kSigner;
   std::optional<ethereum::Address> address = {};        // of the signing key; absent: unprovisioned
   std::optional<ethereum::Address> audit_address = {};  // needed by kCore when there is an address
+  std::optional<ethereum::Address> draining = {};
   std::optional<ethereum::Hash> policy_hash = {};
   std::optional<audit::VerifierKey> log_key = {};
   std::optional<uint64_t> sequence = {};

@@ -302,7 +302,12 @@ void Verifier::Bound(const char* name, const char* what, const std::optional<T>&
 }
 
 void Verifier::UserDataChecks() {
-  Bound<ethereum::Address>("address", "signing address", expected_.address, &UserData::address,
+  // While one signing key follows another, either is this enclave's.
+  const bool by_draining = expected_.address && out_.user_data && out_.user_data->draining &&
+                           *out_.user_data->draining == *expected_.address;
+  Bound<ethereum::Address>("address", by_draining ? "draining signing address" : "signing address",
+                           expected_.address,
+                           by_draining ? &UserData::draining : &UserData::address,
                            [](const ethereum::Address& value) { return value.ToHex(); });
   Bound<ethereum::Hash>("policy", "policy hash", expected_.policy_hash, &UserData::policy_hash,
                         [](const ethereum::Hash& value) { return value.ToHex(); });

@@ -35,7 +35,7 @@ constexpr uint16_t kChange = kAccount | kRecipient | kBalances;
 constexpr uint16_t kItemChange = kPayout | kItem | kChange;
 
 // By number; the first is no kind.
-constexpr std::array<KindRule, 16> kRules = {{
+constexpr std::array<KindRule, 18> kRules = {{
     {"unknown", 0, 0, Sign::kAny},
     {"genesis", kRecipient | kContentHash, 0, Sign::kAny},
     {"account_opened", kAccount | kRecipient, 0, Sign::kAny},
@@ -52,6 +52,8 @@ constexpr std::array<KindRule, 16> kRules = {{
     {"policy_changed", kContentHash, 0, Sign::kAny},
     {"signature", kDigest, kRecipient | kAmount | kTxHash | kTicketHash | kContentHash, Sign::kAny},
     {"carried_over", kChange, 0, Sign::kNotNegative},
+    {"signing_key_added", kRecipient, 0, Sign::kAny},
+    {"signing_key_retired", kRecipient, 0, Sign::kAny},
 }};
 
 const KindRule* RuleOf(uint8_t kind) {

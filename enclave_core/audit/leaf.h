@@ -58,6 +58,8 @@ enum class LeafKind : uint8_t {
   kPolicyChanged = 13,   // content: the new policy's hash
   kSignature = 14,       // the signer profile: digest is what was signed
   kCarriedOver = 15,     // what an account had when a state from before the log began one
+  kSigningKeyAdded = 16,    // recipient: the address of the key that signs from here on
+  kSigningKeyRetired = 17,  // recipient: the address of a key that is wiped
 };
 
 // What moved in an account. I2 holds in each leaf; all of them in wei below 2^127.

@@ -28,14 +28,21 @@ Hash EntryDigest(const ethereum::Address& audit_address, uint64_t index, const H
 absl::StatusOr<LogKeys> LogKeys::Derive(const ethereum::PrivateKey& signing_key) {
   absl::StatusOr<ethereum::SecretBytes> seed = signing_key.DeriveSecret(kLogKeyLabel);
   if (!seed.ok()) return seed.status();
-  const absl::StatusOr<ethereum::SecretBytes> secret = signing_key.DeriveSecret(kAuditKeyLabel);
+  absl::StatusOr<ethereum::SecretBytes> secret = signing_key.DeriveSecret(kAuditKeyLabel);
   if (!secret.ok()) return secret.status();
-  absl::StatusOr<ethereum::PrivateKey> audit = ethereum::PrivateKey::FromBytes(secret->view());
+  return FromSecrets(signing_key.address(), *std::move(seed), *std::move(secret));
+}
+
+absl::StatusOr<LogKeys> LogKeys::FromSecrets(const ethereum::Address& address,
+                                             ethereum::SecretBytes seed,
+                                             ethereum::SecretBytes audit_secret) {
+  absl::StatusOr<ethereum::PrivateKey> audit =
+      ethereum::PrivateKey::FromBytes(audit_secret.view());
   if (!audit.ok()) return audit.status();
   absl::StatusOr<NoteSigner> log =
-      NoteSigner::Create(LogOrigin(signing_key.address()), KeyType::kEd25519, *std::move(seed));
+      NoteSigner::Create(LogOrigin(address), KeyType::kEd25519, std::move(seed));
   if (!log.ok()) return log.status();
-  return LogKeys(*std::move(log), *std::move(audit));
+  return LogKeys(*std::move(log), *std::move(audit), std::move(audit_secret));
 }
 
 std::string LogKeys::SignHead(uint64_t size, const Hash& root) const {

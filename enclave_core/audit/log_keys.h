@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "enclave_core/audit/checkpoint.h"
@@ -32,10 +33,18 @@ class LogKeys {
  public:
   // ResourceExhausted when no memory can be locked for them.
   static absl::StatusOr<LogKeys> Derive(const ethereum::PrivateKey& signing_key);
+  // From what seed() and audit_secret() gave, where that signing key (`address`) has had its time.
+  // InvalidArgument for secrets that are none.
+  static absl::StatusOr<LogKeys> FromSecrets(const ethereum::Address& address,
+                                             ethereum::SecretBytes seed,
+                                             ethereum::SecretBytes audit_secret);
 
   const std::string& origin() const { return log_.key().name(); }
   const VerifierKey& log_key() const { return log_.key(); }
   const ethereum::Address& audit_address() const { return audit_.address(); }
+  // 32 bytes each: the log outlives the signing key that it is named after.
+  const ethereum::SecretBytes& seed() const { return log_.seed(); }
+  const ethereum::SecretBytes& audit_secret() const { return audit_secret_; }
 
   // The checkpoint's note.
   std::string SignHead(uint64_t size, const Hash& root) const;
@@ -44,10 +53,11 @@ class LogKeys {
   ethereum::Signature SignEntry(uint64_t index, const Hash& leaf_hash) const;
 
  private:
-  LogKeys(NoteSigner log, ethereum::PrivateKey audit)
-      : log_(std::move(log)), audit_(std::move(audit)) {}
+  LogKeys(NoteSigner log, ethereum::PrivateKey audit, ethereum::SecretBytes audit_secret)
+      : log_(std::move(log)), audit_(std::move(audit)), audit_secret_(std::move(audit_secret)) {}
   NoteSigner log_;
   ethereum::PrivateKey audit_;
+  ethereum::SecretBytes audit_secret_;
 };
 
 }  // namespace coffer::audit

@@ -93,6 +93,7 @@ class NoteSigner {
   static absl::StatusOr<NoteSigner> Create(std::string_view name, KeyType type,
                                            ethereum::SecretBytes seed);
   const VerifierKey& key() const { return key_; }
+  const ethereum::SecretBytes& seed() const { return seed_; }
   // 64 bytes over `message`, for formats that build on notes.
   std::string SignBytes(std::string_view message) const;
   // Over the note's text, for keys of type kEd25519 only.

@@ -11,8 +11,10 @@ namespace coffer::authority {
 namespace {
 
 // 1: before the transparency log. 2: with it; what reads only 1 would change balances without
-// leaves.
+// leaves. 3, in snapshots: there was a second signing key; what reads only 2 would sign with the
+// first one's nonces.
 constexpr uint32_t kFormat = 2;
+constexpr uint32_t kFormatOfSeveralKeys = 3;
 
 using ledger::FromProto;
 using payouts::Payout;
@@ -56,10 +58,10 @@ void Authority::Found(const ethereum::Address& address, const policy::Policy& po
 
 absl::Status Authority::ApplyGenesis(const sealed::v1::Genesis& genesis) {
   if (founded()) return absl::DataLossError("a second genesis");
-  if (genesis.format() == 0 || genesis.format() > kFormat) {
+  if (genesis.format() == 0 || genesis.format() > kFormatOfSeveralKeys) {
     return absl::DataLossError(absl::StrCat("state format ", genesis.format(),
                                             " is not known to this version, which reads up to ",
-                                            kFormat));
+                                            kFormatOfSeveralKeys));
   }
   absl::StatusOr<ethereum::Address> address = ethereum::Address::FromBytes(genesis.address());
   if (!address.ok() || genesis.fingerprint_key().size() != 32) {
@@ -67,7 +69,8 @@ absl::Status Authority::ApplyGenesis(const sealed::v1::Genesis& genesis) {
   }
   if (absl::Status s = SetPolicy(genesis.policy()); !s.ok()) return s;
   genesis_ = genesis;
-  address_ = *address;
+  // A snapshot of several keys names them itself.
+  if (genesis.format() < kFormatOfSeveralKeys) payouts_.AddKey(*address);
   fingerprints_.emplace(genesis.fingerprint_key());
   // From before there was a hash, nobody but a start could change the policy.
   if (genesis.provisioned_policy_hash().empty()) {
@@ -114,6 +117,11 @@ absl::Status Authority::Apply(const StateEvent& event) {
     case StateEvent::kSignatureGiven:
       Fold(event.signature_given());
       return absl::OkStatus();
+    case StateEvent::kSigningKeyAdded:
+      return Fold(event.signing_key_added());
+    case StateEvent::kSigningKeyRetired:
+      Fold(event.signing_key_retired());
+      return absl::OkStatus();
     case StateEvent::EVENT_NOT_SET:
       break;
   }
@@ -135,6 +143,7 @@ void Authority::Fold(const sealed::v1::PayoutReserved& event) {
   Payout payout;
   payout.id = event.id();
   payout.strategy = event.strategy();
+  payout.key = event.signing_key_epoch();
   payout.funding = FromProto(event.funding());
   payout.aux_data.creation_round = event.creation_round();
   if (payout.IsTickets()) {
@@ -201,6 +210,29 @@ void Authority::Fold(const sealed::v1::ReceiptReverted& event) {
   }
   payouts_.ReopenPaidBy(tx_hash);
   if (const auto id = payouts_.FindTransaction(tx_hash)) payouts_.MarkUnmined(*id, tx_hash);
+}
+
+absl::Status Authority::Fold(const sealed::v1::SigningKeyAdded& event) {
+  if (event.epoch() != payouts_.keys().size()) {
+    return absl::DataLossError("signing keys whose epochs are not in order");
+  }
+  if (absl::Status s = KeepLogSecrets(event.log_seed(), event.audit_secret()); !s.ok()) return s;
+  genesis_.set_format(kFormatOfSeveralKeys);
+  payouts_.AddKey(SealedAddress(event.address()));
+  return absl::OkStatus();
+}
+
+void Authority::Fold(const sealed::v1::SigningKeyRetired& event) {
+  payouts_.RetireKey(event.epoch());
+}
+
+absl::Status Authority::KeepLogSecrets(std::string_view seed, std::string_view audit) {
+  absl::StatusOr<ethereum::SecretBytes> log_seed = ethereum::SecretBytes::CopyOf(seed);
+  if (!log_seed.ok()) return log_seed.status();
+  absl::StatusOr<ethereum::SecretBytes> audit_secret = ethereum::SecretBytes::CopyOf(audit);
+  if (!audit_secret.ok()) return audit_secret.status();
+  log_secrets_.emplace(LogSecrets{*std::move(log_seed), *std::move(audit_secret)});
+  return absl::OkStatus();
 }
 
 void Authority::Fold(const sealed::v1::TicketsVoided& event) {

@@ -24,6 +24,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "enclave_core/authority/leaf_log.h"
+#include "enclave_core/ethereum/secret.h"
 #include "enclave_core/ledger/balance_tree.h"
 #include "enclave_core/ledger/event_ids.h"
 #include "enclave_core/ledger/ledger.h"
@@ -73,11 +74,13 @@ class Authority {
              std::string_view fingerprint_key, Batch* out,
              boundary::v1::Profile profile = boundary::v1::PROFILE_AUTHORITY);
 
-  // Whether the state that was loaded belongs to this key, this profile and this policy: the one
+  // Whether the state that was loaded belongs to these keys, this profile and this policy: the one
   // that it was provisioned with, or the one in force. In force is what is sealed. Another policy
   // of the same chain and broker is refused with the list of what differs; with `accept_change`,
   // and only where no admins guard the policy, it is adopted and sealed instead.
-  absl::Status Adopt(const ethereum::Address& address, const policy::Policy& policy,
+  // `held` are the addresses of the signing keys that the enclave has, which must be all that this
+  // state still signs with. One that it does not know yet may be among them.
+  absl::Status Adopt(absl::Span<const ethereum::Address> held, const policy::Policy& policy,
                      bool accept_change, Batch* out,
                      boundary::v1::Profile profile = boundary::v1::PROFILE_AUTHORITY);
 
@@ -118,6 +121,25 @@ class Authority {
                              boundary::v1::PayoutConfirmed* answer, Batch* out);
   absl::Status ChangePolicy(const boundary::v1::ChangePolicy& request, Batch* out);
 
+  // ---- signing_keys.cc: one signing key after another
+  // Refused while one drains (ERROR_WRONG_STATE).
+  absl::Status CheckNextSigningKey() const;
+  // `address` signs what is new from here on, the key before it drains. `log_seed` and
+  // `audit_secret` (32 bytes each) are the log's keys, which were derived from the first signing
+  // key and stay. ERROR_OVERLOADED: no locked memory for them.
+  absl::Status AddSigningKey(const ethereum::Address& address, std::string_view log_seed,
+                             std::string_view audit_secret, Batch* out);
+  // The draining key signs nothing any more, for ever.
+  absl::Status RetireSigningKey(const ethereum::Address& address, Batch* out);
+  // What AddSigningKey was given; null while there is only the first signing key.
+  struct LogSecrets {
+    ethereum::SecretBytes seed;
+    ethereum::SecretBytes audit;
+  };
+  const LogSecrets* log_secrets() const { return log_secrets_ ? &*log_secrets_ : nullptr; }
+  // Names the log.
+  const ethereum::Address& first_address() const { return payouts_.keys().front().address; }
+
   // ---- commands of the signer profile
   // ------------------------------------------------------------------------------------
   // What is returned may be signed once the batch is durable: a signature counts in the velocity
@@ -153,6 +175,7 @@ class Authority {
                            boundary::v1::PayoutList* answer) const;
   // The fields of Status that are about the state.
   void FillStatus(boundary::v1::Status* answer) const;
+  void FillKeys(boundary::v1::Status* answer) const;
   const ethereum::Hash& policy_hash() const { return policy_hash_; }
   void FillPolicy(boundary::v1::PolicyState* answer) const;
   // The root of the tree of all balances.
@@ -177,7 +200,8 @@ class Authority {
   const ledger::Ledger& ledger() const { return ledger_; }
   const payouts::Payouts& payouts() const { return payouts_; }
   const policy::Policy& policy() const { return policy_; }
-  const ethereum::Address& address() const { return address_; }
+  // Of the signing key that signs what is new.
+  const ethereum::Address& address() const { return payouts_.current().address; }
   const ledger::EventIds& event_ids() const { return event_ids_; }
 
  private:
@@ -223,6 +247,12 @@ class Authority {
   void Fold(const sealed::v1::ReceiptApplied& event);
   void Fold(const sealed::v1::ReceiptReverted& event);
   void Fold(const sealed::v1::TicketsVoided& event);
+  absl::Status Fold(const sealed::v1::SigningKeyAdded& event);
+  void Fold(const sealed::v1::SigningKeyRetired& event);
+  // ---- snapshot.cc
+  void WriteKeys(sealed::v1::SnapshotHead* head) const;
+  absl::Status RestoreKeys(const sealed::v1::SnapshotHead& head);
+  absl::Status KeepLogSecrets(std::string_view seed, std::string_view audit);
 
   // ---- velocity.cc: limits over time
   // The clock, never behind what is sealed and never 0, so that a time that is set can be told from
@@ -237,7 +267,14 @@ class Authority {
   Spends SpendsOf(const payouts::Payout& payout) const;
   absl::Status Count(const Spends& spends, Batch* out);
 
-  absl::StatusOr<uint64_t> NextNonce(const boundary::v1::ChainReading& reading) const;
+  // Of the signing key of this epoch.
+  absl::StatusOr<uint64_t> NextNonce(uint32_t key, const boundary::v1::ChainReading& reading) const;
+  uint32_t CurrentKey() const { return static_cast<uint32_t>(payouts_.keys().size() - 1); }
+  // A payout of a retired key gets no other transaction.
+  absl::Status CheckKeySigns(const payouts::Payout& payout) const;
+  // Whose the move is, or why it is not its time.
+  absl::StatusOr<uint32_t> CheckMove(const boundary::v1::PrepareFunding& request) const;
+  absl::StatusOr<uint32_t> CheckFunding(const boundary::v1::PrepareFunding& request) const;
   absl::Status CheckItems(const boundary::v1::PreparePayout& request,
                           sealed::v1::PayoutReserved* reserved) const;
   absl::Status MatchRedemptions(const boundary::v1::ReportReceipt& request,
@@ -262,7 +299,7 @@ class Authority {
                               const payouts::PendingSignature& pending) const;
 
   sealed::v1::Genesis genesis_;
-  ethereum::Address address_;
+  std::optional<LogSecrets> log_secrets_;
   policy::Policy policy_;
   ethereum::Hash policy_hash_;
   uint64_t policy_sequence_ = 0;

@@ -125,10 +125,17 @@ void Authority::WriteLeaves(const StateEvent& event, const Annotation& about,
   switch (event.event_case()) {
     case StateEvent::kGenesis: {
       Leaf& leaf = log_.Begin(LeafKind::kGenesis);
-      leaf.recipient = address_;
+      leaf.recipient = address();
       leaf.content_hash = policy_hash_;
       return log_.Append();
     }
+    case StateEvent::kSigningKeyAdded:
+      log_.Begin(LeafKind::kSigningKeyAdded).recipient = address();
+      return log_.Append();
+    case StateEvent::kSigningKeyRetired:
+      log_.Begin(LeafKind::kSigningKeyRetired).recipient =
+          payouts_.keys()[event.signing_key_retired().epoch()].address;
+      return log_.Append();
     case StateEvent::kPolicyChanged:
       log_.Begin(LeafKind::kPolicyChanged).content_hash = policy_hash_;
       return log_.Append();
@@ -301,7 +308,7 @@ absl::Status Authority::BeginLog() {
         "record can carry over");
   }
   Leaf& genesis = log_.Begin(LeafKind::kGenesis);
-  genesis.recipient = address_;
+  genesis.recipient = address();
   genesis.content_hash = policy_hash_;
   log_.Append();
   for (ledger::Ledger::Index i = 0; i < ledger_.size(); ++i) {

@@ -49,8 +49,9 @@ absl::Status CheckAttemptBytes(const Payout& payout) {
 
 }  // namespace
 
-absl::StatusOr<uint64_t> Authority::NextNonce(const boundary::v1::ChainReading& reading) const {
-  const std::optional<uint64_t> own = payouts_.next_nonce();
+absl::StatusOr<uint64_t> Authority::NextNonce(uint32_t key,
+                                              const boundary::v1::ChainReading& reading) const {
+  const std::optional<uint64_t> own = payouts_.keys()[key].next_nonce;
   // A key that has signed nothing starts where the chain is.
   if (!own.has_value()) {
     if (reading.account_nonce() >= UINT64_MAX / 2) {  // EIP-2681 bounds nonces; leave room to count
@@ -123,7 +124,7 @@ absl::Status Authority::CheckItems(const boundary::v1::PreparePayout& request,
   if (request.reading().deposit_unknown()) return absl::OkStatus();
   // A ticket above the deposit is paid in part and burnt (TicketBroker.winningTicketTransfer).
   const Wei deposit = FromProto(request.reading().deposit());
-  const Wei out = payouts_.outstanding_tickets();
+  const Wei out = payouts_.current().outstanding_tickets;
   if (out > deposit || total > deposit - out) {
     return Refuse(
         boundary::v1::ERROR_DEPOSIT,
@@ -140,10 +141,11 @@ absl::StatusOr<SigningJob> Authority::PreparePayout(const boundary::v1::PrepareP
   if (absl::Status s = policy_.CheckStrategy(request.strategy()); !s.ok()) return s;
   const Fees fees = policy::FromProto(request.fees());
   if (absl::Status s = policy_.CheckFees(fees); !s.ok()) return s;
-  const absl::StatusOr<uint64_t> nonce = NextNonce(request.reading());
+  const absl::StatusOr<uint64_t> nonce = NextNonce(CurrentKey(), request.reading());
   if (!nonce.ok()) return nonce.status();
 
   sealed::v1::PayoutReserved reserved;
+  reserved.set_signing_key_epoch(CurrentKey());
   if (absl::Status s = CheckItems(request, &reserved); !s.ok()) return s;
   if (request.strategy() == boundary::v1::STRATEGY_LIVEPEER_TICKET) {
     const absl::StatusOr<ethereum::Hash> block_hash =
@@ -173,19 +175,14 @@ absl::StatusOr<SigningJob> Authority::PreparePayout(const boundary::v1::PrepareP
 absl::StatusOr<SigningJob> Authority::PrepareFunding(const boundary::v1::PrepareFunding& request,
                                                      Batch* out) {
   if (absl::Status s = CheckMethod(ClientFrame::kPrepareFunding); !s.ok()) return s;
-  if (request.strategy() != boundary::v1::STRATEGY_FUND_DEPOSIT &&
-      request.strategy() != boundary::v1::STRATEGY_FUND_RESERVE) {
-    return Refuse(boundary::v1::ERROR_MALFORMED,
-                  "strategy of a funding must be FUND_DEPOSIT or FUND_RESERVE");
-  }
-  const Wei amount = FromProto(request.amount());
-  if (amount == 0) return Refuse(boundary::v1::ERROR_OUT_OF_RANGE, "a funding of 0 wei");
   if (absl::Status s = CheckTarget(policy_, request.broker(), request.chain_id()); !s.ok())
     return s;
-  if (absl::Status s = policy_.CheckFunding(request.strategy(), amount); !s.ok()) return s;
+  const absl::StatusOr<uint32_t> key =
+      payouts::IsMove(request.strategy()) ? CheckMove(request) : CheckFunding(request);
+  if (!key.ok()) return key.status();
   const Fees fees = policy::FromProto(request.fees());
   if (absl::Status s = policy_.CheckFees(fees); !s.ok()) return s;
-  const absl::StatusOr<uint64_t> nonce = NextNonce(request.reading());
+  const absl::StatusOr<uint64_t> nonce = NextNonce(*key, request.reading());
   if (!nonce.ok()) return nonce.status();
   if (absl::Status s = CheckVelocity({}); !s.ok()) return s;  // a signature, and nobody is paid
 
@@ -193,7 +190,8 @@ absl::StatusOr<SigningJob> Authority::PrepareFunding(const boundary::v1::Prepare
   sealed::v1::PayoutReserved* reserved = event->mutable_payout_reserved();
   reserved->set_id(payouts_.next_id());
   reserved->set_strategy(request.strategy());
-  ledger::ToProto(amount, reserved->mutable_funding());
+  reserved->set_signing_key_epoch(*key);
+  ledger::ToProto(FromProto(request.amount()), reserved->mutable_funding());
   reserved->set_nonce(*nonce);
   reserved->set_time(TimeToSeal());
   policy::ToProto(fees, reserved->mutable_fees());
@@ -229,6 +227,7 @@ absl::StatusOr<std::optional<SigningJob>> Authority::BumpTransaction(
   for (const Attempt& attempt : payout->attempts) {
     if (attempt.nonce == *nonce && attempt.fees == fees) return std::optional<SigningJob>();
   }
+  if (absl::Status s = CheckKeySigns(*payout); !s.ok()) return s;
   if (absl::Status s = policy_.CheckFees(fees); !s.ok()) return s;
   if (absl::Status s = CheckAttemptBytes(*payout); !s.ok()) return s;
   if (!IsBump(fees, newest->fees)) {
@@ -271,10 +270,11 @@ absl::StatusOr<SigningJob> Authority::RetryPayout(const boundary::v1::RetryPayou
             " is a transfer, and only the host says that it failed; sending it again could pay "
             "twice, so its funds stay held until its failure can be proven"));
   }
+  if (absl::Status s = CheckKeySigns(*payout); !s.ok()) return s;
   if (absl::Status s = CheckAttemptBytes(*payout); !s.ok()) return s;
   const Fees fees = policy::FromProto(request.fees());
   if (absl::Status s = policy_.CheckFees(fees); !s.ok()) return s;
-  const absl::StatusOr<uint64_t> nonce = NextNonce(request.reading());
+  const absl::StatusOr<uint64_t> nonce = NextNonce(payout->key, request.reading());
   if (!nonce.ok()) return nonce.status();
   if (absl::Status s = CheckVelocity(SpendsOf(*payout)); !s.ok()) return s;
   sealed::v1::StateEvent* event = out->add_events();
@@ -290,12 +290,17 @@ SigningJob Authority::MakeJob(const Payout& payout, const PendingSignature& pend
   SigningJob job;
   job.payout_id = payout.id;
   job.strategy = payout.strategy;
+  job.sender = payouts_.keys()[payout.key].address;
   job.chain_id = policy_.chain_id;
   job.nonce = pending.nonce;
   job.fees = pending.fees;
   job.aux_data = payout.aux_data;
   job.to = policy_.broker;
   job.value = ledger::ToU256(payout.funding);
+  // Only a draining key sweeps, so there is one after it.
+  if (payout.strategy == boundary::v1::STRATEGY_SWEEP) {
+    job.to = payouts_.keys()[payout.key + 1].address;
+  }
   if (payout.strategy == boundary::v1::STRATEGY_ETH_TRANSFER) {
     job.to = ledger_.at(payout.items[0].account).recipient;
     job.value = ledger::ToU256(payout.items[0].amount);

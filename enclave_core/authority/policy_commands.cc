@@ -1,9 +1,11 @@
 // The policy in force: what a start may say about it, and how its admins change it (I10).
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "enclave_core/authority/authority.h"
 #include "enclave_core/error.h"
 #include "enclave_core/policy/typed_data.h"
@@ -18,6 +20,12 @@ std::string Name(boundary::v1::Profile profile) {
   return profile == boundary::v1::PROFILE_SIGNER ? "signer" : "authority";
 }
 
+std::string Names(absl::Span<const ethereum::Address> addresses) {
+  return absl::StrJoin(addresses, " and ", [](std::string* out, const ethereum::Address& address) {
+    absl::StrAppend(out, ethereum::ToChecksum(address));
+  });
+}
+
 std::string ChainAndBroker(const policy::Policy& policy) {
   return absl::StrCat("chain ", policy.chain_id, " and broker ",
                       ethereum::ToChecksum(policy.broker));
@@ -25,13 +33,15 @@ std::string ChainAndBroker(const policy::Policy& policy) {
 
 }  // namespace
 
-absl::Status Authority::Adopt(const ethereum::Address& address, const policy::Policy& policy,
-                              bool accept_change, Batch* out, boundary::v1::Profile profile) {
+absl::Status Authority::Adopt(absl::Span<const ethereum::Address> held,
+                              const policy::Policy& policy, bool accept_change, Batch* out,
+                              boundary::v1::Profile profile) {
   COFFER_CHECK(founded(), "there is no state to adopt");
-  if (address != address_) {
+  for (const payouts::SigningKey& key : payouts_.keys()) {
+    if (key.retired || std::find(held.begin(), held.end(), key.address) != held.end()) continue;
     return Refuse(ERROR_STATE_REFUSED,
-                  absl::StrCat("the state belongs to the key of ", ethereum::ToChecksum(address_),
-                               ", this enclave holds the key of ", ethereum::ToChecksum(address)));
+                  absl::StrCat("the state belongs to the key of ", ethereum::ToChecksum(key.address),
+                               ", this enclave holds the key of ", Names(held)));
   }
   if (profile != this->profile()) {
     return Refuse(ERROR_STATE_REFUSED,
@@ -108,7 +118,7 @@ absl::Status Authority::ChangePolicy(const boundary::v1::ChangePolicy& request, 
   const std::vector<std::string> signatures(request.signatures().begin(),
                                             request.signatures().end());
   if (absl::Status s =
-          policy::CheckPolicyChange(policy_, address_, request.sequence(), *next, signatures);
+          policy::CheckPolicyChange(policy_, address(), request.sequence(), *next, signatures);
       !s.ok()) {
     return s;
   }

@@ -1,5 +1,6 @@
 // What the chain did, as the host reports it: ReportReceipt, ReportReorg, VoidTickets. Settlement
 // tier T0: the host's word, checked against everything that was signed (I3, I4).
+#include <algorithm>
 #include <set>
 #include <string>
 #include <utility>
@@ -85,21 +86,28 @@ absl::Status Authority::MatchRedemptions(const boundary::v1::ReportReceipt& requ
     return Refuse(ERROR_EVIDENCE, absl::StrCat("the broker's logs cannot be read: ",
                                                redemptions.status().message()));
   }
+  const auto is_our_key = [this](const ethereum::Address& address) {
+    const auto& keys = payouts_.keys();
+    return std::any_of(keys.begin(), keys.end(),
+                       [&](const payouts::SigningKey& key) { return key.address == address; });
+  };
   absl::flat_hash_set<uint64_t> seen;
   for (const ethereum::Redemption& redemption : *redemptions) {
-    if (redemption.sender != address_) continue;
+    if (!is_our_key(redemption.sender)) continue;
     std::optional<payouts::ItemRef> ref;
     if (redemption.sender_nonce <= UINT64_MAX) {
       ref = payouts_.FindTicket(static_cast<uint64_t>(redemption.sender_nonce));
     }
-    const Item* item = ref ? &payouts_.Find(ref->payout_id)->items[ref->item] : nullptr;
+    const Payout* of = ref ? payouts_.Find(ref->payout_id) : nullptr;
+    const Item* item = of != nullptr ? &of->items[ref->item] : nullptr;
     // Ours is only what agrees in every field that the ticket hash covers and the event shows.
     const bool ours = item != nullptr && item->ticket.has_value() &&
+                      payouts_.keys()[of->key].address == redemption.sender &&
                       ledger_.at(item->account).recipient == redemption.recipient &&
                       ledger::ToU256(item->amount) == redemption.face_value &&
                       item->ticket->recipient_rand == redemption.recipient_rand &&
                       redemption.win_prob == ethereum::Ticket().win_prob &&
-                      payouts_.Find(ref->payout_id)->aux_data == redemption.aux_data;
+                      of->aux_data == redemption.aux_data;
     if (!ours) {
       answer->set_foreign_redemptions(answer->foreign_redemptions() + 1);
       continue;

@@ -35,14 +35,15 @@ bool Uses(const Payout& payout, uint64_t nonce) {
 }  // namespace
 
 // A client that lost an answer asks with the same nonce, so the payout that has it comes first, and
-// one that could be signed again before one that has nothing to sign.
+// one that could be signed again before one that has nothing to sign. The nonce is the address's
+// that signs what is new: payouts of a key that drains are not asked for in this way.
 const Payout* Authority::FindRedemption(uint64_t account, uint64_t nonce) const {
   const Payout* idle = nullptr;
   const Payout* any = nullptr;
   for (const uint64_t id : payouts_.open()) {
     const Payout* payout = payouts_.Find(id);
-    if (!payout->IsTickets() || payout->items.size() != 1 || payout->items[0].account != account ||
-        payout->AllItemsResolved()) {
+    if (payout->key != CurrentKey() || !payout->IsTickets() || payout->items.size() != 1 ||
+        payout->items[0].account != account || payout->AllItemsResolved()) {
       continue;
     }
     if (Uses(*payout, nonce)) return payout;
@@ -53,12 +54,13 @@ const Payout* Authority::FindRedemption(uint64_t account, uint64_t nonce) const 
 }
 
 absl::Status Authority::CheckRedeemNonce(uint64_t nonce) const {
-  const std::optional<uint64_t> next = payouts_.next_nonce();
+  const std::optional<uint64_t> next = payouts_.current().next_nonce;
   // One above the next is NextNonce's alarm.
   if (!next.has_value() || nonce >= *next) return absl::OkStatus();
   std::string why = "it is used up";
   for (const uint64_t id : payouts_.open()) {
-    if (!Uses(*payouts_.Find(id), nonce)) continue;
+    const Payout& payout = *payouts_.Find(id);
+    if (payout.key != CurrentKey() || !Uses(payout, nonce)) continue;
     why = absl::StrCat("payout ", id, " was signed with it");
     break;
   }
@@ -133,7 +135,7 @@ absl::StatusOr<Authority::Redemption> Authority::PrepareFundingOnce(
   const uint64_t nonce = request.reading().account_nonce();
   for (const uint64_t id : payouts_.open()) {
     const Payout& open = *payouts_.Find(id);
-    if (!Uses(open, nonce) || open.strategy != request.strategy() ||
+    if (open.key != CurrentKey() || !Uses(open, nonce) || open.strategy != request.strategy() ||
         open.funding != ledger::FromProto(request.amount())) {
       continue;
     }

@@ -65,6 +65,7 @@ Item ParseItem(const sealed::v1::ItemState& from) {
 void Fill(const Payout& payout, sealed::v1::PayoutStateRecord* out) {
   out->set_id(payout.id);
   out->set_strategy(payout.strategy);
+  out->set_signing_key_epoch(payout.key);
   for (const Item& item : payout.items) Fill(item, out->add_items());
   ledger::ToProto(payout.funding, out->mutable_funding());
   for (const payouts::Attempt& attempt : payout.attempts) {
@@ -91,6 +92,7 @@ Payout ParsePayout(const sealed::v1::PayoutStateRecord& from) {
   Payout payout;
   payout.id = from.id();
   payout.strategy = from.strategy();
+  payout.key = from.signing_key_epoch();
   for (const sealed::v1::ItemState& item : from.items()) payout.items.push_back(ParseItem(item));
   payout.funding = FromProto(from.funding());
   for (const boundary::v1::Attempt& attempt : from.attempts()) {
@@ -117,8 +119,10 @@ void Authority::WriteSnapshot(absl::FunctionRef<void(const SnapshotPart&)> emit)
   SnapshotPart part;
   sealed::v1::SnapshotHead* head = part.mutable_head();
   *head->mutable_genesis() = genesis_;
-  head->set_nonce_known(payouts_.next_nonce().has_value());
-  head->set_next_nonce(payouts_.next_nonce().value_or(0));
+  const std::optional<uint64_t>& next_nonce = payouts_.keys().front().next_nonce;
+  head->set_nonce_known(next_nonce.has_value());
+  head->set_next_nonce(next_nonce.value_or(0));
+  if (log_secrets_.has_value()) WriteKeys(head);
   head->set_next_sender_nonce(payouts_.next_sender_nonce());
   head->set_accounts(ledger_.size());
   head->set_payouts(payouts_.size());
@@ -164,6 +168,33 @@ void Authority::WriteSnapshot(absl::FunctionRef<void(const SnapshotPart&)> emit)
   });
 }
 
+void Authority::WriteKeys(sealed::v1::SnapshotHead* head) const {
+  for (const payouts::SigningKey& key : payouts_.keys()) {
+    sealed::v1::SigningKeyRecord* out = head->add_signing_keys();
+    out->set_address(std::string(key.address.view()));
+    out->set_nonce_known(key.next_nonce.has_value());
+    out->set_next_nonce(key.next_nonce.value_or(0));
+    out->set_retired(key.retired);
+  }
+  head->set_log_seed(std::string(log_secrets_->seed.view()));
+  head->set_audit_secret(std::string(log_secrets_->audit.view()));
+}
+
+absl::Status Authority::RestoreKeys(const sealed::v1::SnapshotHead& head) {
+  const auto nonce_of = [](const auto& from) {
+    return from.nonce_known() ? std::optional<uint64_t>(from.next_nonce()) : std::nullopt;
+  };
+  if (head.signing_keys().empty()) {
+    if (payouts_.keys().empty()) return absl::DataLossError("a snapshot without signing keys");
+    payouts_.RestoreNonce(nonce_of(head));
+    return absl::OkStatus();
+  }
+  for (const sealed::v1::SigningKeyRecord& key : head.signing_keys()) {
+    payouts_.RestoreKey({SealedAddress(key.address()), nonce_of(key), 0, 0, key.retired()});
+  }
+  return KeepLogSecrets(head.log_seed(), head.audit_secret());
+}
+
 absl::Status Authority::RestorePart(const SnapshotPart& part) {
   if (part.has_head() == restoring_.has_value()) {
     return absl::DataLossError("a snapshot has exactly one head, in its first part");
@@ -171,6 +202,7 @@ absl::Status Authority::RestorePart(const SnapshotPart& part) {
   if (part.has_head()) {
     if (absl::Status s = ApplyGenesis(part.head().genesis()); !s.ok()) return s;
     restoring_ = part.head();
+    if (absl::Status s = RestoreKeys(part.head()); !s.ok()) return s;
     policy_sequence_ = part.head().policy_sequence();
     last_time_ = part.head().time();
     event_ids_.Reserve(part.head().events());
@@ -204,9 +236,7 @@ absl::Status Authority::FinishRestore() {
                      " signatures in the velocity window, and holds ", ledger_.size(), ", ",
                      payouts_.size(), ", ", event_ids_.size(), " and ", velocity_.entries()));
   }
-  payouts_.RestoreNonces(
-      head.nonce_known() ? std::optional<uint64_t>(head.next_nonce()) : std::nullopt,
-      head.next_sender_nonce());
+  payouts_.RestoreSenderNonce(head.next_sender_nonce());
   restoring_.reset();
   return absl::OkStatus();
 }

@@ -122,6 +122,7 @@ absl::Status Authority::GetPayout(uint64_t id, bool with_transactions,
   ledger::ToProto(payout->Total(), answer->mutable_total());
   ledger::ToProto(payout->Paid(), answer->mutable_paid());
   answer->set_under_way(payout->UnderWay());
+  answer->set_sender(std::string(payouts_.keys()[payout->key].address.view()));
   return absl::OkStatus();
 }
 
@@ -164,8 +165,6 @@ void Authority::FillStatus(boundary::v1::Status* answer) const {
   answer->set_events(event_ids_.size());
   answer->set_payouts(payouts_.size());
   answer->set_open_payouts(payouts_.open().size());
-  answer->set_nonce_known(payouts_.next_nonce().has_value());
-  answer->set_next_nonce(payouts_.next_nonce().value_or(0));
   const ledger::Balances& t = ledger_.totals();
   boundary::v1::Totals* totals = answer->mutable_totals();
   ledger::ToProto(t.credited, totals->mutable_credited());
@@ -175,6 +174,9 @@ void Authority::FillStatus(boundary::v1::Status* answer) const {
   ledger::ToProto(t.reserved, totals->mutable_reserved());
   ledger::ToProto(t.paid, totals->mutable_paid());
   if (!founded()) return;
+  answer->set_nonce_known(payouts_.current().next_nonce.has_value());
+  answer->set_next_nonce(payouts_.current().next_nonce.value_or(0));
+  if (payouts_.keys().size() > 1) FillKeys(answer);
   answer->set_profile(profile());
   policy::ToProto(policy_, answer->mutable_policy());
   answer->set_policy_hash(std::string(policy_hash_.view()));
@@ -185,9 +187,26 @@ void Authority::FillStatus(boundary::v1::Status* answer) const {
   if (log_.size() != 0) audit->set_head(std::string(log_.head().view()));
 }
 
+void Authority::FillKeys(boundary::v1::Status* answer) const {
+  using State = boundary::v1::SigningKeyState;
+  for (uint32_t epoch = 0; epoch < payouts_.keys().size(); ++epoch) {
+    const payouts::SigningKey& key = payouts_.keys()[epoch];
+    State* out = answer->add_signing_keys();
+    out->set_epoch(epoch);
+    out->set_address(std::string(key.address.view()));
+    out->set_use(epoch == CurrentKey() ? State::USE_CURRENT
+                 : key.retired         ? State::USE_RETIRED
+                                       : State::USE_DRAINING);
+    out->set_nonce_known(key.next_nonce.has_value());
+    out->set_next_nonce(key.next_nonce.value_or(0));
+    out->set_open_payouts(key.open);
+    ledger::ToProto(key.outstanding_tickets, out->mutable_outstanding());
+  }
+}
+
 bool Authority::pristine() const {
   return log_.size() <= 1 && ledger_.size() == 0 && event_ids_.size() == 0 &&
-         payouts_.size() == 0 && policy_sequence_ == 0 && last_time_ == 0;
+         payouts_.size() == 0 && policy_sequence_ == 0 && last_time_ == 0 && !log_secrets_.has_value();
 }
 
 ethereum::Hash Authority::LedgerRoot() { return tree_.Root(ledger_); }

@@ -50,4 +50,9 @@ std::string EncodeFundDeposit() { return EncodeBrokerCall({BrokerCall::Kind::kFu
 
 std::string EncodeFundReserve() { return EncodeBrokerCall({BrokerCall::Kind::kFundReserve, {}}); }
 
+// No BrokerCall::Kind: DecodeBrokerCall reads what a client of the signer profile may ask for.
+std::string EncodeUnlock() { return abi::Selector("unlock()"); }
+
+std::string EncodeWithdraw() { return abi::Selector("withdraw()"); }
+
 }  // namespace coffer::ethereum

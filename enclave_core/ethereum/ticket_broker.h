@@ -56,6 +56,10 @@ std::string EncodeRedeemWinningTicket(const SignedTicket& ticket);
 std::string EncodeBatchRedeemWinningTickets(absl::Span<const SignedTicket> tickets);
 std::string EncodeFundDeposit();
 std::string EncodeFundReserve();
+// Of a sender that gives up: no ticket of it pays once the unlock period is over, and then deposit
+// and reserve can be withdrawn to it.
+std::string EncodeUnlock();
+std::string EncodeWithdraw();
 
 // One log of a receipt. topics: at most 4.
 struct Log {

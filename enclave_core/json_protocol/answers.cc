@@ -1,3 +1,4 @@
+#include <map>
 #include <string>
 #include <string_view>
 
@@ -240,6 +241,9 @@ void WriteStateKeyMembers(const boundary::v1::StateKey& key, JsonWriter* out) {
   out->Base64(key.ciphertext());
   out->TextMember("key_id", key.key_id());
   out->HexMember("tag", key.tag());
+  if (key.address().empty()) return;
+  out->Key("address");
+  out->Checksummed(key.address());
 }
 
 std::string WriteStateKey(const boundary::v1::StateKey& key) {
@@ -252,6 +256,41 @@ std::string WriteStateKeyAdopted(const boundary::v1::Status& status) {
   JsonWriter out = Begin();
   out.Member("ok", true);
   out.Member("state_key_epoch", status.state_key_epoch());
+  return End(&out);
+}
+
+std::string WriteNextSigningKey(const boundary::v1::NextSigningKey& next) {
+  const boundary::v1::SigningKey& key = next.signing_key();
+  JsonWriter out = Begin(key.ciphertext().size() + next.state_key().ciphertext().size() * 2 + 2048);
+  out.Key("signing_key");
+  out.BeginObject();
+  out.Member("epoch", key.epoch());
+  out.Key("address");
+  out.Checksummed(key.address());
+  out.Key("ciphertext_b64");
+  out.Base64(key.ciphertext());
+  out.TextMember("key_id", key.key_id());
+  out.Key("encryption_context");
+  out.BeginObject();
+  // A protobuf map has no order; this has one form.
+  const std::map<std::string, std::string> context(key.encryption_context().begin(),
+                                                   key.encryption_context().end());
+  for (const auto& [name, value] : context) out.TextMember(name, value);
+  out.EndObject();
+  out.HexMember("tag", key.tag());
+  out.EndObject();
+  out.Key("state_key");
+  out.BeginObject();
+  WriteStateKeyMembers(next.state_key(), &out);
+  out.EndObject();
+  return End(&out);
+}
+
+std::string WriteSigningKeyTaken(const boundary::v1::Status& status) {
+  JsonWriter out = Begin();
+  out.Member("ok", true);
+  out.Key("address");
+  out.Checksummed(status.address());
   return End(&out);
 }
 
@@ -340,6 +379,12 @@ std::string WriteAnswer(const Call& call, const ServerFrame& answer) {
       return WriteStateKey(answer.state_key());
     case ServerFrame::kStateKeyAdopted:
       return WriteStateKeyAdopted(answer.state_key_adopted());
+    case ServerFrame::kNextSigningKey:
+      return WriteNextSigningKey(answer.next_signing_key());
+    case ServerFrame::kSigningKeyAdopted:
+      return WriteSigningKeyTaken(answer.signing_key_adopted());
+    case ServerFrame::kSigningKeyRetired:
+      return WriteSigningKeyTaken(answer.signing_key_retired());
     case ServerFrame::kStateBlob:
       return WriteExported(answer.state_blob());
     case ServerFrame::kStateImported:

@@ -56,13 +56,28 @@ void ReadStateKeys(const Fields& params, boundary::v1::Provision* out) {
   int index = 0;
   for (const Value* one = list->first; one != nullptr; one = one->next) {
     const Fields key(*one, {&at, {}, index++}, params.problems());
-    key.OnlyThese({"epoch", "ciphertext_b64", "key_id", "tag"});
+    key.OnlyThese({"epoch", "ciphertext_b64", "key_id", "tag", "address"});
     boundary::v1::StateKey* const stored = out->add_state_keys();
     stored->set_epoch(key.Uint32("epoch", kRequired));
     stored->set_ciphertext(key.Base64("ciphertext_b64", kRequired, kMaxCiphertextBytes));
     stored->set_key_id(std::string(key.Text("key_id", kOptional, kMaxKeyIdBytes)));
     stored->set_tag(key.HexExactly("tag", kRequired, kStateKeyTagBytes));
+    stored->set_address(key.Address("address", kOptional));
   }
+}
+
+void ReadNextSigningKey(const Fields& params, boundary::v1::Provision* out) {
+  const Value* const object = params.Object("next_signing_key", kOptional);
+  if (object == nullptr) return;
+  const Fields key = params.Inside("next_signing_key", *object);
+  key.OnlyThese({"epoch", "address", "ciphertext_b64", "key_id", "encryption_context", "tag"});
+  boundary::v1::SigningKey* const stored = out->mutable_next_signing_key();
+  stored->set_epoch(key.Uint32("epoch", kRequired));
+  stored->set_address(key.Address("address", kRequired));
+  stored->set_ciphertext(key.Base64("ciphertext_b64", kRequired, kMaxCiphertextBytes));
+  stored->set_key_id(std::string(key.Text("key_id", kOptional, kMaxKeyIdBytes)));
+  ReadEncryptionContext(key, stored->mutable_encryption_context());
+  stored->set_tag(key.HexExactly("tag", kRequired, kStateKeyTagBytes));
 }
 
 }  // namespace
@@ -86,6 +101,10 @@ void ReadProvision(const Fields& params, ClientFrame* frame, Call* /*call*/) {
   out->set_state_key_id(std::string(params.Text("state_key_id", kOptional, kMaxKeyIdBytes)));
   ReadEncryptionContext(params, out->mutable_encryption_context());
   ReadStateKeys(params, out);
+  if (params.Has("signing_key_epoch")) {
+    out->set_signing_key_epoch(params.Uint32("signing_key_epoch", kRequired));
+  }
+  ReadNextSigningKey(params, out);
   boundary::v1::Policy policy;
   if (ReadPolicyParams(params, &policy)) *out->mutable_policy() = policy;
 }
@@ -111,6 +130,18 @@ void ReadRotateStateKey(const Fields& params, ClientFrame* frame, Call* /*call*/
 
 void ReadAdoptStateKey(const Fields& params, ClientFrame* frame, Call* /*call*/) {
   frame->mutable_adopt_state_key()->set_epoch(params.Uint32("epoch", kRequired));
+}
+
+void ReadRotateSigningKey(const Fields& params, ClientFrame* frame, Call* /*call*/) {
+  ReadCredentials(params, frame->mutable_rotate_signing_key()->mutable_aws());
+}
+
+void ReadAdoptSigningKey(const Fields& params, ClientFrame* frame, Call* /*call*/) {
+  frame->mutable_adopt_signing_key()->set_address(params.Address("address", kRequired));
+}
+
+void ReadRetireSigningKey(const Fields& params, ClientFrame* frame, Call* /*call*/) {
+  frame->mutable_retire_signing_key()->set_address(params.Address("address", kRequired));
 }
 
 void ReadChangePolicy(const Fields& params, ClientFrame* frame, Call* /*call*/) {

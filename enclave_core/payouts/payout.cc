@@ -6,9 +6,22 @@ namespace coffer::payouts {
 
 using boundary::v1::PayoutState;
 
+bool IsMove(Strategy strategy) {
+  return strategy == boundary::v1::STRATEGY_UNLOCK ||
+         strategy == boundary::v1::STRATEGY_WITHDRAW || strategy == boundary::v1::STRATEGY_SWEEP;
+}
+
+namespace {
+
+bool Succeeded(const Attempt& attempt) {
+  return attempt.mined.has_value() && attempt.mined->succeeded;
+}
+
+}  // namespace
+
 bool Payout::IsFunding() const {
   return strategy == boundary::v1::STRATEGY_FUND_DEPOSIT ||
-         strategy == boundary::v1::STRATEGY_FUND_RESERVE;
+         strategy == boundary::v1::STRATEGY_FUND_RESERVE || IsMove(strategy);
 }
 
 bool Payout::AllItemsResolved() const {
@@ -36,6 +49,11 @@ PayoutState Payout::State() const {
   if (!AllItemsResolved()) {
     return OnItsWay() ? boundary::v1::PAYOUT_STATE_SIGNED : boundary::v1::PAYOUT_STATE_RESERVED;
   }
+  if (IsFunding()) {
+    return std::any_of(attempts.begin(), attempts.end(), Succeeded)
+               ? boundary::v1::PAYOUT_STATE_SETTLED
+               : boundary::v1::PAYOUT_STATE_VOIDED;
+  }
   const Wei paid = Paid();
   if (paid == Total()) return boundary::v1::PAYOUT_STATE_SETTLED;
   const bool all_void = std::all_of(items.begin(), items.end(),
@@ -51,10 +69,7 @@ Wei Payout::Total() const {
 
 Wei Payout::Paid() const {
   if (IsFunding()) {
-    const bool funded = std::any_of(attempts.begin(), attempts.end(), [](const Attempt& a) {
-      return a.mined.has_value() && a.mined->succeeded;
-    });
-    return funded ? funding : Wei(0);
+    return std::any_of(attempts.begin(), attempts.end(), Succeeded) ? funding : Wei(0);
   }
   Wei paid = 0;
   for (const Item& item : items) paid += item.paid;

@@ -32,6 +32,9 @@ using boundary::v1::Strategy;
 using ledger::Wei;
 using policy::Fees;
 
+// What only a draining key signs, to bring its own funds to the key that follows it.
+bool IsMove(Strategy strategy);
+
 // The part of a ticket that its signing added.
 struct TicketSecrets {
   ethereum::Hash ticket_hash;
@@ -74,12 +77,14 @@ struct PendingSignature {
 struct Payout {
   uint64_t id = 0;
   Strategy strategy = boundary::v1::STRATEGY_UNSPECIFIED;
+  uint32_t key = 0;  // epoch of the signing key that signs it, for life (payouts.h)
   std::vector<Item> items;
-  Wei funding = 0;  // FUND_*: what goes to the broker
+  Wei funding = 0;  // FUND_*: what goes to the broker; SWEEP: what goes to the next key
   ethereum::TicketAuxData aux_data;
   std::vector<Attempt> attempts;
   std::optional<PendingSignature> pending;
 
+  // Moves the enclave's own funds: FUND_*, UNLOCK, WITHDRAW, SWEEP. It has no items.
   bool IsFunding() const;
   bool IsTickets() const { return strategy == boundary::v1::STRATEGY_LIVEPEER_TICKET; }
   bool AllItemsResolved() const;

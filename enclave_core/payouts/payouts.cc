@@ -39,17 +39,44 @@ Item& Payouts::At(const ItemRef& ref) {
   return payout.items[ref.item];
 }
 
-void Payouts::UseNonce(uint64_t nonce) {
-  COFFER_CHECK(!next_nonce_.has_value() || nonce == *next_nonce_,
+SigningKey& Payouts::KeyOf(const Payout& payout) {
+  COFFER_CHECK(payout.key < keys_.size(), "a payout of no signing key");
+  return keys_[payout.key];
+}
+
+const SigningKey* Payouts::draining() const {
+  if (keys_.size() < 2) return nullptr;
+  const SigningKey& before = keys_[keys_.size() - 2];
+  return before.retired ? nullptr : &before;
+}
+
+void Payouts::AddKey(const ethereum::Address& address) {
+  COFFER_CHECK(draining() == nullptr, "one signing key drains at a time");
+  for (const SigningKey& key : keys_) {
+    COFFER_CHECK(key.address != address, "I3: a signing key came a second time");
+  }
+  keys_.push_back({address, std::nullopt});
+}
+
+void Payouts::RetireKey(uint32_t epoch) {
+  COFFER_CHECK(epoch + 1 < keys_.size() && !keys_[epoch].retired && keys_[epoch].open == 0,
+               "a signing key is retired once, when another signs and none of its payouts is open");
+  keys_[epoch].retired = true;
+}
+
+void Payouts::UseNonce(const Payout& payout, uint64_t nonce) {
+  SigningKey& key = KeyOf(payout);
+  COFFER_CHECK(!key.retired, "a retired signing key was asked to sign");
+  COFFER_CHECK(!key.next_nonce.has_value() || nonce == *key.next_nonce,
                "nonces are assigned in sequence");
-  next_nonce_ = nonce + 1;
+  key.next_nonce = nonce + 1;
 }
 
 void Payouts::Refresh(const Payout& payout) {
   if (payout.Final()) {
-    open_.erase(payout.id);
-  } else {
-    open_.insert(payout.id);
+    KeyOf(payout).open -= open_.erase(payout.id);
+  } else if (open_.insert(payout.id).second) {
+    ++KeyOf(payout).open;
   }
 }
 
@@ -59,7 +86,7 @@ void Payouts::Index(const Payout& payout) {
     if (payout.IsTickets()) {
       const bool fresh = by_sender_nonce_.emplace(item.sender_nonce, ItemRef{payout.id, i}).second;
       COFFER_CHECK(fresh, "I3: a senderNonce was used twice");
-      if (item.state == Item::State::kOpen) outstanding_tickets_ += item.amount;
+      if (item.state == Item::State::kOpen) KeyOf(payout).outstanding_tickets += item.amount;
     }
     if (item.state == Item::State::kPaid) paid_by_[item.paid_by].push_back({payout.id, i});
   }
@@ -70,7 +97,7 @@ void Payouts::Index(const Payout& payout) {
 void Payouts::Reserve(Payout payout) {
   COFFER_CHECK(payout.pending.has_value() && payout.attempts.empty(),
                "a new payout waits for its signature");
-  UseNonce(payout.pending->nonce);
+  UseNonce(payout, payout.pending->nonce);
   for (const Item& item : payout.items) {
     if (!payout.IsTickets()) break;
     COFFER_CHECK(item.sender_nonce == next_sender_nonce_, "senderNonces are assigned in sequence");
@@ -85,8 +112,16 @@ void Payouts::Restore(Payout payout) {
   Index(payouts_.back());
 }
 
-void Payouts::RestoreNonces(std::optional<uint64_t> next_nonce, uint64_t next_sender_nonce) {
-  next_nonce_ = next_nonce;
+void Payouts::RestoreKey(const SigningKey& key) {
+  keys_.push_back({key.address, key.next_nonce, 0, 0, key.retired});
+}
+
+void Payouts::RestoreNonce(std::optional<uint64_t> next_nonce) {
+  COFFER_CHECK(keys_.size() == 1, "a nonce of several signing keys");
+  keys_[0].next_nonce = next_nonce;
+}
+
+void Payouts::RestoreSenderNonce(uint64_t next_sender_nonce) {
   next_sender_nonce_ = next_sender_nonce;
 }
 
@@ -95,7 +130,8 @@ void Payouts::AskSignature(uint64_t id, const PendingSignature& pending) {
   COFFER_CHECK(!payout.pending.has_value(), "one signature at a time");
   const bool same_nonce = std::any_of(payout.attempts.begin(), payout.attempts.end(),
                                       [&](const Attempt& a) { return a.nonce == pending.nonce; });
-  if (!same_nonce) UseNonce(pending.nonce);
+  if (!same_nonce) UseNonce(payout, pending.nonce);
+  COFFER_CHECK(!KeyOf(payout).retired, "a retired signing key was asked to sign");
   payout.pending = pending;
   Refresh(payout);
 }
@@ -140,16 +176,18 @@ void Payouts::MarkPaid(const ItemRef& ref, Wei paid, const ethereum::Hash& tx_ha
   item.paid = paid;
   item.paid_by = tx_hash;
   paid_by_[tx_hash].push_back(ref);
-  if (At(ref.payout_id).IsTickets()) outstanding_tickets_ -= item.amount;
-  Refresh(At(ref.payout_id));
+  Payout& payout = At(ref.payout_id);
+  if (payout.IsTickets()) KeyOf(payout).outstanding_tickets -= item.amount;
+  Refresh(payout);
 }
 
 void Payouts::MarkVoid(const ItemRef& ref) {
   Item& item = At(ref);
   COFFER_CHECK(item.state == Item::State::kOpen, "I3: an item that was paid cannot be void");
   item.state = Item::State::kVoid;
-  if (At(ref.payout_id).IsTickets()) outstanding_tickets_ -= item.amount;
-  Refresh(At(ref.payout_id));
+  Payout& payout = At(ref.payout_id);
+  if (payout.IsTickets()) KeyOf(payout).outstanding_tickets -= item.amount;
+  Refresh(payout);
 }
 
 void Payouts::ReopenPaidBy(const ethereum::Hash& tx_hash) {
@@ -160,8 +198,9 @@ void Payouts::ReopenPaidBy(const ethereum::Hash& tx_hash) {
     item.state = Item::State::kOpen;
     item.paid = 0;
     item.paid_by = {};
-    if (At(ref.payout_id).IsTickets()) outstanding_tickets_ += item.amount;
-    Refresh(At(ref.payout_id));
+    Payout& payout = At(ref.payout_id);
+    if (payout.IsTickets()) KeyOf(payout).outstanding_tickets += item.amount;
+    Refresh(payout);
   }
   paid_by_.erase(found);
 }

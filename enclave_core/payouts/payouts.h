@@ -1,5 +1,9 @@
-// All payouts, their nonces and what points to them: the fold of the payout events. Pure state;
-// commands are checked by authority/, and a violation here stops the process.
+// All payouts, the signing keys that sign them with their nonces, and what points to them: the fold
+// of the payout events. Pure state; commands are checked by authority/, and a violation here stops
+// the process.
+//
+// A payout is signed by one key for life. Nonces and the broker's deposit belong to a key's address;
+// senderNonces are counted over all keys, so that one number is one ticket.
 #ifndef COFFER_ENCLAVE_CORE_PAYOUTS_PAYOUTS_H_
 #define COFFER_ENCLAVE_CORE_PAYOUTS_PAYOUTS_H_
 
@@ -22,8 +26,22 @@ struct ItemRef {
   auto operator<=>(const ItemRef&) const = default;
 };
 
+// A signing key as its payouts see it. Its index in Payouts::keys() is its epoch.
+struct SigningKey {
+  ethereum::Address address;
+  std::optional<uint64_t> next_nonce;  // none: it has signed nothing
+  Wei outstanding_tickets = 0;         // face values of its open tickets: what can be redeemed
+  uint64_t open = 0;                   // payouts of it that are not final
+  bool retired = false;                // wiped; it never signs again
+};
+
 class Payouts {
  public:
+  // By epoch; the last signs what is new. Empty before the founding.
+  const std::vector<SigningKey>& keys() const { return keys_; }
+  const SigningKey& current() const { return keys_.back(); }
+  // The key before the current one, until it is retired; null: none drains.
+  const SigningKey* draining() const;
   // Payout ids count from 1.
   const Payout* Find(uint64_t id) const;
   uint64_t size() const { return payouts_.size(); }
@@ -31,10 +49,7 @@ class Payouts {
   // Ids of the payouts that are not final, in order.
   const std::set<uint64_t>& open() const { return open_; }
 
-  std::optional<uint64_t> next_nonce() const { return next_nonce_; }
   uint64_t next_sender_nonce() const { return next_sender_nonce_; }
-  // Face values of all open tickets: what could still be redeemed.
-  Wei outstanding_tickets() const { return outstanding_tickets_; }
 
   // The payout that signed this transaction.
   std::optional<uint64_t> FindTransaction(const ethereum::Hash& tx_hash) const;
@@ -44,7 +59,10 @@ class Payouts {
 
   // ---- the fold
   // -----------------------------------------------------------------------------------------------------
-  void Reserve(Payout payout);  // its id is next_id(); with `pending` set
+  // At most one of the keys before it is not retired yet.
+  void AddKey(const ethereum::Address& address);
+  void RetireKey(uint32_t epoch);  // none of its payouts is open
+  void Reserve(Payout payout);     // its id is next_id(); with `pending` set
   void AskSignature(uint64_t id, const PendingSignature& pending);
   // `tickets` comes with the first signature of a ticket payout, one for each item.
   void AddAttempt(uint64_t id, Attempt attempt, std::vector<TicketSecrets> tickets);
@@ -56,12 +74,15 @@ class Payouts {
   void ReopenPaidBy(const ethereum::Hash& tx_hash);
   // From a snapshot.
   void Restore(Payout payout);
-  void RestoreNonces(std::optional<uint64_t> next_nonce, uint64_t next_sender_nonce);
+  void RestoreKey(const SigningKey& key);  // before its payouts; those are counted as they come
+  void RestoreNonce(std::optional<uint64_t> next_nonce);  // of the only key
+  void RestoreSenderNonce(uint64_t next_sender_nonce);
 
  private:
   Payout& At(uint64_t id);
   Item& At(const ItemRef& ref);
-  void UseNonce(uint64_t nonce);
+  SigningKey& KeyOf(const Payout& payout);
+  void UseNonce(const Payout& payout, uint64_t nonce);
   void Index(const Payout& payout);
   void Refresh(const Payout& payout);
 
@@ -70,9 +91,8 @@ class Payouts {
   absl::flat_hash_map<ethereum::Hash, uint64_t> by_tx_;
   absl::flat_hash_map<uint64_t, ItemRef> by_sender_nonce_;
   absl::flat_hash_map<ethereum::Hash, std::vector<ItemRef>> paid_by_;
-  std::optional<uint64_t> next_nonce_;
+  std::vector<SigningKey> keys_;
   uint64_t next_sender_nonce_ = 1;
-  Wei outstanding_tickets_ = 0;
 };
 
 }  // namespace coffer::payouts

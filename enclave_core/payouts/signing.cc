@@ -46,11 +46,16 @@ std::string Calldata(const ethereum::PrivateKey& key, const SigningJob& job,
   std::vector<SignedTicket> tickets;
   switch (job.strategy) {
     case boundary::v1::STRATEGY_ETH_TRANSFER:
+    case boundary::v1::STRATEGY_SWEEP:
       return "";
     case boundary::v1::STRATEGY_FUND_DEPOSIT:
       return ethereum::EncodeFundDeposit();
     case boundary::v1::STRATEGY_FUND_RESERVE:
       return ethereum::EncodeFundReserve();
+    case boundary::v1::STRATEGY_UNLOCK:
+      return ethereum::EncodeUnlock();
+    case boundary::v1::STRATEGY_WITHDRAW:
+      return ethereum::EncodeWithdraw();
     default:
       break;
   }
@@ -70,6 +75,7 @@ std::string Calldata(const ethereum::PrivateKey& key, const SigningJob& job,
 }  // namespace
 
 SigningResult Sign(const ethereum::PrivateKey& key, const SigningJob& job) {
+  COFFER_CHECK(key.address() == job.sender, "a job of another signing key");
   SigningResult result;
   result.payout_id = job.payout_id;
   ethereum::Transaction tx;

@@ -19,9 +19,10 @@ namespace coffer::payouts {
 struct SigningJob {
   uint64_t payout_id = 0;
   Strategy strategy = boundary::v1::STRATEGY_UNSPECIFIED;
+  ethereum::Address sender;  // of the signing key
   uint64_t chain_id = 0;
-  ethereum::Address to;  // the broker, or the recipient of a transfer
-  ethereum::U256 value;  // wei: a transfer, or a funding
+  ethereum::Address to;  // the broker, the recipient of a transfer, or of a sweep the next key
+  ethereum::U256 value;  // wei: a transfer, a funding or a sweep
   uint64_t nonce = 0;
   Fees fees;
   struct TicketToSign {
@@ -41,6 +42,7 @@ struct SigningResult {
   std::vector<TicketSecrets> tickets;  // first_signing only
 };
 
+// `key` is the one of job.sender.
 SigningResult Sign(const ethereum::PrivateKey& key, const SigningJob& job);
 
 }  // namespace coffer::payouts

@@ -28,6 +28,11 @@ absl::Status CheckBytes(absl::string_view name, const std::string& value, size_t
       name, absl::StrCat("has ", value.size(), " bytes; ", least, "..", most, " are allowed"));
 }
 
+absl::Status CheckAddress(absl::string_view name, const std::string& value) {
+  if (value.empty() || value.size() == ethereum::Address::kSize) return absl::OkStatus();
+  return Malformed(name, "must be 20 bytes, or absent");
+}
+
 // One label of a host's name: anything else could name a host that is not AWS's.
 bool IsRegion(std::string_view text) {
   const auto allowed = [](char c) {
@@ -106,9 +111,34 @@ absl::Status CheckStateKeys(const boundary::v1::Provision& request, StateKeys st
       checked = CheckBytes(absl::StrCat(name, "'s key_id"), key.key_id(), 0, kMaxKeyIdBytes);
     }
     if (checked.ok()) checked = CheckBytes(absl::StrCat(name, "'s tag"), key.tag(), 32, 32);
+    if (checked.ok()) checked = CheckAddress(absl::StrCat(name, "'s address"), key.address());
     if (!checked.ok()) return checked;
   }
   return absl::OkStatus();
+}
+
+absl::Status CheckNextSigningKey(const boundary::v1::Provision& request, StateKeys state_keys) {
+  if (!request.has_next_signing_key()) return absl::OkStatus();
+  const boundary::v1::SigningKey& key = request.next_signing_key();
+  if (state_keys == StateKeys::kDerived) {
+    return Malformed("next_signing_key",
+                     "is of no use: this enclave was started with --storage none, and its keys do "
+                     "not follow one another");
+  }
+  if (key.epoch() == 0 || key.epoch() - 1 != request.signing_key_epoch()) {
+    return Malformed("next_signing_key",
+                     absl::StrCat("is of epoch ", key.epoch(), " and follows one of epoch ",
+                                  request.signing_key_epoch()));
+  }
+  if (request.state_keys().empty()) {
+    return Malformed("next_signing_key", "comes without state keys, one of which was made with it");
+  }
+  absl::Status checked =
+      CheckBytes("next_signing_key's ciphertext", key.ciphertext(), 1, kms::kMaxCiphertextBytes);
+  if (checked.ok()) checked = CheckBytes("next_signing_key's key_id", key.key_id(), 0, kMaxKeyIdBytes);
+  if (checked.ok()) checked = CheckBytes("next_signing_key's tag", key.tag(), 32, 32);
+  if (checked.ok()) checked = CheckBytes("next_signing_key's address", key.address(), 20, 20);
+  return checked.ok() ? CheckContext(key.encryption_context()) : checked;
 }
 
 }  // namespace
@@ -128,11 +158,11 @@ absl::Status Check(const boundary::v1::Provision& request, StateKeys state_keys)
       !s.ok()) {
     return s;
   }
-  if (!request.expected_address().empty() &&
-      request.expected_address().size() != ethereum::Address::kSize) {
-    return Malformed("expected_address", "must be 20 bytes, or absent");
+  if (absl::Status s = CheckAddress("expected_address", request.expected_address()); !s.ok()) {
+    return s;
   }
   if (absl::Status s = CheckContext(request.encryption_context()); !s.ok()) return s;
+  if (absl::Status s = CheckNextSigningKey(request, state_keys); !s.ok()) return s;
   return CheckStateKeys(request, state_keys);
 }
 
@@ -150,6 +180,10 @@ absl::Status Check(const boundary::v1::Generate& request) {
 absl::Status Check(const boundary::v1::RotateStateKey& request) {
   if (absl::Status s = CheckCredentials(request.aws()); !s.ok()) return s;
   return CheckBytes("key_id", request.key_id(), 0, kMaxKeyIdBytes);
+}
+
+absl::Status Check(const boundary::v1::RotateSigningKey& request) {
+  return CheckCredentials(request.aws());
 }
 
 }  // namespace coffer::provisioning

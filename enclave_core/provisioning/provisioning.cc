@@ -60,12 +60,34 @@ absl::StatusOr<PrivateKey> ReadSigningKey(const SecretBytes& plaintext) {
   return Refuse(ERROR_KMS, kNoKey);
 }
 
-absl::StatusOr<MadeStateKey> OpenStateKey(const ethereum::Address& address,
-                                          const SecretBytes& tag_key,
+kms::EncryptionContext SigningKeyContext(const Voucher& after) {
+  return {{"coffer:purpose", "signing-key"},
+          {"coffer:after", after.address.ToHex()},
+          {"coffer:epoch", absl::StrCat(after.epoch + 1)}};
+}
+
+// A signing key that was opened, and what it vouches with.
+struct OpenVoucher {
+  Voucher key;
+  SecretBytes tag_key;
+};
+
+// The one that had this state key made; null: none of these.
+const OpenVoucher* VoucherOf(const boundary::v1::StateKey& stored,
+                             const std::vector<OpenVoucher>& vouchers) {
+  for (const OpenVoucher& one : vouchers) {
+    const bool first = stored.address().empty() && one.key.epoch == 0;
+    if (first || stored.address() == one.key.address.view()) return &one;
+  }
+  return nullptr;
+}
+
+absl::StatusOr<MadeStateKey> OpenStateKey(const OpenVoucher& voucher,
                                           const boundary::v1::StateKey& stored, kms::Client* kms) {
   const std::string name = NameOf(stored.epoch());
-  absl::StatusOr<kms::OpenedKey> opened = kms->Decrypt(stored.ciphertext(), stored.key_id(), {},
-                                                       StateKeyContext(address, stored.epoch()));
+  absl::StatusOr<kms::OpenedKey> opened =
+      kms->Decrypt(stored.ciphertext(), stored.key_id(), {},
+                   StateKeyContext(voucher.key.address, stored.epoch()));
   if (!opened.ok()) return Refused(name, opened.status());
   if (opened->plaintext.size() != sealing::kStateKeyBytes) {
     return Refuse(boundary::v1::ERROR_STATE_REFUSED,
@@ -75,7 +97,7 @@ absl::StatusOr<MadeStateKey> OpenStateKey(const ethereum::Address& address,
   MadeStateKey out{{stored.epoch(), std::move(opened->plaintext)}, stored};
   out.stored.set_key_id(std::move(opened->key_id));
   const absl::Status checked =
-      sealing::CheckStateKeyTag(tag_key, out.key, stored.ciphertext(), stored.tag());
+      sealing::CheckStateKeyTag(voucher.tag_key, out.key, stored.ciphertext(), stored.tag());
   if (absl::IsDataLoss(checked)) {
     return Refuse(boundary::v1::ERROR_STATE_REFUSED, checked.message());
   }
@@ -83,31 +105,66 @@ absl::StatusOr<MadeStateKey> OpenStateKey(const ethereum::Address& address,
   return out;
 }
 
-// The state keys that `given` holds, or the first one. `signing_key_id`: what the signing key was
-// encrypted with.
-absl::Status AddStateKeys(const google::protobuf::RepeatedPtrField<boundary::v1::StateKey>& given,
-                          const std::string& state_key_id, const std::string& signing_key_id,
-                          kms::Client* kms, Provisioned* out) {
-  const ethereum::Address& address = out->keys.signing.address();
-  absl::StatusOr<SecretBytes> tag_key = sealing::StateKeyTagKey(out->keys.signing);
+absl::Status AddVoucher(const PrivateKey& key, uint32_t epoch, std::vector<OpenVoucher>* out) {
+  absl::StatusOr<SecretBytes> tag_key = sealing::StateKeyTagKey(key);
   if (!tag_key.ok()) return Refused("the state key", tag_key.status());
-  out->keys.state_key_id = state_key_id.empty() ? signing_key_id : state_key_id;
+  out->push_back({{key.address(), epoch}, *std::move(tag_key)});
+  return absl::OkStatus();
+}
+
+// The one that follows the signing key, which vouches for it.
+absl::Status OpenNext(const boundary::v1::SigningKey& stored, std::vector<OpenVoucher>* vouchers,
+                      kms::Client* kms, Provisioned* out) {
+  constexpr absl::string_view kName = "the next signing key";
+  const kms::EncryptionContext context(stored.encryption_context().begin(),
+                                       stored.encryption_context().end());
+  const absl::StatusOr<kms::OpenedKey> opened =
+      kms->Decrypt(stored.ciphertext(), stored.key_id(), {}, context);
+  if (!opened.ok()) return Refused(kName, opened.status());
+  absl::StatusOr<PrivateKey> key = ReadSigningKey(opened->plaintext);
+  if (!key.ok()) return key.status();
+  if (key->address().view() != stored.address()) {
+    return Refuse(ERROR_KMS, absl::StrCat(kName, ": the ciphertext holds the key of ",
+                                          ethereum::ToChecksum(key->address()),
+                                          ", which is not the one that is named"));
+  }
+  const absl::Status vouched =
+      sealing::CheckSigningKeyTag(vouchers->front().tag_key, stored.epoch(), key->address(),
+                                  stored.ciphertext(), stored.tag());
+  if (!vouched.ok()) return Refuse(boundary::v1::ERROR_STATE_REFUSED, vouched.message());
+  out->keys.signing_key_id = opened->key_id;
+  out->keys.next = *std::move(key);
+  return AddVoucher(*out->keys.next, stored.epoch(), vouchers);
+}
+
+// The state keys that `given` holds, or the first one. `vouchers`: the signing keys, oldest first.
+absl::Status AddStateKeys(const google::protobuf::RepeatedPtrField<boundary::v1::StateKey>& given,
+                          const std::string& state_key_id, std::vector<OpenVoucher> vouchers,
+                          kms::Client* kms, Provisioned* out) {
+  out->keys.state_key_id = state_key_id.empty() ? out->keys.signing_key_id : state_key_id;
   for (const boundary::v1::StateKey& stored : given) {
-    absl::StatusOr<MadeStateKey> opened = OpenStateKey(address, *tag_key, stored, kms);
+    const OpenVoucher* voucher = VoucherOf(stored, vouchers);
+    if (voucher == nullptr) {
+      return Refuse(boundary::v1::ERROR_STATE_REFUSED,
+                    absl::StrCat(NameOf(stored.epoch()),
+                                 " was made for another signing key than those that came with it"));
+    }
+    absl::StatusOr<MadeStateKey> opened = OpenStateKey(*voucher, stored, kms);
     if (!opened.ok()) return opened.status();
     out->keys.state.push_back(std::move(opened->key));
     if (state_key_id.empty()) out->keys.state_key_id = opened->stored.key_id();
   }
+  OpenVoucher& newest = vouchers.back();
   if (given.empty()) {
     absl::StatusOr<MadeStateKey> made =
-        MakeStateKey(address, kFirstEpoch, out->keys.state_key_id, kms);
+        MakeStateKey(newest.key, kFirstEpoch, out->keys.state_key_id, kms);
     if (!made.ok()) return made.status();
-    if (absl::Status s = Tag(*tag_key, &*made); !s.ok()) return Refused("the state key", s);
+    if (absl::Status s = Tag(newest.tag_key, &*made); !s.ok()) return Refused("the state key", s);
     out->keys.state.push_back(std::move(made->key));
     out->keys.state_key_id = made->stored.key_id();
     *out->answer.add_new_state_keys() = std::move(made->stored);
   }
-  out->keys.tag_key = *std::move(tag_key);
+  out->keys.tag_key = std::move(newest.tag_key);
   return absl::OkStatus();
 }
 
@@ -152,8 +209,17 @@ absl::StatusOr<Provisioned> Provision(const boundary::v1::Provision& request, St
   }
   absl::StatusOr<Provisioned> out = WithoutStateKeys(*std::move(key), state_keys);
   if (!out.ok() || state_keys == StateKeys::kDerived) return out;
-  absl::Status added =
-      AddStateKeys(request.state_keys(), request.state_key_id(), opened->key_id, kms, &*out);
+  out->keys.signing_epoch = request.signing_key_epoch();
+  out->keys.signing_key_id = opened->key_id;
+  std::vector<OpenVoucher> vouchers;
+  absl::Status added = AddVoucher(out->keys.signing, request.signing_key_epoch(), &vouchers);
+  if (added.ok() && request.has_next_signing_key()) {
+    added = OpenNext(request.next_signing_key(), &vouchers, kms, &*out);
+  }
+  if (added.ok()) {
+    added = AddStateKeys(request.state_keys(), request.state_key_id(), std::move(vouchers), kms,
+                         &*out);
+  }
   if (!added.ok()) return added;
   return out;
 }
@@ -172,15 +238,20 @@ absl::StatusOr<Provisioned> Generate(const boundary::v1::Generate& request, Stat
   out->answer.set_key_id(made->key_id);
   out->answer.set_key_spec(request.key_spec());
   if (state_keys == StateKeys::kDerived) return out;
-  absl::Status added = AddStateKeys({}, request.state_key_id(), made->key_id, kms, &*out);
+  out->keys.signing_key_id = made->key_id;
+  std::vector<OpenVoucher> vouchers;
+  absl::Status added = AddVoucher(out->keys.signing, 0, &vouchers);
+  if (added.ok()) {
+    added = AddStateKeys({}, request.state_key_id(), std::move(vouchers), kms, &*out);
+  }
   if (!added.ok()) return added;
   return out;
 }
 
-absl::StatusOr<MadeStateKey> MakeStateKey(const ethereum::Address& address, uint32_t epoch,
+absl::StatusOr<MadeStateKey> MakeStateKey(const Voucher& voucher, uint32_t epoch,
                                           const std::string& key_id, kms::Client* kms) {
   absl::StatusOr<kms::OpenedKey> made =
-      kms->GenerateDataKey(key_id, StateKeyContext(address, epoch));
+      kms->GenerateDataKey(key_id, StateKeyContext(voucher.address, epoch));
   if (!made.ok()) return Refused(NameOf(epoch), made.status());
   if (made->plaintext.size() != sealing::kStateKeyBytes || made->ciphertext.empty() ||
       made->ciphertext.size() > kms::kMaxCiphertextBytes) {
@@ -192,7 +263,43 @@ absl::StatusOr<MadeStateKey> MakeStateKey(const ethereum::Address& address, uint
   out.stored.set_epoch(epoch);
   out.stored.set_ciphertext(std::move(made->ciphertext));
   out.stored.set_key_id(std::move(made->key_id));
+  if (voucher.epoch != 0) out.stored.set_address(std::string(voucher.address.view()));
   return out;
+}
+
+absl::StatusOr<MadeSigningKey> MakeSigningKey(const SigningKeyWish& wish, kms::Client* kms) {
+  constexpr absl::string_view kName = "the next signing key";
+  const kms::EncryptionContext context = SigningKeyContext(wish.after);
+  absl::StatusOr<kms::OpenedKey> made = kms->GenerateDataKey(wish.key_id, context);
+  if (!made.ok()) return Refused(kName, made.status());
+  if (made->key_id != wish.key_id || made->ciphertext.empty() ||
+      made->ciphertext.size() > kms::kMaxCiphertextBytes) {
+    return Refuse(ERROR_KMS, absl::StrCat(kName, ": KMS made it under another key than ",
+                                          wish.key_id, ", or its ciphertext has no fitting size"));
+  }
+  absl::StatusOr<PrivateKey> key = ReadSigningKey(made->plaintext);
+  if (!key.ok()) return key.status();
+  absl::StatusOr<SecretBytes> tag_key = sealing::StateKeyTagKey(*key);
+  if (!tag_key.ok()) return Refused(kName, tag_key.status());
+  const Voucher voucher{key->address(), wish.after.epoch + 1};
+  absl::StatusOr<MadeStateKey> state =
+      MakeStateKey(voucher, wish.state_epoch, wish.state_key_id, kms);
+  if (!state.ok()) return state.status();
+  if (absl::Status s = Tag(*tag_key, &*state); !s.ok()) return Refused("the state key", s);
+  boundary::v1::SigningKey stored;
+  stored.set_epoch(voucher.epoch);
+  stored.set_address(std::string(voucher.address.view()));
+  stored.set_ciphertext(std::move(made->ciphertext));
+  stored.set_key_id(std::move(made->key_id));
+  stored.mutable_encryption_context()->insert(context.begin(), context.end());
+  return MadeSigningKey{*std::move(key), std::move(stored), *std::move(state),
+                        *std::move(tag_key)};
+}
+
+void Tag(const SecretBytes& tag_key, MadeSigningKey* made) {
+  const ethereum::Hash tag = sealing::SigningKeyTag(
+      tag_key, made->stored.epoch(), made->key.address(), made->stored.ciphertext());
+  made->stored.set_tag(std::string(tag.view()));
 }
 
 absl::Status Tag(const SecretBytes& tag_key, MadeStateKey* made) {

@@ -10,6 +10,14 @@
 // and takes no other. The signing key vouches for the state key and says nothing of it: who has
 // the one cannot compute the other. `t` is kept by whoever has state keys made, who so need not
 // have the signing key.
+//
+// A signing key vouches in the same way for the one that follows it:
+//
+//   HMAC-SHA-256(t, "coffer signing key v1" || 0x00 || epoch (4, big-endian) || address (20) ||
+//                   ciphertext)
+//
+// Else a host could have an enclave take a key of the host's own beside one that it does not know,
+// and with it a state that the host made up.
 #ifndef COFFER_ENCLAVE_CORE_SEALING_STATE_KEY_H_
 #define COFFER_ENCLAVE_CORE_SEALING_STATE_KEY_H_
 
@@ -48,6 +56,14 @@ absl::StatusOr<ethereum::Hash> StateKeyTag(const ethereum::SecretBytes& tag_key,
 // In constant time. DataLoss when `tag` is not this key's, with a sentence for operators.
 absl::Status CheckStateKeyTag(const ethereum::SecretBytes& tag_key, const StateKey& key,
                               std::string_view ciphertext, std::string_view tag);
+
+// `t` of the signing key before it.
+ethereum::Hash SigningKeyTag(const ethereum::SecretBytes& tag_key, uint32_t epoch,
+                             const ethereum::Address& address, std::string_view ciphertext);
+// As CheckStateKeyTag.
+absl::Status CheckSigningKeyTag(const ethereum::SecretBytes& tag_key, uint32_t epoch,
+                                const ethereum::Address& address, std::string_view ciphertext,
+                                std::string_view tag);
 
 }  // namespace coffer::sealing
 

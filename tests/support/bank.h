@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <initializer_list>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -201,7 +202,7 @@ class Bank {
   absl::StatusOr<v1::Payout> Fund(v1::Strategy strategy, Wei amount) {
     v1::PrepareFunding request;
     request.set_strategy(strategy);
-    ledger::ToProto(amount, request.mutable_amount());
+    if (amount != 0) ledger::ToProto(amount, request.mutable_amount());
     *request.mutable_reading() = Reading();
     *request.mutable_fees() = MakeFees(100);
     return Signed(state.PrepareFunding(request, Next()));
@@ -268,6 +269,21 @@ class Bank {
     return state.VoidTickets(request, Next());
   }
 
+  // The next signing key: the one of 32 bytes of `fill`.
+  absl::Status Rotate(uint8_t fill) {
+    ethereum::PrivateKey next = Key(fill);
+    const absl::Status status =
+        state.AddSigningKey(next.address(), Bytes32(0x66), Bytes32(0x67), Next());
+    if (status.ok()) later_keys_.push_back(std::move(next));
+    return status;
+  }
+  // A key that signs after this is a bug of the state's.
+  absl::Status Retire(const ethereum::Address& address) {
+    const absl::Status status = state.RetireSigningKey(address, Next());
+    if (status.ok()) retired_.insert(address);
+    return status;
+  }
+
   v1::Payout View(uint64_t id) const {
     v1::Payout payout;
     const absl::Status status = state.GetPayout(id, true, &payout);
@@ -282,7 +298,7 @@ class Bank {
     const payouts::Payout& payout = *state.payouts().Find(payout_id);
     const payouts::Item& of = payout.items[item];
     Redeemed out;
-    out.sender = state.address();
+    out.sender = state.payouts().keys()[payout.key].address;
     out.recipient = std::string(state.ledger().at(of.account).recipient.view());
     out.face_value = of.amount;
     out.sender_nonce = of.sender_nonce;
@@ -313,7 +329,7 @@ class Bank {
   absl::StatusOr<v1::Payout> Signed(const absl::StatusOr<payouts::SigningJob>& job) {
     if (!job.ok()) return job.status();
     const uint64_t id = job->payout_id;
-    state.CompleteSigning(payouts::Sign(key_, *job), Next());
+    state.CompleteSigning(payouts::Sign(KeyOf(job->sender), *job), Next());
     return View(id);
   }
 
@@ -322,6 +338,14 @@ class Bank {
   LeafAuditor log;  // everything that was logged, read as an outsider does
 
  private:
+  const ethereum::PrivateKey& KeyOf(const ethereum::Address& sender) const {
+    COFFER_CHECK(!retired_.contains(sender), "a retired key of a test signs nothing");
+    if (key_.address() == sender) return key_;
+    const auto found = std::find_if(later_keys_.begin(), later_keys_.end(),
+                                    [&](const auto& key) { return key.address() == sender; });
+    COFFER_CHECK(found != later_keys_.end(), "a job of a key that the test has not");
+    return *found;
+  }
   // What the last command logged.
   void Settle() {
     if (batches.empty()) return;
@@ -334,6 +358,8 @@ class Bank {
   }
 
   ethereum::PrivateKey key_;
+  std::vector<ethereum::PrivateKey> later_keys_;
+  std::set<ethereum::Address> retired_;
   int credits_ = 0;
 };
 

@@ -88,6 +88,7 @@ Json DocumentJson(const attestation::Verification& found) {
   Json& out = json["bound"];
   out["profile"] = bound.profile == attestation::Profile::kCore ? "core" : "signer";
   if (bound.address) out["address"] = ethereum::ToChecksum(*bound.address);
+  if (bound.draining) out["draining_address"] = ethereum::ToChecksum(*bound.draining);
   if (bound.audit_address) out["audit_address"] = ethereum::ToChecksum(*bound.audit_address);
   if (bound.policy_hash) out["policy_hash"] = bound.policy_hash->ToHex();
   if (bound.log_key) out["log_key"] = bound.log_key->ToString();

@@ -79,6 +79,8 @@ std::string LeafWorld::AddLeaf(const Leaf& leaf, const Asked& asked) {
       return ChangePolicy(leaf, asked);
     case LeafKind::kSignature:
       return "I10: an authority signed what a client asked it to sign";
+    case LeafKind::kSigningKeyAdded:
+    case LeafKind::kSigningKeyRetired:
     case LeafKind::kCarriedOver:
       break;
   }

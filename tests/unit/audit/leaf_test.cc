@@ -102,6 +102,10 @@ Leaf Example(LeafKind kind, bool full) {
     case LeafKind::kCarriedOver:
       change(1);
       break;
+    case LeafKind::kSigningKeyAdded:
+    case LeafKind::kSigningKeyRetired:
+      leaf.recipient = Address();
+      break;
   }
   return leaf;
 }
@@ -190,7 +194,7 @@ TEST(Leaf, NegativeDeltasAreTwosComplement) {
 
 TEST(Leaf, EveryKindComesBackAndNoKindIsNamedTwice) {
   std::vector<std::string_view> names;
-  for (uint8_t kind = 1; kind <= 15; ++kind) {
+  for (uint8_t kind = 1; kind <= 17; ++kind) {
     for (const bool full : {false, true}) {
       const Leaf leaf = Example(static_cast<LeafKind>(kind), full);
       const std::string bytes = Encoded(leaf);
@@ -203,7 +207,7 @@ TEST(Leaf, EveryKindComesBackAndNoKindIsNamedTwice) {
     EXPECT_THAT(names, testing::Not(testing::Contains(name)));
     names.push_back(name);
   }
-  EXPECT_EQ(KindName(static_cast<LeafKind>(16)), "unknown");
+  EXPECT_EQ(KindName(static_cast<LeafKind>(18)), "unknown");
 }
 
 TEST(Leaf, AppendsBehindWhatIsThere) {
@@ -213,7 +217,7 @@ TEST(Leaf, AppendsBehindWhatIsThere) {
 }
 
 TEST(Leaf, EveryPrefixAndEveryLongerOneIsRefused) {
-  for (uint8_t kind = 1; kind <= 15; ++kind) {
+  for (uint8_t kind = 1; kind <= 17; ++kind) {
     const std::string bytes = Encoded(Example(static_cast<LeafKind>(kind), true));
     for (size_t size = 0; size < bytes.size(); ++size) {
       EXPECT_FALSE(ParseLeaf(bytes.substr(0, size)).ok()) << size;
@@ -256,12 +260,12 @@ TEST(Leaf, RefusedBytes) {
              "0000") +
            std::string(16, '\0'),
        "kind 0"},
-      {"kind 16",
+      {"kind 18",
        Bytes("01"
-             "10"
+             "12"
              "0000") +
            std::string(16, '\0'),
-       "kind 16"},
+       "kind 18"},
       {"an unknown bit",
        Bytes("01"
              "0e"

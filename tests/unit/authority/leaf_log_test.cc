@@ -338,13 +338,13 @@ TEST(CarriedOverTest, AnOldStateBeginsItsLogWithWhatItHas) {
   }
   EXPECT_EQ(old.log().size(), 0u);
   Bank::Batch batch;
-  ASSERT_TRUE(old.Adopt(bank.key().address(), WidePolicy(), false, &batch).ok());
+  ASSERT_TRUE(old.Adopt({bank.key().address()}, WidePolicy(), false, &batch).ok());
   LeafAuditor auditor;
   EXPECT_EQ(auditor.AddBundle(old.TakeLeaves().bundle), "");
   EXPECT_EQ(auditor.count(LeafKind::kCarriedOver), 2u);
   EXPECT_EQ(CompareWithLedger(auditor, old.ledger()), "");
   EXPECT_EQ(auditor.tree().Root(), old.log().Root());
-  ASSERT_TRUE(old.Adopt(bank.key().address(), WidePolicy(), false, &batch).ok());
+  ASSERT_TRUE(old.Adopt({bank.key().address()}, WidePolicy(), false, &batch).ok());
   EXPECT_TRUE(old.TakeLeaves().empty()) << "once";
 }
 

@@ -216,7 +216,7 @@ TEST(AdoptTest, TheProvisionedPolicyStaysTheKeyOfAStart) {
     for (authority::Authority* state : {&replayed, &restored}) {
       Bank::Batch batch;
       const absl::Status adopted =
-          state->Adopt(Key().address(), row.start(Governed()), row.accept, &batch);
+          state->Adopt({Key().address()}, row.start(Governed()), row.accept, &batch);
       EXPECT_EQ(CodeOf(adopted), row.taken ? v1::ERROR_UNSPECIFIED : v1::ERROR_STATE_REFUSED);
       EXPECT_THAT(std::string(adopted.message()), HasSubstr(row.sentence));
       EXPECT_EQ(batch.events_size(), 0);
@@ -229,7 +229,7 @@ TEST(AdoptTest, AnAcceptedChangeMovesWhatAStartMustSay) {
   Bank bank;
   policy::Policy next = WidePolicy();
   next.max_face_value = 7;
-  ASSERT_TRUE(bank.state.Adopt(Key().address(), next, true, bank.Next()).ok());
+  ASSERT_TRUE(bank.state.Adopt({Key().address()}, next, true, bank.Next()).ok());
   ASSERT_EQ(bank.batches.back().events_size(), 1);
   EXPECT_EQ(StateOf(bank.state).sequence(), 0u);
   authority::Authority replayed = Replayed(bank.Batches());
@@ -237,8 +237,8 @@ TEST(AdoptTest, AnAcceptedChangeMovesWhatAStartMustSay) {
   for (authority::Authority* state : {&replayed, &restored}) {
     Bank::Batch batch;
     EXPECT_EQ(SnapshotBytes(*state), SnapshotBytes(bank.state));
-    EXPECT_TRUE(state->Adopt(Key().address(), next, false, &batch).ok());
-    const absl::Status old = state->Adopt(Key().address(), WidePolicy(), false, &batch);
+    EXPECT_TRUE(state->Adopt({Key().address()}, next, false, &batch).ok());
+    const absl::Status old = state->Adopt({Key().address()}, WidePolicy(), false, &batch);
     EXPECT_EQ(CodeOf(old), v1::ERROR_STATE_REFUSED);
     EXPECT_THAT(std::string(old.message()), HasSubstr("(max_face_value)"));
   }
@@ -252,17 +252,17 @@ TEST(AdoptTest, AStateFromBeforeThereWasAHash) {
   authority::Authority state = Replayed({old});
   Bank::Batch batch;
   EXPECT_EQ(state.profile(), v1::PROFILE_AUTHORITY);
-  EXPECT_TRUE(state.Adopt(Key().address(), WidePolicy(), false, &batch).ok());
+  EXPECT_TRUE(state.Adopt({Key().address()}, WidePolicy(), false, &batch).ok());
   policy::Policy other = WidePolicy();
   other.max_tickets = 1;
-  EXPECT_EQ(CodeOf(state.Adopt(Key().address(), other, false, &batch)), v1::ERROR_STATE_REFUSED);
+  EXPECT_EQ(CodeOf(state.Adopt({Key().address()}, other, false, &batch)), v1::ERROR_STATE_REFUSED);
 }
 
 TEST(AdoptTest, TheProfileIsSealed) {
   for (const v1::Profile sealed : {v1::PROFILE_AUTHORITY, v1::PROFILE_SIGNER}) {
     Bank bank(WidePolicy(), 0x11, sealed);
     for (const v1::Profile started : {v1::PROFILE_AUTHORITY, v1::PROFILE_SIGNER}) {
-      EXPECT_EQ(CodeOf(bank.state.Adopt(Key().address(), WidePolicy(), true, bank.Next(), started)),
+      EXPECT_EQ(CodeOf(bank.state.Adopt({Key().address()}, WidePolicy(), true, bank.Next(), started)),
                 sealed == started ? v1::ERROR_UNSPECIFIED : v1::ERROR_STATE_REFUSED);
     }
   }
@@ -272,7 +272,7 @@ TEST(AdoptTest, ASignerMayComeUnderAPolicyAndNotOutOfIt) {
   Bank bank(policy::Unrestricted(), 0x11, v1::PROFILE_SIGNER);
   const auto adopt = [&](const policy::Policy& policy, bool accept) {
     return CodeOf(
-        bank.state.Adopt(Key().address(), policy, accept, bank.Next(), v1::PROFILE_SIGNER));
+        bank.state.Adopt({Key().address()}, policy, accept, bank.Next(), v1::PROFILE_SIGNER));
   };
   EXPECT_EQ(adopt(policy::Unrestricted(), false), v1::ERROR_UNSPECIFIED);
   EXPECT_EQ(adopt(WidePolicy(), false), v1::ERROR_STATE_REFUSED);

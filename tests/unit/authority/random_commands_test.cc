@@ -59,7 +59,9 @@ class Trial {
   void Step() {
     time_ += random_.Below(10);
     bank.state.SetTime(time_ - random_.Below(3));
-    switch (random_.Below(14)) {
+    switch (random_.Below(15)) {
+      case 14:
+        return Keys();
       case 10:
       case 11:
         return Redeem();
@@ -104,20 +106,42 @@ class Trial {
     ASSERT_EQ(ToInt(t.available), available);
     ASSERT_EQ(ToInt(t.reserved), reserved);
     ASSERT_EQ(ToInt(t.paid), paid);
-    Int open = 0;
+    const std::vector<payouts::SigningKey>& keys = bank.state.payouts().keys();
+    std::vector<Int> open(keys.size());
     for (const auto& [ref, expected] : model.items) {
       const payouts::Payout& payout = *bank.state.payouts().Find(ref.first);
       const payouts::Item& item = payout.items[ref.second];
       ASSERT_EQ(static_cast<int>(item.state), static_cast<int>(expected.state)) << "I3";
       ASSERT_EQ(ToInt(item.paid), expected.paid);
       if (expected.state == ReferenceModel::Item::kOpen && payout.IsTickets()) {
-        open += expected.amount;
+        open[payout.key] += expected.amount;
       }
+      const auto signer = signers_.try_emplace(ref.first, payout.key);
+      ASSERT_EQ(signer.first->second, payout.key) << "I3: one key pays a payout";
       if (!item.ticket.has_value()) continue;
       const auto kept = tickets_.try_emplace(ref, item.ticket->ticket_hash);
       ASSERT_EQ(kept.first->second, item.ticket->ticket_hash) << "I3: tickets are kept for life";
     }
-    ASSERT_EQ(ToInt(bank.state.payouts().outstanding_tickets()), open);
+    for (size_t i = 0; i < keys.size(); ++i) {
+      ASSERT_EQ(ToInt(keys[i].outstanding_tickets), open[i]) << "signing key " << i;
+    }
+    CheckTransactions();
+  }
+  // Each is by its payout's key, and no key uses a nonce for two payouts.
+  void CheckTransactions() {
+    for (uint64_t id = 1; id <= bank.state.payouts().size(); ++id) {
+      const payouts::Payout& payout = *bank.state.payouts().Find(id);
+      for (const payouts::Attempt& attempt : payout.attempts) {
+        if (!seen_.insert(attempt.tx_hash).second) continue;
+        const auto read = ethereum::ParseSignedTransaction(attempt.raw_tx);
+        ASSERT_TRUE(read.ok()) << read.status();
+        const auto sender = read->Sender();
+        ASSERT_TRUE(sender.ok()) << sender.status();
+        ASSERT_EQ(*sender, bank.state.payouts().keys()[payout.key].address) << "I3";
+        const auto used = nonces_.try_emplace({payout.key, attempt.nonce}, id);
+        ASSERT_EQ(used.first->second, id) << "nonce " << attempt.nonce << " of key " << payout.key;
+      }
+    }
   }
 
   Bank bank;
@@ -166,6 +190,34 @@ class Trial {
       (void)bank.Fund(v1::STRATEGY_FUND_DEPOSIT, 1 + random_.Below(10'000));
   }
 
+  // One signing key after another, and what the older one does at its end.
+  void Keys() {
+    const payouts::SigningKey* draining = bank.state.payouts().draining();
+    const bool may_rotate = draining == nullptr;
+    switch (random_.Below(6)) {
+      case 0: {
+        const size_t count = bank.state.payouts().keys().size();
+        if (count > 100) return;
+        ASSERT_EQ(bank.Rotate(static_cast<uint8_t>(0x80 + count)).ok(), may_rotate);
+        return;
+      }
+      case 1:
+      case 2: {
+        if (draining == nullptr) return;
+        const bool possible = draining->open == 0;
+        ASSERT_EQ(bank.Retire(draining->address).ok(), possible);
+        return;
+      }
+      default: {
+        const v1::Strategy moves[] = {v1::STRATEGY_UNLOCK, v1::STRATEGY_WITHDRAW,
+                                      v1::STRATEGY_SWEEP};
+        const v1::Strategy move = moves[random_.Below(3)];
+        const bool possible = draining != nullptr && draining->open == 0;
+        ASSERT_EQ(bank.Fund(move, move == v1::STRATEGY_SWEEP ? 5 : 0).ok(), possible);
+      }
+    }
+  }
+
   // A receipt of an own transaction, or a stranger's, that claims redemptions of any tickets.
   void Receipt() {
     const payouts::Payout* payout = bank.state.payouts().Find(AnyPayout());
@@ -204,7 +256,7 @@ class Trial {
 
   void Redeem() {
     const std::string account = AnyAccount();
-    const uint64_t next = bank.state.payouts().next_nonce().value_or(0);
+    const uint64_t next = bank.state.payouts().current().next_nonce.value_or(0);
     const uint64_t nonce = random_.Below(2) == 0 ? next : random_.Below(next + 2);
     const uint64_t before = bank.state.payouts().size();
     const auto payout = bank.Redeem(account, nonce, random_.Below(2) * random_.Below(100));
@@ -254,7 +306,7 @@ class Trial {
     change.set_sequence(state.sequence() + random_.Below(2));
     change.add_signatures(
         Key(0x44)
-            .Sign(policy::PolicyChangeDigest(bank.key().address(), state.sequence() + 1, policy))
+            .Sign(policy::PolicyChangeDigest(bank.state.address(), state.sequence() + 1, policy))
             .ToBytes65());
     ASSERT_EQ(bank.state.ChangePolicy(change, bank.Next()).ok(),
               change.sequence() == state.sequence() + 1);
@@ -283,6 +335,9 @@ class Trial {
   uint64_t events_ = 0;
   uint64_t time_ = 1000;
   std::map<ReferenceModel::Ref, ethereum::Hash> tickets_;
+  std::map<uint64_t, uint32_t> signers_;  // epoch, by payout
+  std::set<ethereum::Hash> seen_;         // transactions
+  std::map<std::pair<uint32_t, uint64_t>, uint64_t> nonces_;  // payout, by key and nonce
 };
 
 TEST(RandomCommandsTest, TheBooksAgreeWithTheModelAndTheFoldWithTheState) {

@@ -45,13 +45,13 @@ TEST(AdoptTest, OnlyTheSameKeyChainBrokerAndLimits) {
     policy::Policy policy = WidePolicy();
     row.change(policy);
     const absl::Status adopted =
-        bank.state.Adopt(bank.key().address(), policy, row.accept, bank.Next());
+        bank.state.Adopt({bank.key().address()}, policy, row.accept, bank.Next());
     EXPECT_EQ(adopted.ok(), row.taken) << adopted;
     EXPECT_EQ(CodeOf(adopted), row.taken ? v1::ERROR_UNSPECIFIED : v1::ERROR_STATE_REFUSED);
     EXPECT_EQ(bank.state.policy() == policy, row.taken);
   }
   Bank bank;
-  EXPECT_EQ(CodeOf(bank.state.Adopt(AddressOf(9), WidePolicy(), true, bank.Next())),
+  EXPECT_EQ(CodeOf(bank.state.Adopt({AddressOf(9)}, WidePolicy(), true, bank.Next())),
             v1::ERROR_STATE_REFUSED);
 }
 
@@ -64,8 +64,8 @@ TEST(ApplyTest, EventsThatNoHistoryHas) {
   unknown.mutable_account_opened();
   EXPECT_FALSE(empty.Apply(unknown).ok()) << "before the genesis";
   sealed::v1::StateEvent newer = bank.batches[0].events(0);
-  newer.mutable_genesis()->set_format(3);
-  EXPECT_THAT(std::string(empty.Apply(newer).message()), HasSubstr("format 3"));
+  newer.mutable_genesis()->set_format(4);
+  EXPECT_THAT(std::string(empty.Apply(newer).message()), HasSubstr("format 4"));
   sealed::v1::StateEvent short_key = bank.batches[0].events(0);
   short_key.mutable_genesis()->set_fingerprint_key("short");
   EXPECT_FALSE(empty.Apply(short_key).ok());

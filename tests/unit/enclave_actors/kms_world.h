@@ -2,7 +2,11 @@
 #ifndef COFFER_TESTS_UNIT_ENCLAVE_ACTORS_KMS_WORLD_H_
 #define COFFER_TESTS_UNIT_ENCLAVE_ACTORS_KMS_WORLD_H_
 
+#include <map>
+#include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "tests/support/any_attester.h"
@@ -22,10 +26,43 @@ class KmsWorld : public World {
   ClientFrame ProvisionFrame() const {
     ClientFrame frame;
     FillCredentials(frame.mutable_provision()->mutable_aws());
-    frame.mutable_provision()->set_ciphertext(ciphertext);
-    for (const auto& [epoch, key] : keys) *frame.mutable_provision()->add_state_keys() = key;
+    v1::Provision* const provision = frame.mutable_provision();
+    if (root.has_value()) {
+      provision->set_ciphertext(root->ciphertext());
+      provision->set_signing_key_epoch(root->epoch());
+      *provision->mutable_encryption_context() = root->encryption_context();
+    } else {
+      provision->set_ciphertext(ciphertext);
+    }
+    if (next.has_value()) *provision->mutable_next_signing_key() = *next;
+    for (const auto& [epoch, key] : keys) {
+      const bool of_root = key.address() == (root.has_value() ? root->address() : "");
+      const bool of_next = next.has_value() && key.address() == next->address();
+      if (of_root || of_next) *provision->add_state_keys() = key;
+    }
     return frame;
   }
+  ClientFrame RotateSigningFrame() const {
+    ClientFrame frame;
+    FillCredentials(frame.mutable_rotate_signing_key()->mutable_aws());
+    return frame;
+  }
+  static ClientFrame AdoptSigningFrame(std::string_view address) {
+    ClientFrame frame;
+    frame.mutable_adopt_signing_key()->set_address(std::string(address));
+    return frame;
+  }
+  static ClientFrame RetireFrame(std::string_view address) {
+    ClientFrame frame;
+    frame.mutable_retire_signing_key()->set_address(std::string(address));
+    return frame;
+  }
+  // As a host does it that stores what it is given.
+  void Keep(const v1::NextSigningKey& made) {
+    next = made.signing_key();
+    keys[made.state_key().epoch()] = made.state_key();
+  }
+  void KeepOnlyTheNext() { root = std::exchange(next, std::nullopt); }
   ClientFrame RotateFrame(const std::string& key_id = "") const {
     ClientFrame frame;
     FillCredentials(frame.mutable_rotate_state_key()->mutable_aws());
@@ -64,6 +101,8 @@ class KmsWorld : public World {
 
   const std::string ciphertext;           // of the signing key
   std::map<uint32_t, v1::StateKey> keys;  // what the host has stored, by epoch
+  std::optional<v1::SigningKey> root;     // the oldest in use, where that is not the first
+  std::optional<v1::SigningKey> next;
   AnyAttester any_attester;
 };
 

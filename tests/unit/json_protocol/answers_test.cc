@@ -135,6 +135,20 @@ std::vector<Case> Cases() {
        R"("new_state_keys":[{"epoch":1,"ciphertext_b64":"AA==","key_id":"k","tag":"0x$HASH"}]}})"},
       {Method::kRotateStateKey, "state_key {epoch:2 ciphertext:hex(00) key_id:'k' tag:hex($HASH)}",
        R"({"result":{"epoch":2,"ciphertext_b64":"AA==","key_id":"k","tag":"0x$HASH"}})"},
+      {Method::kRotateSigningKey,
+       "next_signing_key {signing_key {epoch:1 address:hex($ADDRESS) ciphertext:hex(01) key_id:'k' "
+       "encryption_context {key:'b' value:'2'} encryption_context {key:'a' value:'1'} "
+       "tag:hex($HASH)} state_key {epoch:2 ciphertext:hex(00) key_id:'k' tag:hex($HASH) "
+       "address:hex($ADDRESS)}}",
+       R"({"result":{"signing_key":{"epoch":1,)"
+       R"("address":"0x1a642f0E3c3aF545E7AcBD38b07251B3990914F1","ciphertext_b64":"AQ==",)"
+       R"("key_id":"k","encryption_context":{"a":"1","b":"2"},"tag":"0x$HASH"},)"
+       R"("state_key":{"epoch":2,"ciphertext_b64":"AA==","key_id":"k","tag":"0x$HASH",)"
+       R"("address":"0x1a642f0E3c3aF545E7AcBD38b07251B3990914F1"}}})"},
+      {Method::kAdoptSigningKey, "signing_key_adopted {address:hex($ADDRESS)}",
+       R"({"result":{"ok":true,"address":"0x1a642f0E3c3aF545E7AcBD38b07251B3990914F1"}})"},
+      {Method::kRetireSigningKey, "signing_key_retired {address:hex($ADDRESS)}",
+       R"({"result":{"ok":true,"address":"0x1a642f0E3c3aF545E7AcBD38b07251B3990914F1"}})"},
       {Method::kAdoptStateKey, "state_key_adopted {state_key_epoch:2}",
        R"({"result":{"ok":true,"state_key_epoch":2}})"},
       {Method::kSignTransaction,

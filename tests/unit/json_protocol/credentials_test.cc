@@ -41,6 +41,9 @@ TEST(CredentialsTest, AreWipedInEveryRequestThatHasThem) {
   Fill(frame.mutable_rotate_state_key()->mutable_aws());
   WipeCredentials(&frame);
   ExpectWiped(&frame);
+  Fill(frame.mutable_rotate_signing_key()->mutable_aws());
+  WipeCredentials(&frame);
+  ExpectWiped(&frame);
 }
 
 // A request that gets credentials is to be wiped, too: this finds them by their type.

@@ -229,6 +229,29 @@ std::vector<Case> Cases() {
        "session_token:'T' proxy_port:8000} key_id:'k'}"},
       {"adopt_state_key", R"({"method":"adopt_state_key","params":{"epoch":7}})",
        Method::kAdoptStateKey, "adopt_state_key {epoch:7}"},
+      {"provision with the next signing key",
+       R"({"method":"provision","params":{"region":"eu-central-1","ciphertext_b64":"AAEC",)"
+       R"("aws_access_key_id":"A","aws_secret_access_key":"S","aws_session_token":"T",)"
+       R"("signing_key_epoch":3,"next_signing_key":{"epoch":4,"address":"0x$ADDRESS",)"
+       R"("ciphertext_b64":"AQ==","key_id":"k","encryption_context":{"a":"b"},"tag":"0x$HASH"},)"
+       R"("state_keys":[{"epoch":4,"ciphertext_b64":"AA==","tag":"0x$HASH",)"
+       R"("address":"0x$ADDRESS"}]}})",
+       Method::kProvision,
+       "provision {aws {region:'eu-central-1' access_key_id:'A' secret_access_key:'S' "
+       "session_token:'T' proxy_port:8000} ciphertext:hex(000102) state_keys {epoch:4 "
+       "ciphertext:hex(00) tag:hex($HASH) address:hex($ADDRESS)} next_signing_key {epoch:4 "
+       "address:hex($ADDRESS) ciphertext:hex(01) key_id:'k' encryption_context {key:'a' value:'b'} "
+       "tag:hex($HASH)} signing_key_epoch:3}"},
+      {"rotate_signing_key",
+       R"({"method":"rotate_signing_key","params":{"region":"eu-central-1",)"
+       R"("aws_access_key_id":"A","aws_secret_access_key":"S","aws_session_token":"T"}})",
+       Method::kRotateSigningKey,
+       "rotate_signing_key {aws {region:'eu-central-1' access_key_id:'A' secret_access_key:'S' "
+       "session_token:'T' proxy_port:8000}}"},
+      {"adopt_signing_key", R"({"method":"adopt_signing_key","params":{"address":"0x$ADDRESS"}})",
+       Method::kAdoptSigningKey, "adopt_signing_key {address:hex($ADDRESS)}"},
+      {"retire_signing_key", R"({"method":"retire_signing_key","params":{"address":"0x$ADDRESS"}})",
+       Method::kRetireSigningKey, "retire_signing_key {address:hex($ADDRESS)}"},
       {"generate with a policy",
        R"({"method":"generate","params":{"region":"eu-central-1","key_id":"k","aws_access_key_id":"A",)"
        R"("aws_secret_access_key":"S","aws_session_token":"T","key_spec":"AES-256","chain_id":42161,)"

@@ -90,7 +90,7 @@ TEST(PreparePayoutTest, EveryRefusalChangesNothing) {
     EXPECT_EQ(bank.batches.back().events_size(), 0);
     EXPECT_EQ(bank.state.payouts().size(), 0u);
     EXPECT_EQ(bank.state.ledger().totals().reserved, 0u);
-    EXPECT_EQ(bank.state.payouts().next_nonce(), std::nullopt);
+    EXPECT_EQ(bank.state.payouts().current().next_nonce, std::nullopt);
   }
   EXPECT_TRUE(bank.Pay({{"alice"}, {"bob"}}).ok()) << "the table changes a request that is good";
 }
@@ -272,7 +272,7 @@ TEST(BumpTest, SameNonceSameTicketsHigherFees) {
     EXPECT_EQ(TransactionOf(attempt).data, TransactionOf(before.attempts(0)).data)
         << "I3: a bump signs the same tickets, byte for byte";
   }
-  EXPECT_EQ(bank.state.payouts().next_nonce(), 1u);
+  EXPECT_EQ(bank.state.payouts().current().next_nonce, 1u);
   EXPECT_EQ(CodeOf(bank.Bump(2, 200)), v1::ERROR_UNKNOWN_PAYOUT);
   EXPECT_EQ(CodeOf(bank.Bump(0, 200)), v1::ERROR_UNKNOWN_PAYOUT);
   EXPECT_EQ(CodeOf(bank.Bump(UINT64_MAX, 200)), v1::ERROR_UNKNOWN_PAYOUT);

@@ -75,7 +75,7 @@ TEST(PrepareRedeemTest, TheFirstNonceIsTheChainsAndChainZeroNamesNone) {
   const v1::Payout payout = bank.Redeem(request).value();
   EXPECT_EQ(Last(payout).nonce(), 41u);
   EXPECT_EQ(ledger::FromProto(payout.items(0).amount()), 100u);
-  EXPECT_EQ(bank.state.payouts().next_nonce(), 42u);
+  EXPECT_EQ(bank.state.payouts().current().next_nonce, 42u);
 }
 
 TEST(PrepareRedeemTest, TheAmountIsTheLeastOfWhatIsThereAskedForAndAllowed) {

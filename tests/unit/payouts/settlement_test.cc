@@ -29,7 +29,7 @@ TEST(SettlementTest, PaidInFull) {
   EXPECT_EQ(Line(bank.Of("alice")), "0 0 100");
   EXPECT_EQ(Line(bank.Of("bob")), "0 0 50");
   EXPECT_TRUE(bank.state.payouts().open().empty());
-  EXPECT_EQ(bank.state.payouts().outstanding_tickets(), 0u);
+  EXPECT_EQ(bank.state.payouts().current().outstanding_tickets, 0u);
 }
 
 TEST(SettlementTest, I4ConfirmingTwiceChangesNothing) {

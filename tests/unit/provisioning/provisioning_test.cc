@@ -118,7 +118,7 @@ TEST_F(ProvisioningTest, StoredStateKeysAreOpenedInOrderAndNoneIsMade) {
   auto first = Run(request);
   ASSERT_TRUE(first.ok()) << first.status();
   for (uint32_t epoch = 2; epoch <= 3; ++epoch) {
-    auto next = MakeStateKey(first->keys.signing.address(), epoch, kKmsKey, client_.get());
+    auto next = MakeStateKey({first->keys.signing.address(), 0}, epoch, kKmsKey, client_.get());
     ASSERT_TRUE(next.ok() && Tag(first->keys.tag_key, &*next).ok());
     *request.add_state_keys() = next->stored;
   }
@@ -205,6 +205,158 @@ TEST_F(ProvisioningTest, WithoutAStorageTheStateKeyIsDerived) {
   EXPECT_EQ(done->keys.tag_key.size(), 0u);
   EXPECT_THAT(kms_.calls, SizeIs(1));
   ExpectRefused(Run(Again(), StateKeys::kDerived), v1::ERROR_MALFORMED, "--storage none");
+}
+
+// ---- one signing key after another --------------------------------------------------------------
+
+// A first provisioning, and a signing key that follows it.
+class NextSigningKeyTest : public ProvisioningTest {
+ protected:
+  NextSigningKeyTest() : request_(Again()), first_(*Run(request_)), made_(Make()) {
+    *request_.mutable_next_signing_key() = made_.stored;
+    *request_.add_state_keys() = made_.state.stored;
+    kms_.calls.clear();
+  }
+  MadeSigningKey Make() {
+    auto made = MakeSigningKey({{first_.keys.signing.address(), 0}, kKmsKey, 2, "alias/state"},
+                               client_.get());
+    EXPECT_TRUE(made.ok()) << made.status();
+    Tag(first_.keys.tag_key, &*made);
+    return *std::move(made);
+  }
+  // In the place of the one that was made: a key that the host knows.
+  void Forge() {
+    const auto known = ethereum::PrivateKey::FromBytes(std::string(32, '\x77'));
+    v1::SigningKey* const next = request_.mutable_next_signing_key();
+    next->set_ciphertext(kms_.Encrypt(std::string(32, '\x77'), {next->encryption_context().begin(),
+                                                                next->encryption_context().end()}));
+    next->set_address(std::string(known->address().view()));
+  }
+
+  v1::Provision request_;
+  Provisioned first_;
+  MadeSigningKey made_;
+};
+
+TEST_F(NextSigningKeyTest, BothAreOpenedAndTheNewestVouches) {
+  const auto done = Run(request_);
+  ASSERT_TRUE(done.ok()) << done.status();
+  EXPECT_EQ(done->keys.signing.address().ToHex(), kAddress);
+  ASSERT_TRUE(done->keys.next.has_value());
+  EXPECT_EQ(done->keys.next->address(), made_.key.address());
+  EXPECT_EQ(done->keys.newest_epoch(), 1u);
+  EXPECT_EQ(done->keys.tag_key.view(), made_.tag_key.view());
+  EXPECT_EQ(done->keys.signing_key_id, kKmsKey);
+  ASSERT_THAT(done->keys.state, SizeIs(2));
+  EXPECT_EQ(done->keys.state[1].secret.view(), made_.state.key.secret.view());
+  EXPECT_EQ(done->answer.address(), first_.answer.address());
+  EXPECT_THAT(kms_.calls[1].context,
+              ElementsAre(Pair("coffer:after", kAddress), Pair("coffer:epoch", "1"),
+                          Pair("coffer:purpose", "signing-key")));
+  EXPECT_THAT(kms_.calls[3].context,
+              ElementsAre(Pair("coffer:address", made_.key.address().ToHex()),
+                          Pair("coffer:epoch", "2"), Pair("coffer:purpose", "state-key")));
+}
+
+TEST_F(NextSigningKeyTest, AloneOnceTheOtherHasGone) {
+  v1::Provision alone = Request(made_.stored.ciphertext());
+  *alone.mutable_encryption_context() = made_.stored.encryption_context();
+  alone.set_signing_key_epoch(1);
+  alone.set_expected_address(made_.stored.address());
+  *alone.add_state_keys() = made_.state.stored;
+  const auto done = Run(alone);
+  ASSERT_TRUE(done.ok()) << done.status();
+  EXPECT_FALSE(done->keys.next.has_value());
+  EXPECT_EQ(done->keys.newest_epoch(), 1u);
+  *alone.mutable_state_keys(0) = request_.state_keys(0);
+  ExpectRefused(Run(alone), v1::ERROR_STATE_REFUSED, "made for another signing key");
+  // The third is vouched for by the second.
+  auto third =
+      MakeSigningKey({{done->keys.signing.address(), 1}, kKmsKey, 3, kKmsKey}, client_.get());
+  ASSERT_TRUE(third.ok()) << third.status();
+  Tag(done->keys.tag_key, &*third);
+  *alone.mutable_state_keys(0) = made_.state.stored;
+  *alone.mutable_next_signing_key() = third->stored;
+  EXPECT_TRUE(Run(alone).ok());
+  Tag(first_.keys.tag_key, &*third);
+  *alone.mutable_next_signing_key() = third->stored;
+  ExpectRefused(Run(alone), v1::ERROR_STATE_REFUSED, "was not made by an enclave");
+}
+
+TEST_F(NextSigningKeyTest, OneThatNobodyVouchesForIsRefused) {
+  Forge();
+  ExpectRefused(Run(request_), v1::ERROR_STATE_REFUSED, "was not made by an enclave");
+}
+
+TEST_F(NextSigningKeyTest, TheNamedAddressIsCompared) {
+  const std::string address = request_.next_signing_key().address();
+  Forge();
+  request_.mutable_next_signing_key()->set_address(address);
+  ExpectRefused(Run(request_), v1::ERROR_KMS, "which is not the one that is named");
+}
+
+// A KMS key of the host's own would let the host open what was made.
+TEST_F(NextSigningKeyTest, ItIsMadeUnderTheKeyOfTheOneBefore) {
+  class OtherKey final : public kms::Client {
+   public:
+    explicit OtherKey(kms::Client* real) : real_(real) {}
+    absl::StatusOr<kms::OpenedKey> Decrypt(std::string_view ciphertext, std::string_view key_id,
+                                           std::string_view algorithm,
+                                           const kms::EncryptionContext& context) override {
+      return real_->Decrypt(ciphertext, key_id, algorithm, context);
+    }
+    absl::StatusOr<kms::OpenedKey> GenerateDataKey(std::string_view /*key_id*/,
+                                                   const kms::EncryptionContext& context) override {
+      return real_->GenerateDataKey("arn:aws:kms:eu-west-1:2:key/hosts", context);
+    }
+    absl::StatusOr<ethereum::SecretBytes> GenerateRandom(size_t bytes) override {
+      return real_->GenerateRandom(bytes);
+    }
+
+   private:
+    kms::Client* const real_;
+  };
+  OtherKey other(client_.get());
+  const auto made =
+      MakeSigningKey({{first_.keys.signing.address(), 0}, kKmsKey, 2, kKmsKey}, &other);
+  ASSERT_FALSE(made.ok());
+  EXPECT_EQ(CodeOf(made.status()), v1::ERROR_KMS);
+  EXPECT_THAT(std::string(made.status().message()), HasSubstr("under another key"));
+}
+
+TEST_F(NextSigningKeyTest, WhatItMayNotHoldIsRefusedBeforeAnybodyIsAsked) {
+  struct Row {
+    const char* sentence;
+    std::function<void(v1::Provision*)> change;
+  };
+  const Row rows[] = {
+      {"is of epoch 2 and follows one of epoch 0",
+       [](auto* r) { r->mutable_next_signing_key()->set_epoch(2); }},
+      {"is of epoch 0", [](auto* r) { r->mutable_next_signing_key()->set_epoch(0); }},
+      {"follows one of epoch 7", [](auto* r) { r->set_signing_key_epoch(7); }},
+      {"without state keys", [](auto* r) { r->clear_state_keys(); }},
+      {"next_signing_key's ciphertext",
+       [](auto* r) { r->mutable_next_signing_key()->clear_ciphertext(); }},
+      {"next_signing_key's tag has 31",
+       [](auto* r) { r->mutable_next_signing_key()->mutable_tag()->pop_back(); }},
+      {"next_signing_key's address has 0",
+       [](auto* r) { r->mutable_next_signing_key()->clear_address(); }},
+      {"next_signing_key's key_id",
+       [](auto* r) { r->mutable_next_signing_key()->set_key_id(std::string(2049, 'k')); }},
+      {"encryption_context's key",
+       [](auto* r) { (*r->mutable_next_signing_key()->mutable_encryption_context())[""] = "v"; }},
+      {"state_keys[1]'s address", [](auto* r) { r->mutable_state_keys(1)->set_address("short"); }},
+  };
+  for (const Row& row : rows) {
+    SCOPED_TRACE(row.sentence);
+    v1::Provision request = request_;
+    row.change(&request);
+    ExpectRefused(Run(request), v1::ERROR_MALFORMED, row.sentence);
+  }
+  request_.clear_state_keys();
+  ExpectRefused(Run(request_, StateKeys::kDerived), v1::ERROR_MALFORMED, "--storage none");
+  EXPECT_THAT(kms_.calls, IsEmpty());
+  EXPECT_EQ(CodeOf(Check(v1::RotateSigningKey())), v1::ERROR_MALFORMED) << "no credentials";
 }
 
 TEST_F(ProvisioningTest, TroubleOfKmsKeepsItsName) {

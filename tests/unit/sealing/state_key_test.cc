@@ -67,5 +67,31 @@ TEST(StateKeyTest, ATagIsOfOneSigningKeyEpochPlaintextAndCiphertext) {
   }
 }
 
+// Computed with Python's hmac: HMAC(t, "coffer signing key v1" || 00 || epoch || address ||
+// ciphertext), t as above.
+TEST(SigningKeyTagTest, Golden) {
+  ethereum::Address address;
+  address.bytes.fill(0x33);
+  EXPECT_EQ(SigningKeyTag(TagKey('\x11'), 0x01020304, address, "a ciphertext").ToHex(),
+            "0x9d09c3b6459916d5b1e5a7e7aba27053c198e9f9e3e8a15d9843f01a0fb1d05c");
+}
+
+TEST(SigningKeyTagTest, ItIsOfOneSigningKeyEpochAddressAndCiphertext) {
+  ethereum::Address address, other;
+  other.bytes[19] = 1;
+  const std::string tag(SigningKeyTag(TagKey('\x11'), 2, address, "c").view());
+  EXPECT_TRUE(CheckSigningKeyTag(TagKey('\x11'), 2, address, "c", tag).ok());
+  for (const absl::Status& refused :
+       {CheckSigningKeyTag(TagKey('\x12'), 2, address, "c", tag),
+        CheckSigningKeyTag(TagKey('\x11'), 3, address, "c", tag),
+        CheckSigningKeyTag(TagKey('\x11'), 2, other, "c", tag),
+        CheckSigningKeyTag(TagKey('\x11'), 2, address, "d", tag),
+        CheckSigningKeyTag(TagKey('\x11'), 2, address, "c", tag.substr(1)),
+        CheckSigningKeyTag(TagKey('\x11'), 2, address, "c", "")}) {
+    EXPECT_TRUE(absl::IsDataLoss(refused));
+    EXPECT_THAT(std::string(refused.message()), HasSubstr("was not made by an enclave"));
+  }
+}
+
 }  // namespace
 }  // namespace coffer::sealing
