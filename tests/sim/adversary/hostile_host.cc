@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "tests/sim/wire/asked.h"
+
 namespace coffer::sim {
 namespace {
 
@@ -10,7 +12,9 @@ using boundary::v1::ServerFrame;
 
 std::string NameOf(const ClientFrame& frame) {
   if (frame.body_case() == ClientFrame::BODY_NOT_SET) return "none";
-  return ClientFrame::descriptor()->FindFieldByNumber(frame.body_case())->name();
+  const std::string& name = ClientFrame::descriptor()->FindFieldByNumber(frame.body_case())->name();
+  const boundary::v1::Strategy strategy = frame.prepare_funding().strategy();
+  return wire::IsMove(strategy) ? name + ":" + boundary::v1::Strategy_Name(strategy) : name;
 }
 
 }  // namespace
