@@ -62,7 +62,7 @@ absl::StatusOr<PrivateKey> ReadSigningKey(const SecretBytes& plaintext) {
 
 kms::EncryptionContext SigningKeyContext(const SigningKeyWish& wish) {
   kms::EncryptionContext context = wish.context;
-  context["coffer:purpose"] = "signing-key";
+  context.emplace("coffer:purpose", "signing-key");
   context["coffer:after"] = wish.after.address.ToHex();
   context["coffer:epoch"] = absl::StrCat(wish.after.epoch + 1);
   return context;

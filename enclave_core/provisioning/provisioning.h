@@ -16,7 +16,8 @@
 //   coffer:purpose = "signing-key", coffer:after = "0x<the other's address>",
 //   coffer:epoch = "<decimal>"
 //
-// beside what the other was encrypted with, which a key policy may ask for.
+// beside what the other was encrypted with, which a key policy may ask for (its purpose goes before
+// the one above).
 #ifndef COFFER_ENCLAVE_CORE_PROVISIONING_PROVISIONING_H_
 #define COFFER_ENCLAVE_CORE_PROVISIONING_PROVISIONING_H_
 

@@ -300,9 +300,10 @@ TEST_F(NextSigningKeyTest, ItHasTheContextOfTheOneBeforeToo) {
   wish.context = {{"deployment", "eu-1"}, {"coffer:purpose", "what the operator said"}};
   const auto made = MakeSigningKey(wish, client_.get());
   ASSERT_TRUE(made.ok()) << made.status();
-  EXPECT_THAT(kms_.calls[0].context,
-              ElementsAre(Pair("coffer:after", kAddress), Pair("coffer:epoch", "1"),
-                          Pair("coffer:purpose", "signing-key"), Pair("deployment", "eu-1")));
+  EXPECT_THAT(
+      kms_.calls[0].context,
+      ElementsAre(Pair("coffer:after", kAddress), Pair("coffer:epoch", "1"),
+                  Pair("coffer:purpose", "what the operator said"), Pair("deployment", "eu-1")));
   EXPECT_EQ(made->stored.encryption_context_size(), 4);
   for (int i = 0; i < 5; ++i) wish.context[absl::StrCat("more ", i)] = "";
   EXPECT_EQ(CodeOf(MakeSigningKey(wish, client_.get()).status()), v1::ERROR_OUT_OF_RANGE);
