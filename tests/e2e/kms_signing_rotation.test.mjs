@@ -40,7 +40,7 @@ const stepOf = async (stack) => (await rotation(stack).catch(() => ({}))).step;
 /** What the enclave calls its signing keys: {address: use}. */
 const usesOf = async (stack) => Object.fromEntries((await statusOf(stack)).signing_keys.map(({ address, use }) => [address, use]));
 
-/** Ordered until the new key signs; gives {from, to}. */
+/** Ordered until the new key signs; gives the rotation's progress. */
 async function rotateUntilItSigns(stack) {
   await order(stack);
   return until('the new key to sign', async () => {
@@ -105,10 +105,10 @@ test('new payouts come from the new key, the old one is drained, swept and wiped
     await stack.payEverybody({ done: ({ totals }) => totals.available === '0' });
 
     const released = world.released;
-    const cli = await runProgram('coffer', ['rotate', 'signing-key', '--host', `http://127.0.0.1:${stack.port}`], { env: { COFFER_TOKEN: stack.adminToken } });
+    const cli = await runProgram('coffer', ['rotate', 'signing-key', '--host-url', stack.api.base], { env: { COFFER_TOKEN: stack.adminToken } });
     assert.equal(cli.code, 0, cli.stderr);
     assert.equal(world.released, released + 2, 'a signing key and a state key');
-    const { from: first, to: second } = await rotateUntilItSigns(stack);
+    const { from_address: first, address: second } = await rotateUntilItSigns(stack);
     assert.equal(first, stack.address);
     assert.equal((await statusOf(stack)).address, second);
     assert.deepEqual(await usesOf(stack), { [first]: 'draining', [second]: 'current' });
@@ -140,13 +140,13 @@ test('new payouts come from the new key, the old one is drained, swept and wiped
 
     // And a third one after it, which the second vouches for.
     const next = await rotateUntilItSigns(stack);
-    assert.equal(next.from, second);
-    await fund(chain, next.to);
+    assert.equal(next.from_address, second);
+    await fund(chain, next.address);
     await untilRetired(stack, chain, node);
     await restart(stack);
-    assert.deepEqual(await usesOf(stack), { [first]: 'retired', [second]: 'retired', [next.to]: 'current' });
+    assert.deepEqual(await usesOf(stack), { [first]: 'retired', [second]: 'retired', [next.address]: 'current' });
     const keys = openStoredKeys(kms, stack.dataDir, SIGNING_CONTEXT);
-    assert.equal(keys.address, next.to);
+    assert.equal(keys.address, next.address);
   });
 });
 
@@ -211,7 +211,7 @@ async function killInRotation({ stack, proxy, kms: at }, point, random, senders)
   assert.ok(killed, `never came to: ${nameOf(point)}`);
   if (random.chance(0.3)) await sleep(random.below(300));
   revive(stack);
-  const { from, to } = await rotateUntilItSigns(stack);
+  const { from_address: from, address: to } = await rotateUntilItSigns(stack);
   assert.equal(from, senders.at(-1), 'one key follows another');
   senders.push(to);
   await stack.ready();
