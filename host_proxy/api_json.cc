@@ -146,6 +146,17 @@ absl::StatusOr<boundary::v1::Wei> WeiFromEth(std::string_view text) {
   return WeiOf(wei->magnitude);
 }
 
+Json::Value ToJson(const boundary::v1::SigningKeyState& key) {
+  Json::Value json;
+  json["epoch"] = Number(key.epoch());
+  json["address"] = AddressText(key.address());
+  json["use"] = Word(boundary::v1::SigningKeyState::Use_Name(key.use()), "USE_");
+  json["next_nonce"] = key.nonce_known() ? Number(key.next_nonce()) : Json::Value();
+  json["open_payouts"] = Number(key.open_payouts());
+  json["outstanding"] = WeiText(key.outstanding());
+  return json;
+}
+
 Json::Value ToJson(const boundary::v1::Status& status) {
   Json::Value json;
   json["version"] = status.version();
@@ -170,6 +181,8 @@ Json::Value ToJson(const boundary::v1::Status& status) {
   json["attestation_available"] = status.attestation_available();
   json["attestation_kind"] = AttestationKindWord(status.attestation_kind());
   json["state_key_epoch"] = Number(status.state_key_epoch());
+  json["signing_keys"] = Json::Value(Json::arrayValue);
+  for (const auto& key : status.signing_keys()) json["signing_keys"].append(ToJson(key));
   json["audit_address"] = AddressText(status.audit().audit_address());
   json["audit_seq"] = status.has_audit() ? Number(status.audit().size()) : Json::Value();
   json["audit_merkle_root"] = Hex(status.audit().root());
@@ -209,6 +222,7 @@ Json::Value ToJson(const boundary::v1::Payout& payout) {
   json["total"] = WeiText(payout.total());
   json["paid"] = WeiText(payout.paid());
   json["under_way"] = payout.under_way();
+  json["sender"] = AddressText(payout.sender());
   json["items"] = Json::Value(Json::arrayValue);
   for (const auto& item : payout.items()) json["items"].append(ToJson(item));
   json["attempts"] = Json::Value(Json::arrayValue);

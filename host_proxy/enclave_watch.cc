@@ -32,6 +32,11 @@ void EnclaveWatch::Ask() {
   });
 }
 
+bool EnclaveWatch::Expected(const ethereum::Address& address) const {
+  if (address == *wanted_.address) return true;
+  return wanted_.in_use && wanted_.in_use(address) && wanted_.in_use(*wanted_.address);
+}
+
 absl::Status EnclaveWatch::Fit(const boundary::v1::Status& status) const {
   // It is provisioned first, and says then whose key it has.
   const bool unprovisioned = status.phase() == boundary::v1::PHASE_UNPROVISIONED;
@@ -42,13 +47,13 @@ absl::Status EnclaveWatch::Fit(const boundary::v1::Status& status) const {
                                                  ethereum::ToChecksum(*wanted_.address)));
     }
     const auto address = ethereum::Address::FromBytes(status.address());
-    if (!address.ok() || *address != *wanted_.address) {
+    if (!address.ok() || !Expected(*address)) {
       return absl::FailedPreconditionError(absl::StrCat(
           "the enclave at ", wanted_.endpoint, " has the address ",
           address.ok() ? ethereum::ToChecksum(*address) : "(malformed)", ", and not the expected ",
           ethereum::ToChecksum(*wanted_.address),
           " (--expected-address, PAYMENTS_SIGNER_EXPECTED_ADDRESS): it is another enclave, or it "
-          "has another key"));
+          "has another key; after a rotation of the signing key name the new one"));
     }
   }
   if (wanted_.ledger_option.empty()) return absl::OkStatus();

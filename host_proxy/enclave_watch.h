@@ -4,6 +4,7 @@
 #define COFFER_HOST_PROXY_ENCLAVE_WATCH_H_
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -28,6 +29,9 @@ class EnclaveWatch {
   struct Wanted {
     std::string endpoint = {};  // for sentences
     std::optional<ethereum::Address> address = {};
+    // Whether a key is one of those in use, of which one follows the other (KeyStore::InUse);
+    // `address` may be either. Null: there is one key alone.
+    std::function<bool(const ethereum::Address&)> in_use = {};
     // The option that needs an enclave that keeps balances, as in "--journal.path"; empty: none
     // does.
     std::string ledger_option = {};
@@ -50,6 +54,8 @@ class EnclaveWatch {
 
  private:
   absl::Status Fit(const boundary::v1::Status& status) const;
+  // Whether an enclave with this address is the one that is expected.
+  bool Expected(const ethereum::Address& address) const;
   void Count(const boundary::v1::Status& status);
   void Ask();
   void First();

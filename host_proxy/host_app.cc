@@ -95,6 +95,7 @@ absl::Status HostApp::StartKeys(host::aws::AwsEnvironment aws) {
     return std::max(stored.last_sequence, stored.snapshot_sequence);
   };
   ports.stored_snapshots = [this] { return store_->status().snapshots; };
+  ports.snapshot_key_epoch = [this] { return store_->status().snapshot_key_epoch; };
   absl::StatusOr<std::unique_ptr<HostKeys>> keys = HostKeys::Create(
       std::move(ports), std::move(options), std::move(aws), options_.data_dir + "/keys");
   if (!keys.ok()) return keys.status();
@@ -106,11 +107,17 @@ absl::Status HostApp::StartKeys(host::aws::AwsEnvironment aws) {
 
 void HostApp::StartWatch() {
   if (options_.signer.mode == SignerMode::kNone) return;
-  watch_ = std::make_unique<EnclaveWatch>(
-      loop_, link_.get(),
-      EnclaveWatch::Wanted{options_.enclave.endpoint.ToString(), options_.signer.expected_address,
-                           LedgerOption(options_)},
-      [this](const std::string& why) { Unfit(why); });
+  EnclaveWatch::Wanted wanted;
+  wanted.endpoint = options_.enclave.endpoint.ToString();
+  wanted.address = options_.signer.expected_address;
+  wanted.ledger_option = LedgerOption(options_);
+  if (keys_ != nullptr) {
+    wanted.in_use = [this](const ethereum::Address& address) {
+      return keys_->store().InUse(address.view());
+    };
+  }
+  watch_ = std::make_unique<EnclaveWatch>(loop_, link_.get(), std::move(wanted),
+                                          [this](const std::string& why) { Unfit(why); });
   link_->CheckStatus([this](const boundary::v1::Status& status) {
     // It answers, so it has read its key.
     if (local_enclave_ != nullptr) local_enclave_->ForgetKey();

@@ -56,15 +56,23 @@ absl::StatusOr<std::unique_ptr<HostKeys>> HostKeys::Create(Ports ports, KmsOptio
                                                   std::move(environment), options.credentials);
   if (!chain.ok()) return chain.status();
   keys->credentials_ = *std::move(chain);
-  host::KeyRotation::Options rotation;
+  host::Rotation::Options rotation;
   rotation.proxy_port = options.provisioner.proxy_port;
+  rotation.expected_address = options.provisioner.expected_address;
   keys->provisioner_ = std::make_unique<host::KeyProvisioner>(
       std::move(options.provisioner), ports.loop, ports.random, keys->store_.get(),
       keys->credentials_.get(),
       [stored = std::move(ports.stored_records)] { return stored() > 0; });
-  keys->rotation_ = std::make_unique<host::KeyRotation>(
-      rotation, ports.loop, ports.enclave, keys->store_.get(), keys->credentials_.get(),
-      std::move(ports.stored_snapshots));
+  const host::Rotation::Ports of_rotations{ports.loop,
+                                           ports.enclave,
+                                           keys->store_.get(),
+                                           keys->credentials_.get(),
+                                           std::move(ports.stored_snapshots),
+                                           std::move(ports.snapshot_key_epoch)};
+  keys->rotation_ = std::make_unique<host::KeyRotation>(rotation, of_rotations);
+  keys->signing_rotation_ = std::make_unique<host::SigningKeyRotation>(rotation, of_rotations);
+  keys->rotation_->NotBeside(keys->signing_rotation_.get());
+  keys->signing_rotation_->NotBeside(keys->rotation_.get());
   return keys;
 }
 
@@ -99,6 +107,13 @@ void HostKeys::AddTo(Router& router) {
              [this](RoutedRequest request, HttpResponder respond) {
                PostRotation(request, std::move(respond));
              });
+  router.Add(
+      "GET", "/api/tee/rotate-signing-key", Role::kViewer, {},
+      [this](RoutedRequest, HttpResponder respond) { respond(JsonAnswer(SigningRotationJson())); });
+  router.Add("POST", "/api/tee/rotate-signing-key", Role::kAdmin, {},
+             [this](RoutedRequest request, HttpResponder respond) {
+               PostSigningRotation(request, std::move(respond));
+             });
 }
 
 void HostKeys::PostRotation(const RoutedRequest& request, HttpResponder respond) {
@@ -123,12 +138,40 @@ void HostKeys::PostRotation(const RoutedRequest& request, HttpResponder respond)
   respond(JsonAnswer(RotationJson(), 202));
 }
 
+void HostKeys::PostSigningRotation(const RoutedRequest& request, HttpResponder respond) {
+  if (!request.body.empty()) {
+    return respond(HttpError(400, "malformed",
+                             "the body is nothing: the next signing key is made under the KMS key "
+                             "of the one in use"));
+  }
+  if (absl::Status s = runtime::ForbidCoreDumps(); !s.ok()) return respond(FromStatus(s));
+  if (absl::Status started = signing_rotation_->Start(); !started.ok()) {
+    return respond(FromStatus(started));
+  }
+  respond(JsonAnswer(SigningRotationJson(), 202));
+}
+
 Json::Value HostKeys::RotationJson() const {
-  const host::KeyRotation::Progress& progress = rotation_->progress();
+  const host::KeyRotation::Progress progress = rotation_->progress();
   Json::Value json;
-  json["step"] = std::string(host::KeyRotation::StepWord(progress.step));
+  json["step"] = std::string(host::RotationStepWord(progress.step));
   json["from_epoch"] = Number(progress.from_epoch);
   json["epoch"] = progress.epoch == 0 ? Json::Value() : Number(progress.epoch);
+  json["why"] = progress.why.empty() ? Json::Value() : Json::Value(progress.why);
+  return json;
+}
+
+Json::Value HostKeys::SigningRotationJson() const {
+  const host::SigningKeyRotation::Progress progress = signing_rotation_->progress();
+  const auto text = [](const std::optional<ethereum::Address>& address) {
+    return address.has_value() ? Json::Value(ethereum::ToChecksum(*address)) : Json::Value();
+  };
+  const bool draining = progress.step == host::RotationStep::kDraining;
+  Json::Value json;
+  json["step"] = std::string(host::RotationStepWord(progress.step));
+  json["from_address"] = text(progress.from);
+  json["address"] = text(progress.to);
+  json["open_payouts"] = draining ? Number(progress.open_payouts) : Json::Value();
   json["why"] = progress.why.empty() ? Json::Value() : Json::Value(progress.why);
   return json;
 }

@@ -44,6 +44,46 @@ Json::Value CountersJson(const host::PayoutDriverStatus::Counters& counters) {
   return json;
 }
 
+Json::Value HaltsJson(const std::vector<host::PayoutHalt>& halts) {
+  Json::Value json(Json::arrayValue);
+  for (const host::PayoutHalt& halt : halts) {
+    Json::Value entry;
+    entry["code"] = halt.code;
+    entry["message"] = halt.sentence;
+    json.append(std::move(entry));
+  }
+  return json;
+}
+
+Json::Value NotesJson(const std::vector<std::string>& notes) {
+  Json::Value json(Json::arrayValue);
+  for (const std::string& note : notes) json.append(note);
+  return json;
+}
+
+Json::Value AddressJson(const std::string& address) {
+  return address.empty() ? Json::Value() : Json::Value(ethereum::ToHex(address));
+}
+
+// Of a key that is not the current one: what there is to know of its way to its end.
+Json::Value OldKeyJson(const host::PayoutDriverStatus& status) {
+  Json::Value json;
+  json["address"] = AddressJson(status.address);
+  json["open_payouts"] = Number(status.open_payouts);
+  json["under_way"] = Number(status.under_way);
+  json["watched_receipts"] = Number(status.watched_receipts);
+  json["next_nonce"] = status.nonce_known ? Number(status.next_nonce) : Json::Value();
+  json["chain_nonce"] = Number(status.chain_nonce);
+  json["deposit"] = Decimal(status.deposit);
+  json["reserve"] = Decimal(status.reserve);
+  json["balance"] = Decimal(status.balance);
+  json["outstanding"] = Decimal(status.outstanding);
+  json["last_reading"] = TimeText(status.last_reading);
+  json["halts"] = HaltsJson(status.halts);
+  json["notes"] = NotesJson(status.notes);
+  return json;
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<HostPayouts>> HostPayouts::Create(runtime::EventLoop* loop,
@@ -64,8 +104,8 @@ HostPayouts::HostPayouts(runtime::EventLoop* loop, host::EnclaveClient* enclave,
       enclave_(enclave),
       http_(std::move(http)),
       rpc_(loop, http_.get(), random, flags_.rpc),
-      driver_(std::make_unique<host::PayoutDriver>(loop, enclave, &rpc_, flags_.driver)) {
-  if (flags_.start_paused) driver_->Pause();
+      drivers_(std::make_unique<host::PayoutDrivers>(loop, enclave, &rpc_, flags_.driver)) {
+  if (flags_.start_paused) drivers_->Pause();
 }
 
 void HostPayouts::Start() {
@@ -109,7 +149,7 @@ void HostPayouts::MaybeRun() {
   if (running_ || !chain_checked_ || !enclave_checked_) return;
   running_ = true;
   Log(Level::kInfo, "payouts", "started", {{"chain", flags_.chain_id}, {"nodes", Nodes()}});
-  driver_->Start();
+  drivers_->Start();
 }
 
 absl::Status HostPayouts::RunNow() {
@@ -122,13 +162,13 @@ absl::Status HostPayouts::RunNow() {
   if (driver_status().paused) {
     return absl::FailedPreconditionError("payouts are paused: POST /api/payouts/resume first");
   }
-  driver_->RunNow();
+  drivers_->RunNow();
   return absl::OkStatus();
 }
 
-void HostPayouts::Pause() { driver_->Pause(); }
+void HostPayouts::Pause() { drivers_->Pause(); }
 
-void HostPayouts::Resume() { driver_->Resume(); }
+void HostPayouts::Resume() { drivers_->Resume(); }
 
 std::vector<std::string> HostPayouts::NotReady() const {
   std::vector<std::string> reasons;
@@ -150,15 +190,9 @@ Json::Value HostPayouts::StatusJson() const {
   json["running"] = running_;
   json["paused"] = status.paused;
   json["dry_run"] = status.dry_run;
-  json["halts"] = Json::Value(Json::arrayValue);
-  for (const host::PayoutHalt& halt : status.halts) {
-    Json::Value entry;
-    entry["code"] = halt.code;
-    entry["message"] = halt.sentence;
-    json["halts"].append(std::move(entry));
-  }
-  json["notes"] = Json::Value(Json::arrayValue);
-  for (const std::string& note : status.notes) json["notes"].append(note);
+  json["address"] = AddressJson(status.address);
+  json["halts"] = HaltsJson(status.halts);
+  json["notes"] = NotesJson(status.notes);
   json["last_run"] = TimeText(status.last_run);
   json["last_reading"] = TimeText(status.last_reading);
   json["last_plan"] = status.last_plan;
@@ -177,7 +211,17 @@ Json::Value HostPayouts::StatusJson() const {
   json["balance"] = Decimal(status.balance);
   json["owed"] = Decimal(status.owed);
   json["outstanding"] = Decimal(status.outstanding);
-  json["counters"] = CountersJson(status.counters);
+  json["counters"] = CountersJson(counters());
+  json["draining"] = Json::Value();
+  if (const host::PayoutDriverStatus* draining = draining_status(); draining != nullptr) {
+    json["draining"] = OldKeyJson(*draining);
+    json["draining"]["step"] = draining->drain;
+  }
+  // Of retired keys: payouts that a deep reorganisation opened again.
+  json["reopened"] = Json::Value(Json::arrayValue);
+  for (const host::PayoutDriverStatus* retired : drivers_->Reopened()) {
+    json["reopened"].append(OldKeyJson(*retired));
+  }
   return json;
 }
 

@@ -5,13 +5,15 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
 #include "actors/host/chain_rpc.h"
 #include "actors/host/enclave_client.h"
 #include "actors/host/http_client.h"
-#include "actors/host/payout_driver.h"
+#include "actors/host/payout_drivers.h"
 #include "host_proxy/api.h"
 #include "host_proxy/payout_flags.h"
 #include "runtime/event_loop.h"
@@ -32,7 +34,14 @@ class HostPayouts final : public PayoutControl {
   void Start();
   // Nothing new is signed from now on. The driver stays: the enclave's client knows it until both
   // are gone.
-  void Stop() { driver_->Pause(); }
+  void Stop() { drivers_->Pause(); }
+
+  // For whoever rotates signing keys: payout_drivers.h says when these are called, and when to call
+  // them. OnRetired is set before Start.
+  void BeforeAdoption() { drivers_->BeforeAdoption(); }
+  void OnRetired(absl::AnyInvocable<void(const std::string& address)> take) {
+    drivers_->OnRetired(std::move(take));
+  }
 
   // PayoutControl
   absl::Status RunNow() override;
@@ -42,8 +51,11 @@ class HostPayouts final : public PayoutControl {
 
   // Sentences for /readyz.
   std::vector<std::string> NotReady() const;
-  // As of the driver's last turn.
-  const host::PayoutDriverStatus& driver_status() const { return driver_->Status(); }
+  // As of the drivers' last turns: the current key's, the draining key's (null without), and what
+  // all have counted.
+  const host::PayoutDriverStatus& driver_status() const { return drivers_->Current(); }
+  const host::PayoutDriverStatus* draining_status() const { return drivers_->Draining(); }
+  host::PayoutDriverStatus::Counters counters() const { return drivers_->Counters(); }
   host::ChainRpcMetrics rpc_metrics() const { return rpc_.metrics(); }
   // The nodes, without their secrets.
   std::string Nodes() const;
@@ -58,7 +70,7 @@ class HostPayouts final : public PayoutControl {
   host::EnclaveClient* const enclave_;
   const std::unique_ptr<host::HttpClient> http_;
   host::ChainRpc rpc_;
-  const std::unique_ptr<host::PayoutDriver> driver_;
+  const std::unique_ptr<host::PayoutDrivers> drivers_;
   bool chain_checked_ = false;
   bool enclave_checked_ = false;
   bool running_ = false;

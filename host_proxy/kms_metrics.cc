@@ -26,6 +26,19 @@ void HostMetrics::Add(const HostKeys* keys) {
         [&rotation] { return rotation.done(); });
   Total("coffer_kms_rotation_failures_total", "rotations of the state key that were cut off",
         [&rotation] { return rotation.failed(); });
+  const host::SigningKeyRotation& signing = keys->signing_rotation();
+  Level("coffer_kms_signing_keys", "signing keys that an enclave is given, two while one drains",
+        [keys] {
+          return (keys->store().Root().has_value() ? 1.0 : 0.0) +
+                 (keys->store().Next() != nullptr ? 1.0 : 0.0);
+        });
+  Level("coffer_kms_draining_payouts",
+        "open payouts of the signing key that drains, when the enclave was last asked",
+        [&signing] { return static_cast<double>(signing.progress().open_payouts); });
+  Total("coffer_kms_signing_rotations_total", "rotations of the signing key that ended well",
+        [&signing] { return signing.done(); });
+  Total("coffer_kms_signing_rotation_failures_total",
+        "rotations of the signing key that were cut off", [&signing] { return signing.failed(); });
 }
 
 }  // namespace coffer::host_proxy

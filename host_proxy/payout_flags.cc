@@ -135,7 +135,12 @@ void AddFees(runtime::ConfigSpec& spec) {
             .help = "Fill the deposit up when it is below this; 0: never."})
       .Add({.name = "deposit.target-wei",
             .default_text = "0",
-            .help = "To how much the deposit is filled up."});
+            .help = "To how much the deposit is filled up."})
+      .Add({.name = "deposit.drain",
+            .type = OptionType::kBool,
+            .default_text = "true",
+            .help = "Bring the deposit, reserve and balance of a draining signing key over to the "
+                    "key that follows it, then retire it; false: a key that has any stays."});
 }
 
 absl::Status ParseAmounts(const runtime::Config& config, PayoutDriverOptions& driver) {
@@ -175,6 +180,7 @@ absl::Status ParseDriver(const runtime::Config& config, PayoutDriverOptions& dri
   driver.max_tickets = static_cast<uint32_t>(config.Uint64("payouts.max-tickets"));
   driver.max_under_way = static_cast<uint32_t>(config.Uint64("payouts.max-under-way"));
   driver.dry_run = config.Bool("payouts.dry-run");
+  driver.drain_funds = config.Bool("deposit.drain");
   driver.void_expired = config.Bool("payouts.insecure-void-expired");
   if (config.IsSet("payouts.logs-from-block")) {
     driver.logs_from_block = config.Uint64("payouts.logs-from-block");

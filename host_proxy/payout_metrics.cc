@@ -14,7 +14,7 @@ void HostMetrics::Add(const HostPayouts* payouts) {
   using Counters = PayoutDriverStatus::Counters;
   const auto total = [&](const char* what, const char* help, uint64_t Counters::*field) {
     Total(absl::StrCat("coffer_payout_", what, "_total"), help,
-          [payouts, field] { return payouts->driver_status().counters.*field; });
+          [payouts, field] { return payouts->counters().*field; });
   };
   total("prepared", "payouts signed for the first time", &Counters::prepared);
   total("sent", "transactions that a node took", &Counters::sent);
@@ -54,6 +54,28 @@ void HostMetrics::Add(const HostPayouts* payouts) {
         [payouts] { return static_cast<double>(payouts->driver_status().halts.size()); });
   Level("coffer_payout_oldest_open_seconds", "age of the oldest payout that is not final",
         [payouts] { return absl::ToDoubleSeconds(payouts->driver_status().oldest_open); });
+  // Zero without a draining key.
+  const auto draining = [&](const char* what, const char* help, auto take) {
+    Level(absl::StrCat("coffer_draining_", what), help, [payouts, take] {
+      const PayoutDriverStatus* status = payouts->draining_status();
+      return status == nullptr ? 0.0 : static_cast<double>(take(*status));
+    });
+  };
+  draining("key", "1 while a signing key is draining", [](const auto&) { return 1.0; });
+  draining("open_payouts", "payouts of the draining key that are not final",
+           [](const auto& status) { return status.open_payouts; });
+  draining("halts", "reasons why the draining key signs nothing",
+           [](const auto& status) { return status.halts.size(); });
+  draining("next_nonce", "the draining key's next nonce",
+           [](const auto& status) { return status.next_nonce; });
+  draining("chain_nonce", "its nonce on the chain",
+           [](const auto& status) { return status.chain_nonce; });
+  draining("deposit_wei", "the draining key's deposit in the TicketBroker",
+           [](const auto& status) { return status.deposit; });
+  draining("reserve_wei", "its reserve there", [](const auto& status) { return status.reserve; });
+  draining("balance_wei", "on its own address", [](const auto& status) { return status.balance; });
+  draining("outstanding_wei", "promised by its open payouts",
+           [](const auto& status) { return status.outstanding; });
   const auto rpc = [&](const char* what, const char* help, uint64_t ChainRpcMetrics::*field) {
     Total(absl::StrCat("coffer_rpc_", what, "_total"), help,
           [payouts, field] { return payouts->rpc_metrics().*field; });

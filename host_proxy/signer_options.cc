@@ -79,7 +79,7 @@ void AddSignerOptions(runtime::ConfigSpec& spec) {
             .env = {kTimeoutVariable}})
       .Add({.name = "expected-address",
             .help = "The address that the enclave's key must have, 0x...; another one stops this "
-                    "host.",
+                    "host. While one signing key follows another it may be either's.",
             .env = {"PAYMENTS_SIGNER_EXPECTED_ADDRESS"}})
       .Add({.name = "local-enclave",
             .help = "coffer-enclave, started with PAYMENT_PRIVATE_KEY or PAYMENT_KEYSTORE_PATH "

@@ -34,6 +34,7 @@ struct Arguments {
   bool dead_letters = false;
   std::string file;
   std::string key_id;
+  bool wait_drained = false;
 };
 
 // The token comes from a file or the environment, because arguments are visible to everybody in ps.
@@ -154,7 +155,12 @@ CLI::App* AddCall(CLI::App& app, CallArguments& arguments) {
   return call;
 }
 
-CLI::App* AddRotate(CLI::App& app, Arguments& arguments) {
+struct RotateCommands {
+  const CLI::App* state_key;
+  const CLI::App* signing_key;
+};
+
+RotateCommands AddRotate(CLI::App& app, Arguments& arguments) {
   CLI::App* rotate = app.add_subcommand("rotate", "Change keys while everything goes on");
   rotate->require_subcommand(1);
   CLI::App* state_key =
@@ -167,7 +173,20 @@ CLI::App* AddRotate(CLI::App& app, Arguments& arguments) {
       "uses it. This waits, and says how far it is, until the state is stored under the new key; "
       "a rotation that was cut off is gone on with.\n"
       "Example: coffer rotate state-key --token-file /etc/coffer/admin.token");
-  return state_key;
+  CLI::App* signing_key = rotate->add_subcommand(
+      "signing-key", "Have what is new signed by a new key, with another address, from now on");
+  signing_key->add_flag("--wait-drained", arguments.wait_drained,
+                        "Wait until the older key is retired, which takes as long as its payouts "
+                        "and its deposit do");
+  AddHostOptions(signing_key, arguments);
+  signing_key->footer(
+      "The running coffer-host does it: it stores the new key's ciphertext before the enclave "
+      "uses it. This waits, and says how far it is, until the new key is in use and the older one "
+      "drains. A rotation that was cut off is gone on with by the host itself. While one key "
+      "drains there is no other rotation: this shows that one.\n"
+      "Example: coffer rotate signing-key --token-file /etc/coffer/admin.token\n"
+      "         coffer rotate signing-key --wait-drained --token-file /etc/coffer/admin.token");
+  return {state_key, signing_key};
 }
 
 int Main(int argc, char** argv) {
@@ -200,7 +219,7 @@ int Main(int argc, char** argv) {
   for (CLI::App* command : {status, accounts, payouts}) {
     command->add_flag("--json", arguments.json, "JSON, one document a line, instead of a table");
   }
-  const CLI::App* rotate = AddRotate(app, arguments);
+  const RotateCommands rotate = AddRotate(app, arguments);
   const CLI::App* provision = AddProvision(app, provision_arguments);
   const CLI::App* bridge = AddBridge(app, bridge_arguments);
   const CLI::App* call = AddCall(app, call_arguments);
@@ -251,8 +270,10 @@ int Main(int argc, char** argv) {
     result = ShowAccounts(*host, arguments.account, arguments.json, std::cout);
   } else if (payouts->parsed()) {
     result = Payouts(*host, arguments);
-  } else if (rotate->parsed()) {
+  } else if (rotate.state_key->parsed()) {
     result = RotateStateKey(*host, arguments.key_id, std::cout);
+  } else if (rotate.signing_key->parsed()) {
+    result = RotateSigningKey(*host, arguments.wait_drained, std::cout);
   } else if (arguments.dead_letters) {
     result = ReplayDeadLetters(*host, std::cout);
   } else {

@@ -24,6 +24,10 @@ absl::Status ControlPayouts(const HostClient& host, const std::string& action, s
 // Has the host rotate the enclave's state key, tells each step to `out`, and returns when the state
 // is stored under the new key. FailedPrecondition with the reason when it is not.
 absl::Status RotateStateKey(const HostClient& host, const std::string& key_id, std::ostream& out);
+// Has the host rotate the enclave's signing key, likewise, and returns when the new key is in use
+// and the older one drains; with `wait_drained` when that one is retired, which takes as long as
+// its payouts do.
+absl::Status RotateSigningKey(const HostClient& host, bool wait_drained, std::ostream& out);
 // Lets the host try its dead letters again.
 absl::Status ReplayDeadLetters(const HostClient& host, std::ostream& out);
 // Sends the events of a journal file; lines that were applied before count as duplicates and change

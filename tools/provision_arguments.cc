@@ -99,8 +99,10 @@ void AddKeyOptions(CLI::App* command, ProvisionArguments& arguments) {
       ->add_option("--encryption-context", arguments.encryption_context,
                    "NAME=VALUE, again for more: what the signing key was encrypted with")
       ->allow_extra_args(false);
-  command->add_option("--expected-address", arguments.expected_address,
-                      "The address that must come out; anything else is refused");
+  command->add_option(
+      "--expected-address", arguments.expected_address,
+      "The address that must come out, anything else is refused; while one signing key "
+      "follows another, either's");
   command->add_option(
       "--keys", arguments.keys,
       "The folder for the ciphertexts: <data-dir>/keys of the coffer-host that will "

@@ -41,6 +41,8 @@ class Provisioning {
 
  private:
   absl::Status PrepareSigning();
+  // Whether the folder's signing key is one that an enclave made after the first.
+  bool rotated() const { return keys_ != nullptr && keys_->root_epoch() > 0; }
   absl::Status CheckEnclave();
   absl::Status CheckAttestation();
   absl::StatusOr<host::aws::Credentials> GetCredentials();
@@ -109,7 +111,9 @@ absl::Status Provisioning::Prepare() {
 }
 
 absl::Status Provisioning::PrepareSigning() {
-  const bool stored = keys_ != nullptr && keys_->signing().has_value();
+  const std::optional<host::SigningCiphertext> root =
+      keys_ == nullptr ? std::nullopt : keys_->Root();
+  const bool stored = root.has_value();
   const bool given = !arguments_.ciphertext_file.empty() || !arguments_.ciphertext.empty();
   if (arguments_.generate && stored) {
     return absl::InvalidArgumentError(
@@ -119,7 +123,15 @@ absl::Status Provisioning::PrepareSigning() {
     return absl::InvalidArgumentError(
         "give the signing key's ciphertext, a folder (--keys) that has it, or --generate");
   }
-  if (stored) signing_ = *keys_->signing();
+  if (stored) signing_ = *root;
+  const bool details = !arguments_.kms_key_id.empty() || !arguments_.encryption_algorithm.empty() ||
+                       !arguments_.encryption_context.empty();
+  if (rotated() && (given || details)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the signing key of ", keys_->path(),
+                     " was rotated, and all that belongs to it is there: leave out the ciphertext, "
+                     "--kms-key-id, --encryption-algorithm and --encryption-context"));
+  }
   if (given) {
     absl::StatusOr<std::string> ciphertext = ReadCiphertext(arguments_);
     if (!ciphertext.ok()) return ciphertext.status();
@@ -138,7 +150,8 @@ absl::Status Provisioning::PrepareSigning() {
     if (!context.ok()) return Named("--encryption-context", context.status());
     signing_.encryption_context = *std::move(context);
   }
-  if (!expected_.has_value()) expected_ = signing_.address;
+  if (!stored) return absl::OkStatus();
+  expected_ = host::RootAddress(*keys_, expected_);
   return absl::OkStatus();
 }
 
@@ -235,10 +248,6 @@ absl::StatusOr<host::aws::Credentials> Provisioning::GetCredentials() {
 
 ClientFrame Provisioning::Request() const {
   ClientFrame frame;
-  const auto put_policy = [this](auto* request) {
-    // Serialized here, a moment ago, or checked when it was read.
-    if (!signing_.policy.empty()) request->mutable_policy()->ParseFromString(signing_.policy);
-  };
   if (arguments_.generate) {
     auto* generate = frame.mutable_generate();
     generate->set_key_id(signing_.key_id);
@@ -246,23 +255,14 @@ ClientFrame Provisioning::Request() const {
     generate->set_state_key_id(arguments_.state_key_id);
     generate->mutable_encryption_context()->insert(signing_.encryption_context.begin(),
                                                    signing_.encryption_context.end());
-    put_policy(generate);
+    // Serialized here, a moment ago.
+    if (!signing_.policy.empty()) generate->mutable_policy()->ParseFromString(signing_.policy);
     return frame;
   }
   auto* provision = frame.mutable_provision();
-  provision->set_ciphertext(signing_.ciphertext);
-  provision->set_key_id(signing_.key_id);
-  provision->set_encryption_algorithm(signing_.encryption_algorithm);
-  provision->mutable_encryption_context()->insert(signing_.encryption_context.begin(),
-                                                  signing_.encryption_context.end());
+  host::FillProvision(signing_, keys_.get(), provision);
   provision->set_state_key_id(arguments_.state_key_id);
   if (expected_.has_value()) provision->set_expected_address(std::string(expected_->view()));
-  if (keys_ != nullptr) {
-    for (boundary::v1::StateKey& key : keys_->Newest()) {
-      *provision->add_state_keys() = std::move(key);
-    }
-  }
-  put_policy(provision);
   return frame;
 }
 
@@ -289,7 +289,11 @@ absl::Status Provisioning::Keep(const boundary::v1::Provisioned& provisioned) {
   }
   signing_.address = *address;
   absl::Status kept;
-  if (keys_ != nullptr) kept = keys_->PutSigning(signing_);
+  if (rotated()) {
+    if (!signing_.policy.empty()) kept = keys_->PutPolicy(signing_.policy);
+  } else if (keys_ != nullptr) {
+    kept = keys_->PutSigning(signing_);
+  }
   for (const boundary::v1::StateKey& key : provisioned.new_state_keys()) {
     if (kept.ok() && keys_ != nullptr) kept = keys_->PutStateKey(key);
   }
@@ -332,6 +336,8 @@ void DescribeRequest(const ClientFrame& request, const host::aws::Credentials& c
     line("encryption algorithm", provision.encryption_algorithm());
     const auto address = ethereum::Address::FromBytes(provision.expected_address());
     line("expected address", address.ok() ? ethereum::ToChecksum(*address) : "(any)");
+    const auto next = ethereum::Address::FromBytes(provision.next_signing_key().address());
+    if (next.ok()) line("next signing key", ethereum::ToChecksum(*next));
     line("state keys", absl::StrCat(provision.state_keys_size(),
                                     provision.state_keys_size() == 0 ? ", so one is made" : ""));
   }

@@ -56,7 +56,9 @@ struct StateKeyring {
   ethereum::SecretBytes tag_key;  // of the newest signing key,
   provisioning::Voucher voucher;  // which is this one
   std::string key_id;             // KMS's, for state keys
-  std::string signing_key_id;     // KMS's, that the newest signing key is encrypted with
+  // What the newest signing key is encrypted with: KMS's key, and the context.
+  std::string signing_key_id;
+  kms::EncryptionContext signing_context;
 };
 
 // Whom the authority speaks to; all outlive it.

@@ -121,7 +121,8 @@ void Enclave::Install(provisioning::Keys keys, const policy::Policy& policy) {
   StateKeyring keyring{std::move(keys.tag_key),
                        {keys.newest().address(), keys.newest_epoch()},
                        std::move(keys.state_key_id),
-                       std::move(keys.signing_key_id)};
+                       std::move(keys.signing_key_id),
+                       std::move(keys.signing_context)};
   authority_.opener = NewVault(keys.state, random_);
   authority_.actor = std::make_unique<AuthorityActor>(
       OptionsFor(options_, policy, random_, main_, attester_), std::move(held),

@@ -199,8 +199,8 @@ struct StorageIs {
   SessionId session = 0;
 };
 
-using AuthorityMessage = std::variant<Request, SignDone, SessionClosed, KeysOpened, StateKeyMade,
-                                      SigningKeyMade>;
+using AuthorityMessage =
+    std::variant<Request, SignDone, SessionClosed, KeysOpened, StateKeyMade, SigningKeyMade>;
 using SignerMessage = std::variant<SignRequest, SigningKeys, AddSigningKey, ForgetSigningKey>;
 using KmsMessage = std::variant<OpenKeysOrder, StateKeyOrder, SigningKeyOrder>;
 // An Answer on its own waits for nothing, because it acknowledges nothing: status, and those of

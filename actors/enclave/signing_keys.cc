@@ -79,8 +79,8 @@ void AuthorityActor::RotateSigningKey(Request request) {
   }
   rotating_ = true;
   kms_->Send(SigningKeyOrder{std::move(request),
-                             {keyring_.voucher, keyring_.signing_key_id, opener_->epoch() + 1,
-                              keyring_.key_id}});
+                             {keyring_.voucher, keyring_.signing_key_id, keyring_.signing_context,
+                              opener_->epoch() + 1, keyring_.key_id}});
 }
 
 void AuthorityActor::Handle(SigningKeyMade made) {
@@ -150,7 +150,8 @@ absl::Status AuthorityActor::TakePendingSigningKey() {
   keyring_ = {std::move(taken.tag_key),
               {taken.key.address(), taken.stored.epoch()},
               taken.state.stored.key_id(),
-              taken.stored.key_id()};
+              taken.stored.key_id(),
+              {taken.stored.encryption_context().begin(), taken.stored.encryption_context().end()}};
   held_.addresses.push_back(taken.key.address());
   signer_->Send(enclave::AddSigningKey{std::move(taken.key)});
   adopt_with_snapshot_ = std::move(taken.state.key);
@@ -186,8 +187,8 @@ absl::Status AuthorityActor::SortKeys(const authority::Authority& state) {
     if (!seed.ok() || !audit.ok()) {
       return Refuse(boundary::v1::ERROR_OVERLOADED, "no locked memory for the keys of the log");
     }
-    absl::StatusOr<audit::LogKeys> keys = audit::LogKeys::FromSecrets(
-        state.first_address(), *std::move(seed), *std::move(audit));
+    absl::StatusOr<audit::LogKeys> keys =
+        audit::LogKeys::FromSecrets(state.first_address(), *std::move(seed), *std::move(audit));
     if (!keys.ok()) return Refuse(boundary::v1::ERROR_STATE_REFUSED, keys.status().message());
     log_keys_ = *std::move(keys);
   }

@@ -15,12 +15,16 @@
 namespace coffer::host {
 namespace {
 
+using boundary::v1::SigningKey;
 using boundary::v1::StateKey;
+using ContextMap = std::map<std::string, std::string>;
 
 constexpr uint64_t kVersion = 1;
-constexpr char kStatePrefix[] = "state-";
-constexpr char kStateSuffix[] = ".json";
+constexpr char kSuffix[] = ".json";
 constexpr size_t kTagBytes = 32;
+constexpr size_t kAddressBytes = ethereum::Address::kSize;
+
+const char* Prefix(KeyFile kind) { return kind == KeyFile::kState ? "state-" : "signing-"; }
 
 bool IsText(std::string_view text, size_t most) { return text.size() <= most && IsUtf8(text); }
 
@@ -31,9 +35,39 @@ absl::Status CheckCiphertext(std::string_view ciphertext) {
                                                  ciphertext.size()));
 }
 
+absl::Status CheckKeyId(std::string_view key_id) {
+  if (IsText(key_id, kMaxKeyIdBytes)) return absl::OkStatus();
+  return absl::InvalidArgumentError("a key id is a text of at most 2048 bytes");
+}
+
+absl::Status CheckContext(const ContextMap& context) {
+  if (context.size() > kMaxContextPairs) {
+    return absl::InvalidArgumentError("an encryption context has at most 8 pairs");
+  }
+  for (const auto& [name, value] : context) {
+    if (name.empty() || !IsText(name, kMaxContextBytes) || !IsText(value, kMaxContextBytes)) {
+      return absl::InvalidArgumentError(
+          "an encryption context has names and values of at most 1024 bytes");
+    }
+  }
+  return absl::OkStatus();
+}
+
+ContextMap ContextOf(const SigningKey& key) {
+  return {key.encryption_context().begin(), key.encryption_context().end()};
+}
+
 void AppendMember(std::string_view name, std::string_view value, std::string& out) {
-  out.append(out.size() > 1 ? "," : "").append("\"").append(name).append("\":");
+  out.append(out.size() > 1 ? "," : "");
+  AppendJsonString(name, out);
+  out.append(":");
   AppendJsonString(value, out);
+}
+
+void AppendContext(const ContextMap& context, std::string& out) {
+  std::string object = "{";
+  for (const auto& [name, value] : context) AppendMember(name, value, object);
+  out.append(",\"encryption_context\":").append(object).append("}");
 }
 
 absl::StatusOr<nlohmann::json> ReadObject(std::string_view text,
@@ -72,8 +106,21 @@ absl::StatusOr<std::string> Base64(const nlohmann::json& json, const char* name)
   return bytes;
 }
 
-absl::StatusOr<std::map<std::string, std::string>> Context(const nlohmann::json& json) {
-  std::map<std::string, std::string> context;
+// Bytes of a known number in hexadecimal, in the one form that is written.
+template <typename Bytes>
+absl::StatusOr<Bytes> Hex(const nlohmann::json& json, const char* name) {
+  const absl::StatusOr<std::string> text = Text(json, name);
+  if (!text.ok()) return text.status();
+  const absl::StatusOr<Bytes> bytes = Bytes::FromHex(*text);
+  if (!bytes.ok() || bytes->ToHex() != *text) {
+    return absl::DataLossError(
+        absl::StrCat("has no ", name, " of 0x and ", 2 * Bytes::kSize, " digits in lower case"));
+  }
+  return bytes;
+}
+
+absl::StatusOr<ContextMap> Context(const nlohmann::json& json) {
+  ContextMap context;
   const auto member = json.find("encryption_context");
   if (member == json.end() || !member->is_object()) {
     return absl::DataLossError("has no encryption_context");
@@ -83,6 +130,32 @@ absl::StatusOr<std::map<std::string, std::string>> Context(const nlohmann::json&
     context[name] = value.get<std::string>();
   }
   return context;
+}
+
+// What a later signing key's file and a state key's have both.
+template <typename Key>
+absl::Status ReadParts(const nlohmann::json& json, Key* out) {
+  const auto epoch = json.find("epoch");
+  if (epoch == json.end() || !epoch->is_number_unsigned() ||
+      epoch->get<uint64_t>() > std::numeric_limits<uint32_t>::max()) {
+    return absl::DataLossError("has no epoch");
+  }
+  out->set_epoch(epoch->get<uint32_t>());
+  if (json.contains("address")) {
+    const absl::StatusOr<ethereum::Address> address = Hex<ethereum::Address>(json, "address");
+    if (!address.ok()) return address.status();
+    out->set_address(std::string(address->view()));
+  }
+  absl::StatusOr<std::string> key_id = Text(json, "key_id");
+  if (!key_id.ok()) return key_id.status();
+  out->set_key_id(*std::move(key_id));
+  absl::StatusOr<std::string> ciphertext = Base64(json, "ciphertext_b64");
+  if (!ciphertext.ok()) return ciphertext.status();
+  out->set_ciphertext(*std::move(ciphertext));
+  const absl::StatusOr<ethereum::Hash> tag = Hex<ethereum::Hash>(json, "tag");
+  if (!tag.ok()) return tag.status();
+  out->set_tag(std::string(tag->view()));
+  return absl::OkStatus();
 }
 
 // A file with a part that may not be is no file of ours.
@@ -96,21 +169,11 @@ absl::StatusOr<T> Checked(T value, const absl::Status& checked) {
 
 absl::Status CheckSigning(const SigningCiphertext& signing) {
   if (absl::Status s = CheckCiphertext(signing.ciphertext); !s.ok()) return s;
-  if (!IsText(signing.key_id, kMaxKeyIdBytes)) {
-    return absl::InvalidArgumentError("a key id is a text of at most 2048 bytes");
-  }
+  if (absl::Status s = CheckKeyId(signing.key_id); !s.ok()) return s;
   if (!IsText(signing.encryption_algorithm, kMaxAlgorithmBytes)) {
     return absl::InvalidArgumentError("an algorithm's name is a text of at most 64 bytes");
   }
-  if (signing.encryption_context.size() > kMaxContextPairs) {
-    return absl::InvalidArgumentError("an encryption context has at most 8 pairs");
-  }
-  for (const auto& [name, value] : signing.encryption_context) {
-    if (name.empty() || !IsText(name, kMaxContextBytes) || !IsText(value, kMaxContextBytes)) {
-      return absl::InvalidArgumentError(
-          "an encryption context has names and values of at most 1024 bytes");
-    }
-  }
+  if (absl::Status s = CheckContext(signing.encryption_context); !s.ok()) return s;
   if (signing.policy.size() > kMaxStoredPolicyBytes ||
       !boundary::v1::Policy().ParseFromString(signing.policy)) {
     return absl::InvalidArgumentError("the policy that goes with it is none");
@@ -118,14 +181,30 @@ absl::Status CheckSigning(const SigningCiphertext& signing) {
   return absl::OkStatus();
 }
 
+absl::Status CheckSigningKey(const SigningKey& key) {
+  if (key.epoch() == 0) return absl::InvalidArgumentError("a later signing key's epoch is not 0");
+  if (key.address().size() != kAddressBytes) {
+    return absl::InvalidArgumentError("a signing key's address has 20 bytes");
+  }
+  if (absl::Status s = CheckCiphertext(key.ciphertext()); !s.ok()) return s;
+  if (absl::Status s = CheckKeyId(key.key_id()); !s.ok()) return s;
+  if (absl::Status s = CheckContext(ContextOf(key)); !s.ok()) return s;
+  if (key.tag().size() != kTagBytes) {
+    return absl::InvalidArgumentError("a signing key's tag has 32 bytes");
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckStateKey(const StateKey& key) {
   if (key.epoch() == 0) return absl::InvalidArgumentError("a state key's epoch is not 0");
   if (absl::Status s = CheckCiphertext(key.ciphertext()); !s.ok()) return s;
-  if (!IsText(key.key_id(), kMaxKeyIdBytes)) {
-    return absl::InvalidArgumentError("a key id is a text of at most 2048 bytes");
-  }
+  if (absl::Status s = CheckKeyId(key.key_id()); !s.ok()) return s;
   if (key.tag().size() != kTagBytes) {
     return absl::InvalidArgumentError("a state key's tag has 32 bytes");
+  }
+  if (!key.address().empty() && key.address().size() != kAddressBytes) {
+    return absl::InvalidArgumentError(
+        "the address of a state key's signing key has 20 bytes, or there is none");
   }
   return absl::OkStatus();
 }
@@ -135,14 +214,7 @@ std::string SigningText(const SigningCiphertext& signing) {
   AppendMember("ciphertext_sha256", ToHex(Sha256().Hash(signing.ciphertext)), text);
   AppendMember("key_id", signing.key_id, text);
   AppendMember("encryption_algorithm", signing.encryption_algorithm, text);
-  std::string context = "{";
-  for (const auto& [name, value] : signing.encryption_context) {
-    context.append(context.size() > 1 ? "," : "");
-    AppendJsonString(name, context);
-    context.append(":");
-    AppendJsonString(value, context);
-  }
-  text.append(",\"encryption_context\":").append(context).append("}");
+  AppendContext(signing.encryption_context, text);
   if (!signing.policy.empty()) {
     AppendMember("policy_b64", absl::Base64Escape(signing.policy), text);
   }
@@ -171,7 +243,7 @@ absl::StatusOr<SigningCiphertext> ParseSigning(std::string_view text, std::strin
   absl::StatusOr<std::string> algorithm = Text(*json, "encryption_algorithm");
   if (!algorithm.ok()) return algorithm.status();
   out.encryption_algorithm = *std::move(algorithm);
-  absl::StatusOr<std::map<std::string, std::string>> context = Context(*json);
+  absl::StatusOr<ContextMap> context = Context(*json);
   if (!context.ok()) return context.status();
   out.encryption_context = *std::move(context);
   if (json->contains("policy_b64")) {
@@ -181,37 +253,68 @@ absl::StatusOr<SigningCiphertext> ParseSigning(std::string_view text, std::strin
     out.policy = *std::move(policy);
   }
   if (json->contains("address")) {
-    const absl::StatusOr<std::string> hex = Text(*json, "address");
-    if (!hex.ok()) return hex.status();
-    const auto address = ethereum::Address::FromHex(*hex);
-    if (!address.ok() || ethereum::ToHex(address->view()) != *hex) {
-      return absl::DataLossError("has an address that is none");
-    }
+    const absl::StatusOr<ethereum::Address> address = Hex<ethereum::Address>(*json, "address");
+    if (!address.ok()) return address.status();
     out.address = *address;
   }
   const absl::Status checked = CheckSigning(out);
   return Checked(std::move(out), checked);
 }
 
-std::string StateKeyName(uint32_t epoch) { return absl::StrCat(kStatePrefix, epoch, kStateSuffix); }
+std::string KeyFileName(KeyFile kind, uint32_t epoch) {
+  return absl::StrCat(Prefix(kind), epoch, kSuffix);
+}
 
-absl::StatusOr<std::optional<uint32_t>> EpochOfName(std::string_view name) {
-  if (!name.starts_with(kStatePrefix) || !name.ends_with(kStateSuffix)) {
-    return std::optional<uint32_t>();
-  }
-  std::string digits(name.substr(std::string_view(kStatePrefix).size()));
-  digits.resize(digits.size() - std::string_view(kStateSuffix).size());
+absl::StatusOr<std::optional<uint32_t>> EpochOfName(KeyFile kind, std::string_view name) {
+  const std::string_view prefix = Prefix(kind);
+  const std::string_view suffix = kSuffix;
+  if (!name.starts_with(prefix) || !name.ends_with(suffix)) return std::optional<uint32_t>();
+  std::string digits(name.substr(prefix.size()));
+  digits.resize(digits.size() - suffix.size());
   uint32_t epoch = 0;
-  if (!absl::SimpleAtoi(digits, &epoch) || epoch == 0 || StateKeyName(epoch) != name) {
-    return absl::DataLossError(
-        "has not the name of a state key, state-<epoch>.json: rename it if it is one, and move it "
-        "away if not");
+  if (!absl::SimpleAtoi(digits, &epoch) || epoch == 0 || KeyFileName(kind, epoch) != name) {
+    return absl::DataLossError(absl::StrCat(
+        "has not the name of a ", kind == KeyFile::kState ? "state" : "signing", " key, ",
+        Prefix(kind), "<epoch>.json: rename it if it is one, and move it away if not"));
   }
   return std::optional<uint32_t>(epoch);
 }
 
+std::string SigningKeyText(const LaterSigningKey& signing) {
+  const SigningKey& key = signing.key;
+  std::string text = absl::StrCat("{\"version\":", kVersion, ",\"epoch\":", key.epoch());
+  AppendMember("address", ethereum::ToHex(key.address()), text);
+  AppendMember("key_id", key.key_id(), text);
+  AppendMember("ciphertext_b64", absl::Base64Escape(key.ciphertext()), text);
+  AppendContext(ContextOf(key), text);
+  AppendMember("tag", ethereum::ToHex(key.tag()), text);
+  if (signing.root) text.append(",\"root\":true");
+  return text + "}\n";
+}
+
+absl::StatusOr<LaterSigningKey> ParseSigningKey(std::string_view text) {
+  const absl::StatusOr<nlohmann::json> json =
+      ReadObject(text, {"version", "epoch", "address", "key_id", "ciphertext_b64",
+                        "encryption_context", "tag", "root"});
+  if (!json.ok()) return json.status();
+  LaterSigningKey out;
+  if (absl::Status s = ReadParts(*json, &out.key); !s.ok()) return s;
+  const absl::StatusOr<ContextMap> context = Context(*json);
+  if (!context.ok()) return context.status();
+  out.key.mutable_encryption_context()->insert(context->begin(), context->end());
+  if (json->contains("root")) {
+    // One that is not the root has no such member: one form each.
+    if (json->at("root") != nlohmann::json(true))
+      return absl::DataLossError("has a root that is not true");
+    out.root = true;
+  }
+  const absl::Status checked = CheckSigningKey(out.key);
+  return Checked(std::move(out), checked);
+}
+
 std::string StateKeyText(const StateKey& key) {
   std::string text = absl::StrCat("{\"version\":", kVersion, ",\"epoch\":", key.epoch());
+  if (!key.address().empty()) AppendMember("address", ethereum::ToHex(key.address()), text);
   AppendMember("key_id", key.key_id(), text);
   AppendMember("ciphertext_b64", absl::Base64Escape(key.ciphertext()), text);
   AppendMember("tag", ethereum::ToHex(key.tag()), text);
@@ -220,28 +323,10 @@ std::string StateKeyText(const StateKey& key) {
 
 absl::StatusOr<StateKey> ParseStateKey(std::string_view text) {
   const absl::StatusOr<nlohmann::json> json =
-      ReadObject(text, {"version", "epoch", "key_id", "ciphertext_b64", "tag"});
+      ReadObject(text, {"version", "epoch", "address", "key_id", "ciphertext_b64", "tag"});
   if (!json.ok()) return json.status();
   StateKey key;
-  const auto epoch = json->find("epoch");
-  if (epoch == json->end() || !epoch->is_number_unsigned() ||
-      epoch->get<uint64_t>() > std::numeric_limits<uint32_t>::max()) {
-    return absl::DataLossError("has no epoch");
-  }
-  key.set_epoch(epoch->get<uint32_t>());
-  absl::StatusOr<std::string> key_id = Text(*json, "key_id");
-  if (!key_id.ok()) return key_id.status();
-  key.set_key_id(*std::move(key_id));
-  absl::StatusOr<std::string> ciphertext = Base64(*json, "ciphertext_b64");
-  if (!ciphertext.ok()) return ciphertext.status();
-  key.set_ciphertext(*std::move(ciphertext));
-  const absl::StatusOr<std::string> hex = Text(*json, "tag");
-  if (!hex.ok()) return hex.status();
-  const auto tag = ethereum::Hash::FromHex(*hex);
-  if (!tag.ok() || ethereum::ToHex(tag->view()) != *hex) {
-    return absl::DataLossError("has a tag that is none");
-  }
-  key.set_tag(std::string(tag->view()));
+  if (absl::Status s = ReadParts(*json, &key); !s.ok()) return s;
   const absl::Status checked = CheckStateKey(key);
   return Checked(std::move(key), checked);
 }

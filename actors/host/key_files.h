@@ -37,8 +37,15 @@ struct SigningCiphertext {
   bool operator==(const SigningCiphertext&) const = default;
 };
 
+// A signing key after the first one, which an enclave made (proto/signer.proto, SigningKey).
+struct LaterSigningKey {
+  boundary::v1::SigningKey key;
+  bool root = false;  // all older ones are retired: it is the oldest that is given to an enclave
+};
+
 // InvalidArgument: a part that is too long, empty, or not UTF-8 where it is a text.
 absl::Status CheckSigning(const SigningCiphertext& signing);
+absl::Status CheckSigningKey(const boundary::v1::SigningKey& key);
 absl::Status CheckStateKey(const boundary::v1::StateKey& key);
 
 // signing.json. It names the ciphertext by its SHA-256; Parse fills in all else and returns
@@ -46,10 +53,17 @@ absl::Status CheckStateKey(const boundary::v1::StateKey& key);
 std::string SigningText(const SigningCiphertext& signing);
 absl::StatusOr<SigningCiphertext> ParseSigning(std::string_view text, std::string_view ciphertext);
 
+// state-<epoch>.json and signing-<epoch>.json.
+enum class KeyFile : uint8_t { kState, kSigning };
+std::string KeyFileName(KeyFile kind, uint32_t epoch);
+// The epoch when `name` is such a file's; DataLoss when it only looks like one ("state-01.json").
+absl::StatusOr<std::optional<uint32_t>> EpochOfName(KeyFile kind, std::string_view name);
+
+// signing-<epoch>.json.
+std::string SigningKeyText(const LaterSigningKey& signing);
+absl::StatusOr<LaterSigningKey> ParseSigningKey(std::string_view text);
+
 // state-<epoch>.json.
-std::string StateKeyName(uint32_t epoch);
-// The epoch when `name` is a state key's; DataLoss when it only looks like one ("state-01.json").
-absl::StatusOr<std::optional<uint32_t>> EpochOfName(std::string_view name);
 std::string StateKeyText(const boundary::v1::StateKey& key);
 absl::StatusOr<boundary::v1::StateKey> ParseStateKey(std::string_view text);
 

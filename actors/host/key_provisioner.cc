@@ -56,9 +56,9 @@ void KeyProvisioner::Prepare(const boundary::v1::Status& status, Send send, Done
       if (MayProvision()) Provision();
       return;
     case boundary::v1::PHASE_EMPTY:
-      return GuardLoading(status.state_key_epoch());
+      return GuardLoading(status);
     case boundary::v1::PHASE_READY:
-      NoteReady(status.state_key_epoch());
+      NoteReady(status);
       break;
     default:
       break;
@@ -68,24 +68,56 @@ void KeyProvisioner::Prepare(const boundary::v1::Status& status, Send send, Done
 
 // ---- guarding
 
-void KeyProvisioner::GuardLoading(uint32_t epoch) {
+std::string KeyProvisioner::UnkeptSigning(const boundary::v1::Status& status,
+                                          bool waiting_too) const {
+  using Key = boundary::v1::SigningKeyState;
+  for (const Key& key : status.signing_keys()) {
+    const bool held =
+        key.use() == Key::USE_CURRENT || (waiting_too && key.use() == Key::USE_WAITING);
+    // The first one's ciphertext is the operator's to put here.
+    if (!held || key.epoch() == 0 || keys_->InUse(key.address())) continue;
+    return ethereum::ToHex(key.address());
+  }
+  return "";
+}
+
+void KeyProvisioner::GuardLoading(const boundary::v1::Status& status) {
   if (unstored_.has_value()) return StoreNew();
-  if (epoch == 0 || keys_->HasEpoch(epoch)) return Succeed();
+  const uint32_t epoch = status.state_key_epoch();
+  const std::string signing = UnkeptSigning(status, true);
+  const bool state_kept = epoch == 0 || keys_->Provides(epoch);
+  if (state_kept && signing.empty()) return Succeed();
   const std::string why = absl::StrCat(
-      "nothing is loaded into the enclave: it would seal under its state key of epoch ", epoch,
+      "nothing is loaded into the enclave: ",
+      signing.empty() ? absl::StrCat("it would seal under its state key of epoch ", epoch)
+                      : absl::StrCat("it would sign with its key of ", signing),
       ", which is not in ", keys_->path(),
-      ", and what is sealed under a key that is not stored is lost when the enclave ends");
-  if (!options_.provision) return Fail(KeyTrouble::kStateKeys, why);
+      signing.empty()
+          ? ", and what is sealed under a key that is not stored is lost when the enclave ends"
+          : ", and what a key that is not stored has is lost when the enclave ends");
+  if (!options_.provision) {
+    return Fail(signing.empty() ? KeyTrouble::kStateKeys : KeyTrouble::kCiphertext, why);
+  }
   // One that was started with --allow-reprovision takes its keys again; the others say why not.
   if (MayProvision()) Provision();
 }
 
-void KeyProvisioner::NoteReady(uint32_t epoch) {
-  if (epoch == 0 || keys_->HasEpoch(epoch) || std::exchange(said_epoch_, epoch) == epoch) return;
-  Log(Level::kError, kComponent,
-      "the state key that the enclave seals under is not stored: its state is lost when it ends; "
-      "have another one made now, with coffer rotate state-key",
-      {{"epoch", epoch}, {"folder", keys_->path()}});
+void KeyProvisioner::NoteReady(const boundary::v1::Status& status) {
+  const uint32_t epoch = status.state_key_epoch();
+  if (epoch != 0 && !keys_->HasEpoch(epoch) && std::exchange(said_epoch_, epoch) != epoch) {
+    Log(Level::kError, kComponent,
+        "the state key that the enclave seals under is not stored: its state is lost when it ends; "
+        "have another one made now, with coffer rotate state-key",
+        {{"epoch", epoch}, {"folder", keys_->path()}});
+  }
+  // One that waits to be adopted may have been made a moment ago, for this host to store.
+  const std::string signing = UnkeptSigning(status, false);
+  if (!signing.empty() && std::exchange(said_signing_, signing) != signing) {
+    Log(Level::kError, kComponent,
+        "the key that the enclave signs with is not stored: what it has is lost when the enclave "
+        "ends; put its signing-<epoch>.json here from the host that had it made",
+        {{"address", signing}, {"folder", keys_->path()}});
+  }
 }
 
 // ---- provisioning
@@ -98,14 +130,14 @@ bool KeyProvisioner::MayProvision() {
     return false;
   }
   const bool records = has_records_();
-  if (!keys_->signing().has_value() && (options_.generate_key_id.empty() || records)) {
+  if (!keys_->Root().has_value() && (options_.generate_key_id.empty() || records)) {
     Fail(KeyTrouble::kCiphertext,
          absl::StrCat("the ciphertext of the signing key is missing: put it at ", keys_->path(),
                       "/signing.ciphertext, or name its file with --kms.ciphertext-file",
                       records ? "" : ", or have a key made with --kms.generate-key-id"));
     return false;
   }
-  if (records && keys_->state_keys().empty() && !options_.new_state_key) {
+  if (records && keys_->Newest().empty() && !options_.new_state_key) {
     Fail(KeyTrouble::kStateKeys,
          absl::StrCat("records are stored and no state key is in ", keys_->path(),
                       ": with a new key nothing of what was sealed under a lost one could be read, "
@@ -130,8 +162,9 @@ void KeyProvisioner::Ask(absl::StatusOr<aws::Credentials> credentials) {
   Log(Level::kInfo, kComponent, "the enclave is asked to open its key",
       {{"credentials", credentials->source},
        {"region", credentials->region},
-       {"generate", !keys_->signing().has_value()},
-       {"state_keys", keys_->state_keys().size()}});
+       {"generate", !keys_->Root().has_value()},
+       {"signing_keys", keys_->Next() == nullptr ? 1 : 2},
+       {"state_keys", keys_->Newest().size()}});
   asked_ = true;
   send_(Request(*credentials), options_.timeout,
         [this, attempt = attempt_](absl::StatusOr<ServerFrame> frame) {
@@ -141,7 +174,8 @@ void KeyProvisioner::Ask(absl::StatusOr<aws::Credentials> credentials) {
 
 ClientFrame KeyProvisioner::Request(const aws::Credentials& credentials) const {
   ClientFrame frame;
-  if (!keys_->signing().has_value()) {
+  const std::optional<SigningCiphertext> root = keys_->Root();
+  if (!root.has_value()) {
     auto* generate = frame.mutable_generate();
     PutCredentials(credentials, options_.proxy_port, generate->mutable_aws());
     generate->set_key_id(options_.generate_key_id);
@@ -151,25 +185,12 @@ ClientFrame KeyProvisioner::Request(const aws::Credentials& credentials) const {
                                                    options_.generate_context.end());
     return frame;
   }
-  const SigningCiphertext& signing = *keys_->signing();
   auto* provision = frame.mutable_provision();
   PutCredentials(credentials, options_.proxy_port, provision->mutable_aws());
-  provision->set_ciphertext(signing.ciphertext);
-  provision->set_key_id(signing.key_id);
-  provision->set_encryption_algorithm(signing.encryption_algorithm);
-  provision->mutable_encryption_context()->insert(signing.encryption_context.begin(),
-                                                  signing.encryption_context.end());
-  const auto& address =
-      options_.expected_address.has_value() ? options_.expected_address : signing.address;
-  if (address.has_value()) provision->set_expected_address(std::string(address->view()));
-  if (!signing.policy.empty()) {
-    // Checked when it was stored and read.
-    provision->mutable_policy()->ParseFromString(signing.policy);
-  }
-  for (boundary::v1::StateKey& key : keys_->Newest()) {
-    *provision->add_state_keys() = std::move(key);
-  }
+  FillProvision(*root, keys_, provision);
   provision->set_state_key_id(options_.state_key_id);
+  const auto address = RootAddress(*keys_, options_.expected_address);
+  if (address.has_value()) provision->set_expected_address(std::string(address->view()));
   return frame;
 }
 
@@ -190,26 +211,26 @@ void KeyProvisioner::Refused(const boundary::v1::Error& error) {
   Fail(kms ? KeyTrouble::kKms : KeyTrouble::kRefused,
        absl::StrCat(
            kms ? "" : "the enclave refused its key: ", error.message(),
-           already ? absl::StrCat(". Its state key is not in ", keys_->path(),
-                                  " and nothing is sealed under it yet: restart the enclave, and "
-                                  "it is provisioned anew")
+           already ? absl::StrCat(". Its keys are not all in ", keys_->path(),
+                                  " and nothing is sealed yet under those that are not: restart "
+                                  "the enclave, and it is provisioned anew")
                    : ""));
 }
 
 void KeyProvisioner::Take(const boundary::v1::Provisioned& provisioned) {
   const auto address = ethereum::Address::FromBytes(provisioned.address());
-  const auto& signing = keys_->signing();
-  if (!address.ok() ||
-      (options_.expected_address.has_value() && *address != *options_.expected_address) ||
-      (signing.has_value() && signing->address.has_value() && *address != *signing->address)) {
+  const std::optional<SigningCiphertext> root = keys_->Root();
+  const auto expected = RootAddress(*keys_, options_.expected_address);
+  if (!address.ok() || (expected.has_value() && *address != *expected) ||
+      (root.has_value() && root->address.has_value() && *address != *root->address)) {
     return Fail(KeyTrouble::kAddress,
                 absl::StrCat("another key came out of the ciphertext than the one that is "
                              "expected: its address is ",
                              address.ok() ? ethereum::ToChecksum(*address) : "malformed"));
   }
   Unstored made;
-  if (signing.has_value()) {
-    made.signing = *signing;
+  if (root.has_value()) {
+    made.signing = *root;
   } else {
     made.signing.ciphertext = provisioned.ciphertext();
     made.signing.key_id = provisioned.key_id();
@@ -223,7 +244,9 @@ void KeyProvisioner::Take(const boundary::v1::Provisioned& provisioned) {
 
 // The signing key's ciphertext first: a state key without it opens nothing.
 void KeyProvisioner::StoreNew() {
-  absl::Status stored = keys_->PutSigning(unstored_->signing);
+  // A later one came from an enclave and is stored with all that belongs to it.
+  absl::Status stored;
+  if (keys_->root_epoch() == 0) stored = keys_->PutSigning(unstored_->signing);
   for (const boundary::v1::StateKey& key : unstored_->keys) {
     if (stored.ok()) stored = keys_->PutStateKey(key);
   }
@@ -238,7 +261,7 @@ void KeyProvisioner::StoreNew() {
   counters_.provisioned = true;
   counters_.last_seconds = absl::ToDoubleSeconds(dispatcher_->Now() - began_);
   Log(Level::kInfo, kComponent, "the enclave has its key",
-      {{"address", ethereum::ToChecksum(*keys_->signing()->address)},
+      {{"address", ethereum::ToChecksum(*keys_->Root()->address)},
        {"new_state_keys", made},
        {"seconds", counters_.last_seconds}});
   Succeed();

@@ -3,8 +3,8 @@
 // enclave made before any state is loaded, because what is sealed under a key that nobody stored is
 // lost when the enclave ends.
 //
-// It guards the loading even where it does not provision itself: an enclave whose state key is not
-// in the folder is loaded with nothing.
+// It guards the loading even where it does not provision itself: an enclave whose state key, or
+// whose later signing key, is not in the folder is loaded with nothing.
 #ifndef COFFER_ACTORS_HOST_KEY_PROVISIONER_H_
 #define COFFER_ACTORS_HOST_KEY_PROVISIONER_H_
 
@@ -30,7 +30,7 @@ namespace coffer::host {
 // Why an enclave has no key, by who can mend it. The words are in logs, metrics and /readyz.
 enum class KeyTrouble : uint8_t {
   kNotAsked,     // "not_asked": this host does not provision
-  kCiphertext,   // "no_ciphertext": the signing key's is missing
+  kCiphertext,   // "no_ciphertext": a signing key's is missing
   kStateKeys,    // "no_state_keys": there are records, and not the key that they are sealed under
   kCredentials,  // "no_credentials"
   kFolder,       // "key_folder": what was made cannot be stored
@@ -49,7 +49,7 @@ class KeyProvisioner final : public Provisioner {
     std::string state_key_id;     // of the KMS key for new state keys; empty: the signing key's
     std::string generate_key_id;  // makes a signing key where none is stored; empty: never
     std::map<std::string, std::string> generate_context;  // goes with the generated one
-    std::optional<ethereum::Address> expected_address;
+    std::optional<ethereum::Address> expected_address;    // of the root, or of the one after it
     // Has a new state key made although there are records and no state key is stored.
     bool new_state_key = false;
     uint32_t proxy_port = 8000;
@@ -92,8 +92,10 @@ class KeyProvisioner final : public Provisioner {
   void Refused(const boundary::v1::Error& error);
   void Take(const boundary::v1::Provisioned& provisioned);
   void StoreNew();
-  void GuardLoading(uint32_t epoch);
-  void NoteReady(uint32_t epoch);
+  void GuardLoading(const boundary::v1::Status& status);
+  void NoteReady(const boundary::v1::Status& status);
+  // A signing key that the enclave holds and the folder does not, as a text; empty: there is none.
+  std::string UnkeptSigning(const boundary::v1::Status& status, bool waiting_too) const;
   void Fail(KeyTrouble trouble, const std::string& why);
   void Succeed();
 
@@ -112,6 +114,7 @@ class KeyProvisioner final : public Provisioner {
   std::optional<Unstored> unstored_;
   std::string last_trouble_;
   uint32_t said_epoch_ = 0;
+  std::string said_signing_;
   Counters counters_;
 };
 

@@ -9,84 +9,43 @@
 #define COFFER_ACTORS_HOST_KEY_ROTATION_H_
 
 #include <cstdint>
-#include <memory>
 #include <string>
-#include <string_view>
+#include <utility>
 
-#include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
-#include "absl/status/statusor.h"
-#include "absl/time/time.h"
-#include "actors/host/aws/credentials.h"
-#include "actors/host/enclave_client.h"
-#include "actors/host/key_store.h"
-#include "runtime/dispatcher.h"
+#include "actors/host/rotation.h"
 
 namespace coffer::host {
 
-class KeyRotation {
+class KeyRotation final : public Rotation {
  public:
-  enum class Step : uint8_t {
-    kIdle,      // "idle": none since the start
-    kAsking,    // "asking": which key is in use
-    kKey,       // "key": a new one is being made
-    kAdopting,  // "adopting": it is stored
-    kSnapshot,  // "snapshot": it is in use; the state is sealed under it and stored
-    kDone,      // "done"
-    kFailed,    // "failed": with a reason; the next try goes on where this one ended
-  };
-  static std::string_view StepWord(Step step);
   struct Progress {
-    Step step = Step::kIdle;
+    RotationStep step = RotationStep::kIdle;
     uint32_t from_epoch = 0;
     uint32_t epoch = 0;  // the new one; 0: not known yet
     std::string why;     // kFailed
   };
-  struct Options {
-    uint32_t proxy_port = 8000;
-    absl::Duration poll = absl::Milliseconds(200);
-    absl::Duration snapshot_patience = absl::Minutes(10);
-  };
 
-  // All outlive this object. `stored_snapshots` counts those that were made durable.
-  KeyRotation(Options options, runtime::Dispatcher* dispatcher, EnclaveClient* enclave,
-              KeyStore* keys, aws::CredentialsSource* credentials,
-              absl::AnyInvocable<uint64_t()> stored_snapshots);
+  KeyRotation(Options options, Ports ports)
+      : Rotation("the state key", options, std::move(ports)) {}
 
-  // FailedPrecondition while one is under way; Unavailable when the enclave is not ready. `key_id`:
-  // the KMS key to use from now on; empty: the one in use.
+  // FailedPrecondition while a rotation is under way; Unavailable when the enclave is not ready.
+  // `key_id`: the KMS key to use from now on; empty: the one in use.
   absl::Status Start(const std::string& key_id);
-  const Progress& progress() const { return progress_; }
-  uint64_t done() const { return done_; }
-  uint64_t failed() const { return failed_; }
+  Progress progress() const { return {step_, from_epoch_, epoch_, why_}; }
 
  private:
   void OnStatus(const boundary::v1::Status& status);
   void AskKey();
-  void OnCredentials(absl::StatusOr<aws::Credentials> credentials);
   void OnKey(const boundary::v1::StateKey& key);
   void Adopt(bool resumed);
   void OnAdopted(const boundary::v1::Status& status);
-  void AwaitSnapshot();
-  // One question; what is no answer of `kind` ends the rotation.
-  void Ask(boundary::v1::ClientFrame frame, const char* what,
-           boundary::v1::ServerFrame::BodyCase kind,
-           absl::AnyInvocable<void(const boundary::v1::ServerFrame&)> then);
-  void Fail(const std::string& why);
+  // Whether the state key of the new epoch is stored for a signing key that is not adopted yet.
+  bool WaitsForSigningKey(const boundary::v1::Status& status) const;
 
-  const Options options_;
-  runtime::Dispatcher* const dispatcher_;
-  EnclaveClient* const enclave_;
-  KeyStore* const keys_;
-  aws::CredentialsSource* const credentials_;
-  absl::AnyInvocable<uint64_t()> stored_snapshots_;
-  Progress progress_;
+  uint32_t from_epoch_ = 0;
+  uint32_t epoch_ = 0;
   std::string key_id_;
-  uint64_t snapshots_before_ = 0;
-  absl::Time adopted_at_;
-  std::unique_ptr<runtime::Timer> poll_;
-  uint64_t done_ = 0;
-  uint64_t failed_ = 0;
 };
 
 }  // namespace coffer::host

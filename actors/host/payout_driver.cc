@@ -18,7 +18,10 @@ using runtime::Log;
 
 namespace {
 
-constexpr uint64_t kSeedPayouts = 200;  // recent payouts whose receipts are watched after a start
+// Recent payouts whose receipts are watched after a start; those of a key that is no longer the
+// current one lie further back.
+constexpr uint64_t kSeedPayouts = 200;
+constexpr uint64_t kSeedPayoutsOfOldKey = 5000;
 // Blocks; nodes that prune receipts keep some 10,000 of them.
 constexpr uint64_t kPruned = 8192;
 constexpr size_t kMaxRecords = 100'000;
@@ -50,7 +53,9 @@ PayoutDriver::PayoutDriver(runtime::Dispatcher* dispatcher, EnclaveClient* encla
       options_(std::move(options)),
       reader_(chain),
       alive_(std::make_shared<bool>(true)),
-      logs_range_(std::max<uint64_t>(options_.logs_range, 1)) {
+      logs_range_(std::max<uint64_t>(options_.logs_range, 1)),
+      drain_(options_) {
+  status_.address = options_.key;
   status_.dry_run = options_.dry_run;
   run_wanted_ = ByClock();
 }
@@ -201,10 +206,12 @@ void PayoutDriver::AskPayouts() {
     Halt("enclave_not_ready", "the enclave has no state loaded");
     return;
   }
+  if (!TakeKey()) return;
   turn_->next = &PayoutDriver::ReadChain;
   if (!seeded_) {
     const uint64_t payouts = turn_->enclave.payouts();
-    AskPayoutPage(payouts > kSeedPayouts ? payouts - kSeedPayouts : 1, false);
+    const uint64_t recent = options_.key.empty() ? kSeedPayouts : kSeedPayoutsOfOldKey;
+    AskPayoutPage(payouts > recent ? payouts - recent : 1, false);
   }
   if (need_list_ || dispatcher_->Now() - last_list_ >= options_.resync_interval) {
     need_list_ = true;  // until it is here
@@ -223,11 +230,11 @@ void PayoutDriver::AskPayoutPage(uint64_t from_id, bool open_only) {
     if (Refused(frame, "list_payouts") || frame.body_case() != ServerFrame::kPayouts) return;
     const boundary::v1::PayoutList& list = frame.payouts();
     for (const Payout& payout : list.payouts()) {
-      if (open_only) {
-        if (turn_->listed.size() < kMaxRecords) turn_->listed.push_back(payout);
-        continue;
+      if (!open_only) {
+        if (Watches(payout)) Seed(payout);
+      } else if (Mine(payout) && turn_->listed.size() < kMaxRecords) {
+        turn_->listed.push_back(payout);
       }
-      Seed(payout);
     }
     if (!list.end() && list.next_id() > from_id) {
       AskPayoutPage(list.next_id(), open_only);
@@ -280,7 +287,12 @@ void PayoutDriver::ReadChain() {
   }
   query.address = *address;
   query.broker = *broker;
-  query.with_broker = turn_->enclave.policy().allow_tickets();
+  const boundary::v1::Policy& policy = turn_->enclave.policy();
+  query.with_broker = policy.allow_tickets();
+  if (!options_.key.empty()) {  // everything that it may have left behind
+    query.with_broker = query.with_broker || FromProto(policy.max_fund_deposit()) != 0 ||
+                        FromProto(policy.max_fund_reserve()) != 0;
+  }
   query.finality = options_.finality;
   query.confirmations = options_.confirmations;
   ++turn_->waiting;
@@ -343,6 +355,10 @@ void PayoutDriver::AskAccounts() {
   // What changed in this turn is looked at first, with a new reading: the deposit that was read may
   // be older than what was reported.
   if (need_list_) return;
+  if (!options_.key.empty()) {
+    DrainKey();
+    return;
+  }
   Fund();
   if (blocked_room_.has_value() && Room() > *blocked_room_) plan_now_ = true;
   if (RunDue() && !status_.paused && turn_->halts.empty() && turn_->fees.has_value()) {
@@ -387,7 +403,9 @@ void PayoutDriver::Finish() {
     const auto same = [&](const PayoutHalt& other) { return other.code == halt.code; };
     if (std::none_of(status_.halts.begin(), status_.halts.end(), same)) {
       Log(Level::kWarn, "payouts", "nothing new is signed",
-          {{"code", halt.code}, {"reason", halt.sentence}});
+          {{"code", halt.code},
+           {"reason", halt.sentence},
+           {"key", ethereum::ToHex(status_.address)}});
     }
   }
   for (const std::string& note : turn->notes) {
@@ -427,9 +445,10 @@ void PayoutDriver::Finish() {
   }
   const bool again = again_ || turn->progress;
   again_ = false;
+  const bool asleep = Asleep();
   turn_.reset();
   if (!again) {
-    ArmTimer();
+    if (!asleep) ArmTimer();
     return;
   }
   // Through the timer, so that a caller's stack never grows with the work to be done.

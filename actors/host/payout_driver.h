@@ -6,6 +6,10 @@
 // turns only means that the next turn decides something else. No state on disk: what was signed is
 // in the enclave, what happened is on the chain.
 //
+// A driver serves one signing key: nonces, deposit and balance are an address's own, so it decides
+// about the payouts of its key alone, by readings of that key's address. payout_drivers.h has one
+// for each key that has something to do.
+//
 // Messages in: RunNow, Pause, Resume, the clients' answers, its timer. It speaks to the enclave and
 // to the chain only by the two clients, and is believed by neither.
 #ifndef COFFER_ACTORS_HOST_PAYOUT_DRIVER_H_
@@ -26,6 +30,7 @@
 #include "actors/host/chain_client.h"
 #include "actors/host/chain_reader.h"
 #include "actors/host/enclave_client.h"
+#include "actors/host/key_drain.h"
 #include "actors/host/payout_options.h"
 #include "actors/host/payout_planner.h"
 #include "actors/host/payout_tracker.h"
@@ -54,10 +59,26 @@ class PayoutDriver {
   void Resume();
   const PayoutDriverStatus& Status() const { return status_; }
 
+  // ---- several keys; payout_drivers.h calls these
+  // Each turn, with what the enclave says of its keys.
+  void OnKeys(absl::AnyInvocable<void(const boundary::v1::Status&)> take) {
+    on_keys_ = std::move(take);
+  }
+  // Once, after the enclave said that it has retired this driver's key because this driver asked.
+  void OnRetired(absl::AnyInvocable<void(const std::string& address)> take) {
+    on_retired_ = std::move(take);
+  }
+  // A driver of a key that has gone sleeps once nothing of it is left to do.
+  void Wake();
+  // Drops the turn under way with all that it has read, and begins another one shortly after. Not
+  // from within a callback of this driver's.
+  void LookAfresh();
+
  private:
   // One pass over everything. Questions in flight hold it weakly, so that it dies with the driver.
   struct Turn {
-    boundary::v1::Status enclave;
+    boundary::v1::Status enclave;  // address and nonces: of this driver's key (TakeKey)
+    std::string successor;         // the current key's address
     std::optional<ChainState> chain;
     std::vector<boundary::v1::Payout> listed;
     bool list_complete = false;
@@ -103,6 +124,18 @@ class PayoutDriver {
   // ---- the stages, in order
   void AskStatus();
   void AskPayouts();
+  // ---- which key (payout_driver_key.cc)
+  bool TakeKey();
+  void TakeCurrentKey();
+  bool Mine(const boundary::v1::Payout& payout) const;
+  bool Watches(const boundary::v1::Payout& payout) const;
+  bool Asleep() const;
+  bool AtItsEnd() const;
+  void DrainKey();
+  void Drain(uint64_t transfer_gas);
+  void CallBroker(std::string_view function, boundary::v1::Strategy strategy);
+  void RetireKey();
+
   void AskPayoutPage(uint64_t from_id, bool open_only);
   void Seed(const boundary::v1::Payout& payout);
   void ReadChain();
@@ -137,7 +170,9 @@ class PayoutDriver {
   // ---- new transactions (payout_driver_prepare.cc)
   void ChooseNewFees();
   void Fund();
-  void PrepareFunding(absl::uint128 amount, uint64_t gas_limit);
+  // `what`, a literal, names it in notes and in the log: "funding the deposit".
+  void PrepareFunding(boundary::v1::Strategy strategy, absl::uint128 amount, uint64_t gas_limit,
+                      const char* what);
   void SayThePlan();
   void MakeThePlan();
   void Prepare(const PlannedBatch& batch, uint64_t gas_limit);
@@ -186,6 +221,10 @@ class PayoutDriver {
   std::vector<PayoutHalt> run_halts_;          // what the last plan met
   std::optional<absl::uint128> blocked_room_;  // the room that the last plan found too small
   std::string gas_refusal_;                    // a node said that the balance is too small
+  KeyDrain drain_;
+  bool retire_asked_ = false;
+  absl::AnyInvocable<void(const boundary::v1::Status&)> on_keys_;
+  absl::AnyInvocable<void(const std::string&)> on_retired_;
   PayoutDriverStatus status_;
   runtime::LogEvery refusal_log_{absl::Seconds(30)};
   runtime::LogEvery chain_log_{absl::Seconds(30)};

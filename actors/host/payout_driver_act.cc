@@ -129,11 +129,14 @@ void PayoutDriver::ReportReorg(const std::string& tx_hash, const std::string& bl
   request.mutable_report_reorg()->set_tx_hash(tx_hash);
   AskEnclave(std::move(request), [this, tx_hash, block_hash](const ServerFrame& frame) {
     if (Refused(frame, "report_reorg")) {
+      if (frame.error().code() == boundary::v1::ERROR_UNKNOWN_TRANSACTION) {
+        watched_.erase(tx_hash);  // undone before, or another driver was faster
+        return;
+      }
       // What it was short may have been paid out again. It stays watched: once the transaction is
       // mined again nothing has to be undone.
       Note(absl::StrCat("transaction ", HexHash(tx_hash),
                         " has left the chain and cannot be reopened: ", frame.error().message()));
-      if (frame.error().code() == boundary::v1::ERROR_UNKNOWN_TRANSACTION) watched_.erase(tx_hash);
       return;
     }
     Log(Level::kWarn, "payouts", "a reported receipt has left the chain",
@@ -160,7 +163,9 @@ void PayoutDriver::DecideAll() {
   context.options = &options_;
   context.fee_limits = turn_->fee_limits;
   context.ticket_validity = turn_->enclave.policy().ticket_validity_rounds();
-  context.may_sign = !Halted() && turn_->fees.has_value();
+  const bool retired = status_.use == boundary::v1::SigningKeyState::USE_RETIRED;
+  context.may_sign = !retired && !Halted() && turn_->fees.has_value();
+  context.may_bump = !retired;
   context.broker_open = context.chain->has_broker && !context.chain->paused &&
                         context.chain->round_initialized &&
                         !context.chain->round_block_hash.IsZero() && !Unlocked(*context.chain);
@@ -209,6 +214,11 @@ void PayoutDriver::DecideAll() {
       ++status_.at_fee_ceiling;
       Note(absl::StrCat("payout ", id, ": its transaction with nonce ", nonce,
                         " is not mined, and higher fees are not allowed (fee ceiling)"));
+    }
+    if (retired && !record->payout.under_way()) {
+      Note(absl::StrCat("payout ", id,
+                        ": a reorganisation opened it again, and the key that signed it is "
+                        "retired; its funds stay reserved"));
     }
     if (decision.action == PayoutAction::kSend) {
       sending.insert(nonce);

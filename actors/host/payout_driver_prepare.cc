@@ -157,33 +157,36 @@ void PayoutDriver::Fund() {
   call.to = *to;
   call.data = ethereum::EncodeFundDeposit();
   call.value = ledger::ToU256(amount);
-  Estimate(call, "funding the deposit",
-           [this, amount](uint64_t gas_limit) { PrepareFunding(amount, gas_limit); });
+  constexpr const char* kWhat = "funding the deposit";
+  Estimate(call, kWhat, [this, amount, kWhat](uint64_t gas_limit) {
+    PrepareFunding(boundary::v1::STRATEGY_FUND_DEPOSIT, amount, gas_limit, kWhat);
+  });
 }
 
-void PayoutDriver::PrepareFunding(absl::uint128 amount, uint64_t gas_limit) {
+void PayoutDriver::PrepareFunding(boundary::v1::Strategy strategy, absl::uint128 amount,
+                                  uint64_t gas_limit, const char* what) {
   const absl::uint128 cost = amount + turn_->fees->max_fee * gas_limit;
   if (cost > turn_->gas_room) {
-    Note(absl::StrCat("the deposit is low, and the balance is too small to fund it with ",
-                      ToDecimal(amount), " wei"));
+    Note(absl::StrCat(what, " needs ", ToDecimal(cost), " wei with its gas, and the balance has ",
+                      ToDecimal(turn_->gas_room), " left"));
     return;
   }
   turn_->gas_room -= cost;
   ClientFrame request;
   boundary::v1::PrepareFunding* funding = request.mutable_prepare_funding();
-  funding->set_strategy(boundary::v1::STRATEGY_FUND_DEPOSIT);
+  funding->set_strategy(strategy);
   ledger::ToProto(amount, funding->mutable_amount());
   FillReading(funding->mutable_reading());
   FillFees(gas_limit, *turn_->fees, funding->mutable_fees());
-  AskEnclave(std::move(request), [this, amount](const ServerFrame& frame) {
+  AskEnclave(std::move(request), [this, strategy, amount, what](const ServerFrame& frame) {
     if (Refused(frame, "prepare_funding")) {
-      Note(absl::StrCat("the enclave refuses to fund the deposit: ", frame.error().message()));
+      Note(absl::StrCat(what, " is refused by the enclave: ", frame.error().message()));
       return;
     }
-    ++status_.counters.funded;
+    if (strategy == boundary::v1::STRATEGY_FUND_DEPOSIT) ++status_.counters.funded;
     need_list_ = true;
     turn_->progress = true;
-    Log(Level::kInfo, "payouts", "the deposit is being funded", {{"wei", ToDecimal(amount)}});
+    Log(Level::kInfo, "payouts", what, {{"wei", ToDecimal(amount)}});
   });
 }
 

@@ -20,6 +20,9 @@ namespace boundary = ::coffer::boundary;
 // Amounts in wei. Every ceiling here only keeps the host from asking for what the enclave's policy
 // would refuse; the policy is what counts.
 struct PayoutDriverOptions {
+  // 20 bytes: the address of a signing key that is no longer the current one, whose payouts are
+  // brought to their end. Empty: the current key, whichever it is. See payout_drivers.h.
+  std::string key;
   // LIVEPEER_TICKET or ETH_TRANSFER.
   boundary::v1::Strategy strategy = boundary::v1::STRATEGY_LIVEPEER_TICKET;
   // Accounts with less available are not paid yet. At least 1 wei.
@@ -85,6 +88,11 @@ struct PayoutDriverOptions {
   // The deposit is filled up to `fund_target` when it is below `fund_below`; 0: never.
   absl::uint128 fund_below = 0;
   absl::uint128 fund_target = 0;
+
+  // What a draining key has in the TicketBroker and on its address is brought over to the key that
+  // follows it before it is retired. Without, nothing of it is touched, and the key is retired by
+  // itself only if it has nothing of worth: retiring is for ever, and takes the rest along.
+  bool drain_funds = true;
 };
 
 // A reason why nothing new is signed.
@@ -96,6 +104,10 @@ struct PayoutHalt {
 
 // What HTTP and metrics show. A plain value, as of the end of the last turn.
 struct PayoutDriverStatus {
+  std::string address;  // 20 bytes, of the signing key that this is about; empty: not known yet
+  // UNSPECIFIED while the enclave has had one key only.
+  boundary::v1::SigningKeyState::Use use = boundary::v1::SigningKeyState::USE_UNSPECIFIED;
+  std::string drain;    // in words, how far a draining key is with its funds
   bool paused = false;  // by the operator
   bool dry_run = false;
   bool enclave_ready = false;
@@ -139,6 +151,7 @@ struct PayoutDriverStatus {
     uint64_t funded = 0;      // fundings signed
     uint64_t unreadable = 0;  // readings of the chain that failed
     uint64_t refused = 0;     // requests that the enclave refused
+    Counters& operator+=(const Counters& other);
   };
   Counters counters;
 };

@@ -23,7 +23,7 @@ PayoutDecision Unstick(const PayoutRecord& record, const Attempt& newest, const 
   const absl::Duration wait =
       send.accepted ? options.stuck_after : RetryDelay(std::max(send.tries, 1u), options);
   const bool due = context.now - send.last_tried >= wait;
-  const bool stuck = first_in_line && !send.no_funds && send.tries >= 2 &&
+  const bool stuck = context.may_bump && first_in_line && !send.no_funds && send.tries >= 2 &&
                      context.now - send.first_tried >= 2 * options.stuck_after;
   if (!stuck) {
     if (due) decision.action = PayoutAction::kSend;
@@ -188,8 +188,7 @@ bool IsTickets(const Payout& payout) {
 }
 
 bool IsFunding(const Payout& payout) {
-  return payout.strategy() == boundary::v1::STRATEGY_FUND_DEPOSIT ||
-         payout.strategy() == boundary::v1::STRATEGY_FUND_RESERVE;
+  return !IsTickets(payout) && payout.strategy() != boundary::v1::STRATEGY_ETH_TRANSFER;
 }
 
 bool Expired(const Payout& payout, uint64_t round, uint64_t validity) {
@@ -227,6 +226,7 @@ std::vector<PayoutHalt> FindHalts(const boundary::v1::Status& enclave, const Cha
                                   ", the enclave's next one is ", enclave.next_nonce(),
                                   ": the key was used elsewhere or the enclave's state is old")});
   }
+  if (!options.key.empty()) return halts;
   const bool tickets = options.strategy == boundary::v1::STRATEGY_LIVEPEER_TICKET;
   if (tickets && !chain.has_broker) {
     halts.push_back({"strategy_not_allowed", "the enclave's policy allows no tickets"});

@@ -62,6 +62,7 @@ struct TrackerContext {
   FeeLimits fee_limits;
   uint64_t ticket_validity = 0;  // rounds
   bool may_sign = false;         // new nonces may be used
+  bool may_bump = true;          // the key is there for another transaction with an old nonce
   bool broker_open = false;      // not paused, and the round is initialised
   bool may_void = false;
   bool retry_transfers = false;  // the policy takes the host's word that a transfer failed
@@ -108,6 +109,7 @@ std::vector<const boundary::v1::Attempt*> OpenAttempts(const boundary::v1::Payou
 uint64_t OpenItems(const boundary::v1::Payout& payout);
 absl::uint128 OpenWei(const boundary::v1::Payout& payout);
 bool IsTickets(const boundary::v1::Payout& payout);
+// Without items: what moves the key's own funds.
 bool IsFunding(const boundary::v1::Payout& payout);
 // TicketBroker: creationRound + ticketValidityPeriod <= currentRound.
 bool Expired(const boundary::v1::Payout& payout, uint64_t round, uint64_t validity);
@@ -116,7 +118,8 @@ bool Unlocked(const ChainState& chain);
 absl::Duration RetryDelay(uint32_t failures, const PayoutDriverOptions& options);
 
 // Why nothing new may be signed, from the enclave's and the chain's state alone. `known_block`: the
-// highest block of which something was reported.
+// highest block of which something was reported. Of a key that is not the current one only what
+// concerns its nonces: it begins nothing new, and Decide() holds what the broker would refuse.
 std::vector<PayoutHalt> FindHalts(const boundary::v1::Status& enclave, const ChainState& chain,
                                   uint64_t known_block, const PayoutDriverOptions& options);
 

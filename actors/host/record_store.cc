@@ -8,9 +8,18 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "actors/host/record_entry.h"
+#include "enclave_core/sealing/record.h"
 #include "invariant/check.h"
 
 namespace coffer::host {
+namespace {
+
+uint32_t KeyEpochOf(std::string_view sealed) {
+  const absl::StatusOr<sealing::Header> header = sealing::ParseHeader(sealed);
+  return header.ok() ? header->key_epoch : 0;
+}
+
+}  // namespace
 
 RecordDigest DigestOf(std::string_view sealed) {
   RecordDigest digest;
@@ -59,10 +68,11 @@ absl::Status RecordStore::Recover() {
 absl::Status RecordStore::CheckSnapshot(uint64_t sequence) {
   absl::StatusOr<SnapshotReader> reader = SnapshotReader::Open(*disk_, sequence);
   if (!reader.ok()) return reader.status();
-  while (true) {
+  for (bool first = true;; first = false) {
     absl::StatusOr<std::optional<std::string>> chunk = reader->Next();
     if (!chunk.ok()) return chunk.status();
     if (!chunk->has_value()) return absl::OkStatus();
+    if (first) snapshot_key_epoch_ = KeyEpochOf(**chunk);
   }
 }
 
@@ -218,10 +228,12 @@ absl::Status RecordStore::AppendChunks(uint64_t sequence, uint32_t index, uint32
     absl::StatusOr<SnapshotWriter> writer = SnapshotWriter::Create(*disk_, sequence, count);
     if (!writer.ok()) return writer.status();
     writing_.emplace(*std::move(writer));
+    writing_key_epoch_ = KeyEpochOf(chunks.front());
   }
   if (absl::Status s = writing_->Append(chunks); !s.ok()) return s;
   if (writing_->complete()) {
     snapshot_ = sequence;
+    snapshot_key_epoch_ = writing_key_epoch_;
     if (snapshots_.empty() || snapshots_.back() != sequence) snapshots_.push_back(sequence);
     writing_.reset();
     RemoveOlder(!options_.hold_segments);

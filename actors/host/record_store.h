@@ -85,6 +85,9 @@ class RecordStore {
 
   uint64_t last_sequence() const { return last_sequence_; }
   uint64_t snapshot_sequence() const { return snapshot_; }  // 0: none
+  // The epoch of the state key that the newest whole snapshot is sealed under, as its own clear
+  // header says; 0: there is none, or it is no sealed snapshot.
+  uint32_t snapshot_key_epoch() const { return snapshot_key_epoch_; }
   // Of the snapshot that is being written; nothing otherwise.
   const std::optional<SnapshotWriter>& writing() const { return writing_; }
   // Of a record up to last_sequence(); nothing if it is too old to be kept.
@@ -130,6 +133,8 @@ class RecordStore {
   const Options options_;
   uint64_t last_sequence_ = 0;
   uint64_t snapshot_ = 0;
+  uint32_t snapshot_key_epoch_ = 0;
+  uint32_t writing_key_epoch_ = 0;  // of writing_
   std::vector<uint64_t>
       snapshots_;  // complete ones, ascending; more than one only until the older are removed
   std::vector<Segment> segments_;     // ascending

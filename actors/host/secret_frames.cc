@@ -15,6 +15,8 @@ AwsCredentials* CredentialsOf(ClientFrame* frame) {
       return frame->mutable_generate()->mutable_aws();
     case ClientFrame::kRotateStateKey:
       return frame->mutable_rotate_state_key()->mutable_aws();
+    case ClientFrame::kRotateSigningKey:
+      return frame->mutable_rotate_signing_key()->mutable_aws();
     default:
       return nullptr;
   }

@@ -135,7 +135,8 @@ absl::Status CheckNextSigningKey(const boundary::v1::Provision& request, StateKe
   }
   absl::Status checked =
       CheckBytes("next_signing_key's ciphertext", key.ciphertext(), 1, kms::kMaxCiphertextBytes);
-  if (checked.ok()) checked = CheckBytes("next_signing_key's key_id", key.key_id(), 0, kMaxKeyIdBytes);
+  if (checked.ok())
+    checked = CheckBytes("next_signing_key's key_id", key.key_id(), 0, kMaxKeyIdBytes);
   if (checked.ok()) checked = CheckBytes("next_signing_key's tag", key.tag(), 32, 32);
   if (checked.ok()) checked = CheckBytes("next_signing_key's address", key.address(), 20, 20);
   return checked.ok() ? CheckContext(key.encryption_context()) : checked;

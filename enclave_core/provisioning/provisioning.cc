@@ -60,10 +60,12 @@ absl::StatusOr<PrivateKey> ReadSigningKey(const SecretBytes& plaintext) {
   return Refuse(ERROR_KMS, kNoKey);
 }
 
-kms::EncryptionContext SigningKeyContext(const Voucher& after) {
-  return {{"coffer:purpose", "signing-key"},
-          {"coffer:after", after.address.ToHex()},
-          {"coffer:epoch", absl::StrCat(after.epoch + 1)}};
+kms::EncryptionContext SigningKeyContext(const SigningKeyWish& wish) {
+  kms::EncryptionContext context = wish.context;
+  context.emplace("coffer:purpose", "signing-key");
+  context["coffer:after"] = wish.after.address.ToHex();
+  context["coffer:epoch"] = absl::StrCat(wish.after.epoch + 1);
+  return context;
 }
 
 // A signing key that was opened, and what it vouches with.
@@ -128,11 +130,11 @@ absl::Status OpenNext(const boundary::v1::SigningKey& stored, std::vector<OpenVo
                                           ethereum::ToChecksum(key->address()),
                                           ", which is not the one that is named"));
   }
-  const absl::Status vouched =
-      sealing::CheckSigningKeyTag(vouchers->front().tag_key, stored.epoch(), key->address(),
-                                  stored.ciphertext(), stored.tag());
+  const absl::Status vouched = sealing::CheckSigningKeyTag(
+      vouchers->front().tag_key, stored.epoch(), key->address(), stored.ciphertext(), stored.tag());
   if (!vouched.ok()) return Refuse(boundary::v1::ERROR_STATE_REFUSED, vouched.message());
   out->keys.signing_key_id = opened->key_id;
+  out->keys.signing_context = context;
   out->keys.next = *std::move(key);
   return AddVoucher(*out->keys.next, stored.epoch(), vouchers);
 }
@@ -211,14 +213,15 @@ absl::StatusOr<Provisioned> Provision(const boundary::v1::Provision& request, St
   if (!out.ok() || state_keys == StateKeys::kDerived) return out;
   out->keys.signing_epoch = request.signing_key_epoch();
   out->keys.signing_key_id = opened->key_id;
+  out->keys.signing_context = context;
   std::vector<OpenVoucher> vouchers;
   absl::Status added = AddVoucher(out->keys.signing, request.signing_key_epoch(), &vouchers);
   if (added.ok() && request.has_next_signing_key()) {
     added = OpenNext(request.next_signing_key(), &vouchers, kms, &*out);
   }
   if (added.ok()) {
-    added = AddStateKeys(request.state_keys(), request.state_key_id(), std::move(vouchers), kms,
-                         &*out);
+    added =
+        AddStateKeys(request.state_keys(), request.state_key_id(), std::move(vouchers), kms, &*out);
   }
   if (!added.ok()) return added;
   return out;
@@ -239,6 +242,7 @@ absl::StatusOr<Provisioned> Generate(const boundary::v1::Generate& request, Stat
   out->answer.set_key_spec(request.key_spec());
   if (state_keys == StateKeys::kDerived) return out;
   out->keys.signing_key_id = made->key_id;
+  out->keys.signing_context = context;
   std::vector<OpenVoucher> vouchers;
   absl::Status added = AddVoucher(out->keys.signing, 0, &vouchers);
   if (added.ok()) {
@@ -269,7 +273,14 @@ absl::StatusOr<MadeStateKey> MakeStateKey(const Voucher& voucher, uint32_t epoch
 
 absl::StatusOr<MadeSigningKey> MakeSigningKey(const SigningKeyWish& wish, kms::Client* kms) {
   constexpr absl::string_view kName = "the next signing key";
-  const kms::EncryptionContext context = SigningKeyContext(wish.after);
+  const kms::EncryptionContext context = SigningKeyContext(wish);
+  if (context.size() > kMaxContextPairs) {
+    return Refuse(
+        boundary::v1::ERROR_OUT_OF_RANGE,
+        absl::StrCat(kName, ": the encryption context would have ", context.size(),
+                     " pairs, those of the signing key before it and three more; at most ",
+                     kMaxContextPairs, " are allowed"));
+  }
   absl::StatusOr<kms::OpenedKey> made = kms->GenerateDataKey(wish.key_id, context);
   if (!made.ok()) return Refused(kName, made.status());
   if (made->key_id != wish.key_id || made->ciphertext.empty() ||
@@ -292,13 +303,12 @@ absl::StatusOr<MadeSigningKey> MakeSigningKey(const SigningKeyWish& wish, kms::C
   stored.set_ciphertext(std::move(made->ciphertext));
   stored.set_key_id(std::move(made->key_id));
   stored.mutable_encryption_context()->insert(context.begin(), context.end());
-  return MadeSigningKey{*std::move(key), std::move(stored), *std::move(state),
-                        *std::move(tag_key)};
+  return MadeSigningKey{*std::move(key), std::move(stored), *std::move(state), *std::move(tag_key)};
 }
 
 void Tag(const SecretBytes& tag_key, MadeSigningKey* made) {
-  const ethereum::Hash tag = sealing::SigningKeyTag(
-      tag_key, made->stored.epoch(), made->key.address(), made->stored.ciphertext());
+  const ethereum::Hash tag = sealing::SigningKeyTag(tag_key, made->stored.epoch(),
+                                                    made->key.address(), made->stored.ciphertext());
   made->stored.set_tag(std::string(tag.view()));
 }
 

@@ -15,6 +15,9 @@
 //
 //   coffer:purpose = "signing-key", coffer:after = "0x<the other's address>",
 //   coffer:epoch = "<decimal>"
+//
+// beside what the other was encrypted with, which a key policy may ask for (its purpose goes before
+// the one above).
 #ifndef COFFER_ENCLAVE_CORE_PROVISIONING_PROVISIONING_H_
 #define COFFER_ENCLAVE_CORE_PROVISIONING_PROVISIONING_H_
 
@@ -47,7 +50,8 @@ struct Keys {
   ethereum::SecretBytes tag_key = {};
   std::string state_key_id = {};
   std::string signing_key_id = {};
-  uint32_t signing_epoch = 0;  // of `signing`; 0: a state's first one
+  kms::EncryptionContext signing_context = {};  // of the newest signing key
+  uint32_t signing_epoch = 0;                   // of `signing`; 0: a state's first one
   // The one that follows `signing`, which drains or is about to; its epoch is one more.
   std::optional<ethereum::PrivateKey> next = {};
   const ethereum::PrivateKey& newest() const { return next.has_value() ? *next : signing; }
@@ -107,12 +111,14 @@ struct MadeSigningKey {
 };
 struct SigningKeyWish {
   Voucher after;
-  std::string key_id;        // ARN of the KMS key that `after` is encrypted with; no other will do
-  uint32_t state_epoch = 0;  // of the state key
+  std::string key_id;  // ARN of the KMS key that `after` is encrypted with; no other will do
+  kms::EncryptionContext context;  // what `after` is encrypted with
+  uint32_t state_epoch = 0;        // of the state key
   std::string state_key_id;
 };
 // Not tagged yet: that is for `after` to do. The key is KMS's making: one that a host brings could
-// be one that it knows, and all funds go to it in the end. Refused as above.
+// be one that it knows, and all funds go to it in the end. Refused as above, and with
+// ERROR_OUT_OF_RANGE where the context would have more than kMaxContextPairs.
 absl::StatusOr<MadeSigningKey> MakeSigningKey(const SigningKeyWish& wish, kms::Client* kms);
 // `tag_key` is that of the signing key before it.
 void Tag(const ethereum::SecretBytes& tag_key, MadeSigningKey* made);

@@ -13,6 +13,7 @@ import { makeRecipients, withChain, withStack } from '../js/lib/e2e.mjs';
 import { FrameProxy } from '../js/lib/frame_proxy.mjs';
 import { JournalWriter } from '../js/lib/journal_writer.mjs';
 import { AGAIN, FIRST, ROTATION } from '../js/lib/kms/kill_points.mjs';
+import { killAt, nameOf, revive, turns } from '../js/lib/kms/kills.mjs';
 import { openStoredKeys } from '../js/lib/kms/stored_keys.mjs';
 import { SIGNING_CONTEXT, useKmsWorld } from '../js/lib/kms/world.mjs';
 import { ApiLoad, JournalLoad, neverPaidTwice, owedAfter, settleApi } from '../js/lib/load.mjs';
@@ -33,44 +34,6 @@ function throughProxy(options) {
   const listen = path.join(own, 'proxy.sock');
   const stack = world.stack({ folder: own, ...options, host: { enclave: `unix://${listen}`, ...options.host } });
   return { stack, startProxy: (running) => FrameProxy.start({ listen, to: running.endpoint }) };
-}
-
-function shuffled(list, random) {
-  const copy = [...list];
-  for (let i = copy.length - 1; i > 0; i--) {
-    const j = random.below(i + 1);
-    [copy[i], copy[j]] = [copy[j], copy[i]];
-  }
-  return copy;
-}
-
-/** `count` of the points, all of them before one comes again. */
-function* turns(points, count, random) {
-  for (let order = []; count > 0; count--) {
-    if (order.length === 0) order = shuffled(points, random);
-    yield order.pop();
-  }
-}
-
-/** Lets `work` go on until the point is reached and its victims are dead, once; whether it came to that. */
-async function killAt(point, place, work) {
-  let dead;
-  const fire = () => (dead ??= Promise.all(point.victims.map((victim) => place.stack[victim].kill())));
-  const disarm = point.arm(place, fire);
-  try {
-    await work(() => dead !== undefined);
-    await dead;
-  } finally {
-    disarm();
-  }
-  return dead !== undefined;
-}
-
-const nameOf = ({ name, victims }) => `${name}: ${victims.join(' and ')}`;
-
-/** Starts whoever is dead, as a service manager does. */
-function revive(stack) {
-  for (const name of ['enclave', 'host']) if (!stack[name].running) stack[name].start();
 }
 
 async function checkKeys(stack) {

@@ -73,6 +73,7 @@ class ScriptedEnclave final : public runtime::StreamHandler {
   bool mute = false;                                                 // answers no request
   std::function<std::string(uint64_t sequence)> leaves;              // beside each record
   std::function<bool(const ClientFrame&, ServerFrame&)> on_request;  // false: no answer yet
+  std::function<void(boundary::v1::Status*)> on_status;              // adds to an answer
 
   // What a test reads.
   uint64_t sealed_ = 0;
@@ -113,6 +114,7 @@ class ScriptedEnclave final : public runtime::StreamHandler {
         answer.mutable_status()->set_phase(phase);
         answer.mutable_status()->set_without_storage(without_storage);
         answer.mutable_status()->set_state_key_epoch(state_key_epoch);
+        if (on_status) on_status(answer.mutable_status());
         return !mute;
       case ClientFrame::kLoadBegin:
         ++loads;

@@ -150,12 +150,12 @@ export function owedAfter(writer, loads) {
   return expected;
 }
 
-/** Every ticket that was made is paid, in full, by one transfer on the chain. */
-export async function neverPaidTwice(stack, chain) {
+/** Every ticket that was made is paid, in full, by one transfer on the chain, of one of `senders`. */
+export async function neverPaidTwice(stack, chain, senders = [stack.address]) {
   const items = (await stack.api.payouts()).flatMap((payout) => payout.items);
   assert.ok(items.length > 0, 'nobody was paid');
   assert.ok(items.every((item) => item.state === 'paid' && item.paid === item.amount));
-  const paid = await transfers(chain, stack.address);
+  const paid = (await Promise.all(senders.map((sender) => transfers(chain, sender)))).flat();
   assert.equal(paid.length, items.length);
   assert.equal(new Set(items.map((item) => item.ticket_hash)).size, items.length);
 }

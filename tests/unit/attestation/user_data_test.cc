@@ -38,13 +38,15 @@ TEST(UserData, IsReadAsItWasWritten) {
   data.policy_hash = *ethereum::Hash::FromHex(kHash);
   data.log_key = *audit::VerifierKey::Create(Text("coffer/", kAddress), audit::KeyType::kEd25519,
                                              *data.policy_hash);
+  data.draining = *ethereum::Address::FromHex(kAudit);
   data.sequence = INT64_MAX;
   const std::string text = MakeUserData(data).value();
   EXPECT_LE(text.size(), kMaxUserDataBytes);
   EXPECT_EQ(ParseUserData(text).value(), data);
   EXPECT_EQ(text, Text("payments-tee-core:", kAddress) + Text(":audit:", kAudit) +
-                      Text(";policy=", kHash) + ";log=" + data.log_key->ToString() +
-                      Text(";audit=", kAudit) + ";sequence=9223372036854775807");
+                      Text(";draining=", kAudit) + Text(";policy=", kHash) +
+                      ";log=" + data.log_key->ToString() + Text(";audit=", kAudit) +
+                      ";sequence=9223372036854775807");
   EXPECT_TRUE(ParseUserData(text + ";newer=field").ok());
   data.sequence = uint64_t{INT64_MAX} + 1;
   EXPECT_FALSE(MakeUserData(data).ok());
@@ -77,6 +79,8 @@ TEST(UserData, NothingElseIsRead) {
         signer + ";sequence=-1",
         signer + ";sequence=",
         signer + ";sequence=1;sequence=1",
+        signer + ";draining=0x00",
+        signer + Text(";draining=", kAudit) + Text(";draining=", kAudit),
         signer + ";new=1;new=2",
         signer + ";log=nothing",
         core + Text(";audit=", kAddress),

@@ -283,6 +283,22 @@ TEST_F(VerifyTest, UserDataIsBoundToWhatIsExpected) {
   EXPECT_THAT(FailuresOf(SignDocument(document)), ElementsAre("address", "policy", "log"));
 }
 
+TEST_F(VerifyTest, WhileOneSigningKeyFollowsAnotherEitherIsTheEnclaves) {
+  UserData data;
+  data.address = *ethereum::Address::FromHex("00112233445566778899aabbccddeeff00112233");
+  data.draining = *ethereum::Address::FromHex("ff112233445566778899aabbccddeeff00112233");
+  Document document = NitroDocument();
+  document.user_data = *MakeUserData(data);
+  for (const auto& address : {data.address, data.draining}) {
+    expected_.address = address;
+    const Verification found = Verify(SignDocument(document), expected_);
+    EXPECT_EQ(found.report.Find("address")->outcome, Outcome::kPassed);
+    EXPECT_THAT(found.report.Find("address")->sentence, testing::HasSubstr(address->ToHex()));
+  }
+  expected_.address = ethereum::Address{};
+  EXPECT_THAT(FailuresOf(SignDocument(document)), ElementsAre("address"));
+}
+
 TEST_F(VerifyTest, NoFlippedByteIsVerified) {
   const std::string bytes = SignDocument(NitroDocument());
   ASSERT_EQ(Verify(bytes, expected_).report.ExitCode(), audit::kVerified);

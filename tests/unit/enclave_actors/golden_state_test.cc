@@ -5,13 +5,18 @@
 // big-endian. A snapshot on record 19, three records after it; 12 credits of alice, who is then
 // paid, one of bob, six of carol, 1,000 wei each. state_blob_v1.bin: an export of that version, 700
 // wei of alice. Key and policy are those of every test here.
+//
+// tests/golden/sealed_state_two_keys.bin: of the first version that knows a second signing key, in
+// the same form: alice's 100 wei, of which payout 1 holds 60 under the first key, which drains;
+// payout 2 holds 30 under the second. A snapshot under the state key of epoch 2, and what came
+// after it. The keys are those that the KMS of the tests gives to whoever asks it first.
 #include <gtest/gtest.h>
 
 #include <fstream>
 #include <iterator>
 
 #include "absl/strings/escaping.h"
-#include "tests/unit/enclave_actors/world.h"
+#include "tests/unit/enclave_actors/kms_world.h"
 
 namespace coffer::test {
 namespace {
@@ -63,6 +68,44 @@ TEST(GoldenStateTest, AStoredStateLoadsAndGoesOn) {
   EXPECT_EQ(host.answers[again].events_applied().duplicates_size(), 1);
   EXPECT_EQ(host.answers[more].events_applied().applied(), 1u);
   EXPECT_EQ(disk.last(), 23u);
+}
+
+// The keys of the golden state with two: the KMS of the tests makes the same for the same
+// questions.
+void GetTheTwoKeys(KmsWorld* world) {
+  Disk unused;
+  ASSERT_TRUE(world->Provision().has_provisioned());
+  Host& host = world->Load(&unused);
+  const ServerFrame made = world->Call(host, world->RotateSigningFrame());
+  ASSERT_TRUE(made.has_next_signing_key()) << made.ShortDebugString();
+  world->Keep(made.next_signing_key());
+  world->StartWithoutKey();
+  ASSERT_TRUE(world->Provision().has_provisioned());
+}
+
+TEST(GoldenStateTest, AStateWithTwoSigningKeysLoadsAndGoesOn) {
+  KmsWorld world(3);
+  ASSERT_NO_FATAL_FAILURE(GetTheTwoKeys(&world));
+  Disk disk;
+  Host& host = world.Connect(&disk);
+  const uint64_t load = host.AskLoad(Pieces(Golden("sealed_state_two_keys.bin")));
+  world.scheduler.RunUntilIdle();
+  ASSERT_TRUE(host.answers[load].has_load_done()) << host.answers[load].ShortDebugString();
+  const v1::Status status = world.Status(host);
+  ASSERT_EQ(status.signing_keys_size(), 2);
+  EXPECT_EQ(status.signing_keys(0).use(), v1::SigningKeyState::USE_DRAINING);
+  EXPECT_EQ(status.signing_keys(0).outstanding().low(), 60u);
+  EXPECT_EQ(status.signing_keys(1).use(), v1::SigningKeyState::USE_CURRENT);
+  EXPECT_EQ(status.signing_keys(1).outstanding().low(), 30u);
+  EXPECT_EQ(status.totals().available().low(), 10u);
+  EXPECT_EQ(status.state_key_epoch(), 2u);
+  for (const uint64_t id : {1, 2}) {
+    ClientFrame bump;
+    bump.mutable_bump_transaction()->set_payout_id(id);
+    *bump.mutable_bump_transaction()->mutable_fees() = MakeFees(900);
+    EXPECT_EQ(world.Call(host, bump).payout().sender(),
+              status.signing_keys(static_cast<int>(id) - 1).address());
+  }
 }
 
 TEST(GoldenStateTest, AnExportedStateIsImported) {

@@ -10,7 +10,7 @@
 namespace coffer::host {
 namespace {
 
-using Step = KeyRotation::Step;
+using Step = RotationStep;
 using boundary::v1::ClientFrame;
 using ::testing::HasSubstr;
 
@@ -41,7 +41,7 @@ class KeyRotationTest : public KeyWorld {
         absl::Minutes(20));
     return host_->rotation.progress().step;
   }
-  const std::string& Why() { return host_->rotation.progress().why; }
+  std::string Why() { return host_->rotation.progress().why; }
   std::vector<int> Asked() {
     std::vector<int> kinds;
     for (const ClientFrame& frame : enclave_->asked) kinds.push_back(frame.body_case());

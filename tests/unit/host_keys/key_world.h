@@ -13,6 +13,7 @@
 #include "actors/host/key_provisioner.h"
 #include "actors/host/key_rotation.h"
 #include "actors/host/key_store.h"
+#include "actors/host/signing_key_rotation.h"
 #include "runtime/memory_network.h"
 #include "runtime/test_dispatcher.h"
 #include "tests/support/faulty_disk.h"
@@ -45,7 +46,8 @@ class FakeCredentials final : public aws::CredentialsSource {
 
 struct KeyHost {
   KeyHost(runtime::TestScheduler& scheduler, runtime::MemoryNetwork& wire, FaultyDisk& records,
-          FaultyDisk& folder, const runtime::Endpoint& at, KeyProvisioner::Options options)
+          FaultyDisk& folder, const runtime::Endpoint& at,
+          const KeyProvisioner::Options& provisioner_options)
       : random(7),
         main(scheduler.NewDispatcher("host")),
         store_thread(scheduler.NewDispatcher("store")),
@@ -56,10 +58,12 @@ struct KeyHost {
         link(LinkTo(at), main, network.get(), &random, &to_store),
         keys(*KeyStore::Open(&folder)),
         credentials(main),
-        provisioner(std::move(options), main, &random, keys.get(), &credentials,
+        provisioner(provisioner_options, main, &random, keys.get(), &credentials,
                     [this] { return store.status().last_sequence > 0; }),
-        rotation({}, main, &link, keys.get(), &credentials,
-                 [this] { return store.status().snapshots; }) {
+        rotation({}, Ports()),
+        signing_rotation({.expected_address = provisioner_options.expected_address}, Ports()) {
+    rotation.NotBeside(&signing_rotation);
+    signing_rotation.NotBeside(&rotation);
     to_store.Bind(&store);
     to_link.Bind(&link);
     link.ProvisionBy(&provisioner);
@@ -68,6 +72,14 @@ struct KeyHost {
   ~KeyHost() {
     main->Crash();
     store_thread->Crash();
+  }
+  Rotation::Ports Ports() {
+    return {main,
+            &link,
+            keys.get(),
+            &credentials,
+            [this] { return store.status().snapshots; },
+            [this] { return store.status().snapshot_key_epoch; }};
   }
   static EnclaveLink::Options LinkTo(const runtime::Endpoint& at) {
     EnclaveLink::Options options;
@@ -87,6 +99,7 @@ struct KeyHost {
   FakeCredentials credentials;
   KeyProvisioner provisioner;
   KeyRotation rotation;
+  SigningKeyRotation signing_rotation;
 };
 
 class KeyWorld : public ::testing::Test {

@@ -31,11 +31,12 @@ TEST(SecretFramesTest, CredentialsLeaveNothingBehindInAnyRequest) {
   // One each, and what the dynamic linker may have saved of a register.
   const size_t secrets = secret.Count();
   const size_t tokens = token.Count();
-  ClientFrame provision, generate, rotate;
+  ClientFrame provision, generate, rotate, rotate_signing;
   provision.mutable_provision();
   generate.mutable_generate();
   rotate.mutable_rotate_state_key();
-  for (ClientFrame* frame : {&provision, &generate, &rotate}) {
+  rotate_signing.mutable_rotate_signing_key();
+  for (ClientFrame* frame : {&provision, &generate, &rotate, &rotate_signing}) {
     PutCredentials(credentials, 8000, CredentialsOf(frame));
     EXPECT_EQ(CredentialsOf(frame)->secret_access_key(), credentials.secret_access_key.view());
     ClientFrame moved = std::move(*frame);

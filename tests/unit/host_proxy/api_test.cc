@@ -128,6 +128,12 @@ TEST_F(ApiTest, StatusHasExactAmountsAndWords) {
   frame.mutable_status()->set_address(std::string(20, '\x11'));
   frame.mutable_status()->mutable_totals()->mutable_credited()->set_high(1);
   (*frame.mutable_status()->mutable_errors())[boundary::v1::ERROR_INSUFFICIENT] = 3;
+  boundary::v1::SigningKeyState* key = frame.mutable_status()->add_signing_keys();
+  key->set_address(std::string(20, '\x22'));
+  key->set_use(boundary::v1::SigningKeyState::USE_DRAINING);
+  key->set_nonce_known(true);
+  key->set_next_nonce(9);
+  key->mutable_outstanding()->set_low(5);
   enclave_.answer = frame;
   const Json::Value status = Json(Ask("GET", "/api/tee/status"));
   EXPECT_EQ(status["phase"].asString(), "ready");
@@ -135,6 +141,11 @@ TEST_F(ApiTest, StatusHasExactAmountsAndWords) {
   EXPECT_EQ(status["totals"]["credited"].asString(), "18446744073709551616");
   EXPECT_EQ(status["errors"]["insufficient"].asUInt64(), 3u);
   EXPECT_TRUE(status["next_nonce"].isNull());
+  const Json::Value& draining = status["signing_keys"][0];
+  EXPECT_EQ(draining["address"].asString(), "0x2222222222222222222222222222222222222222");
+  EXPECT_EQ(draining["use"].asString(), "draining");
+  EXPECT_EQ(draining["next_nonce"].asUInt64(), 9u);
+  EXPECT_EQ(draining["outstanding"].asString(), "5");
 }
 
 TEST_F(ApiTest, AccountsArePaged) {

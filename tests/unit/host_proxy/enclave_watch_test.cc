@@ -69,6 +69,20 @@ TEST_F(EnclaveWatchTest, AnotherAddressIsUnfitAndSaidOnce) {
   EXPECT_THAT(unfit_[0], HasSubstr("0x1111111111111111111111111111111111111111"));
 }
 
+TEST_F(EnclaveWatchTest, WhileOneKeyFollowsAnotherTheExpectedOneMayBeEither) {
+  const auto in_use = [](const ethereum::Address& address) {
+    return address == AddressOf('\x11') || address == AddressOf('\x21');
+  };
+  for (const char expected : {'\x11', '\x21'}) {
+    EnclaveWatch& watch = Make({.address = AddressOf(expected), .in_use = in_use});
+    EXPECT_TRUE(watch.Judge(StatusOf('\x11')).ok());
+    EXPECT_TRUE(watch.Judge(StatusOf('\x21')).ok());
+    EXPECT_FALSE(watch.Judge(StatusOf('\x12')).ok());
+  }
+  EXPECT_FALSE(Make({.address = AddressOf('\x12'), .in_use = in_use}).Judge(StatusOf('\x21')).ok())
+      << "a retired one, or somebody else's";
+}
+
 TEST_F(EnclaveWatchTest, AnEnclaveWithoutAKeyIsWaitedFor) {
   EnclaveWatch& watch = Make({.address = AddressOf('\x11')});
   EXPECT_EQ(watch.Judge(Status()).code(), absl::StatusCode::kUnavailable);

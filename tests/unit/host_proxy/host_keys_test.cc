@@ -20,7 +20,7 @@ using boundary::v1::ClientFrame;
 using boundary::v1::ServerFrame;
 using ::testing::HasSubstr;
 
-// Makes a state key when it is asked for one, and adopts it.
+// Makes a key when it is asked for one, and adopts it.
 class FakeClient final : public host::EnclaveClient {
  public:
   void Call(ClientFrame request, Reply reply) override {
@@ -33,15 +33,43 @@ class FakeClient final : public host::EnclaveClient {
       key->set_tag(std::string(32, 't'));
     } else if (request.has_adopt_state_key()) {
       frame.mutable_state_key_adopted()->set_state_key_epoch(++epoch);
+    } else if (request.has_rotate_signing_key()) {
+      auto* made = frame.mutable_next_signing_key();
+      made->mutable_signing_key()->set_epoch(1);
+      made->mutable_signing_key()->set_address(std::string(20, '\x21'));
+      made->mutable_signing_key()->set_ciphertext("next");
+      made->mutable_signing_key()->set_tag(std::string(32, 's'));
+      made->mutable_state_key()->set_epoch(epoch + 1);
+      made->mutable_state_key()->set_address(std::string(20, '\x21'));
+      made->mutable_state_key()->set_ciphertext("its state key");
+      made->mutable_state_key()->set_tag(std::string(32, 't'));
+    } else if (request.has_adopt_signing_key()) {
+      adopted = true;
+      Say(frame.mutable_signing_key_adopted());
     } else {
-      frame.mutable_status()->set_state_key_epoch(epoch);
+      Say(frame.mutable_status());
     }
     reply(frame);
   }
   bool ready() const override { return is_ready; }
   void Watch(absl::AnyInvocable<void(bool)>) override {}
 
+  void Say(boundary::v1::Status* status) {
+    status->set_state_key_epoch(adopted ? epoch + 1 : epoch);
+    status->set_address(std::string(20, adopted ? '\x21' : '\x11'));
+    if (!adopted) return;
+    auto* older = status->add_signing_keys();
+    older->set_address(std::string(20, '\x11'));
+    older->set_use(boundary::v1::SigningKeyState::USE_DRAINING);
+    older->set_open_payouts(4);
+    auto* newer = status->add_signing_keys();
+    newer->set_epoch(1);
+    newer->set_address(std::string(20, '\x21'));
+    newer->set_use(boundary::v1::SigningKeyState::USE_CURRENT);
+  }
+
   std::vector<ClientFrame> requests;
+  bool adopted = false;  // the signing key
   uint32_t epoch = 1;
   bool is_ready = true;
 };
@@ -74,6 +102,7 @@ class HostKeysTest : public ::testing::Test {
     ports.enclave = &enclave_;
     ports.stored_records = [] { return uint64_t{0}; };
     ports.stored_snapshots = [this] { return snapshots_; };
+    ports.snapshot_key_epoch = [this] { return enclave_.adopted ? 2u : 1u; };
     auto made = HostKeys::Create(std::move(ports), std::move(options), std::move(environment),
                                  folder_ / "keys");
     if (!made.ok()) return made.status();
@@ -81,14 +110,15 @@ class HostKeysTest : public ::testing::Test {
     return absl::OkStatus();
   }
   HttpResponse Ask(const std::string& method, const std::string& body = "",
-                   const std::string& token = "admin-token-of-32-characters-000") {
+                   const std::string& token = "admin-token-of-32-characters-000",
+                   const std::string& path = "/api/tee/rotate-state-key") {
     Router router(
         BearerTokens("viewer-token-of-32-characters-00", "admin-token-of-32-characters-000"),
         false);
     keys_->AddTo(router);
     HttpRequest request;
     request.method = method;
-    request.path = "/api/tee/rotate-state-key";
+    request.path = path;
     request.host = "127.0.0.1:8080";
     request.authorization = "Bearer " + token;
     request.content_type = "application/json";
@@ -96,6 +126,21 @@ class HostKeysTest : public ::testing::Test {
     HttpResponse answer;
     router.Handle(std::move(request), [&](HttpResponse r) { answer = std::move(r); });
     return answer;
+  }
+  HttpResponse AskSigning(const std::string& method, const std::string& body = "",
+                          const std::string& token = "admin-token-of-32-characters-000") {
+    return Ask(method, body, token, "/api/tee/rotate-signing-key");
+  }
+  Json::Value Signing() { return *FromText(AskSigning("GET").body); }
+  void PutSigning() {
+    std::filesystem::create_directories(folder_ / "keys");
+    File("keys/signing.ciphertext", "from KMS");
+    ASSERT_TRUE(Make().ok());
+    host::SigningCiphertext opened = *keys_->store().signing();
+    opened.address = ethereum::Address::FromBytes(std::string(20, '\x11')).value();
+    keys_.reset();
+    ASSERT_TRUE((*host::KeyStore::OpenFolder(folder_ / "keys"))->PutSigning(opened).ok());
+    ASSERT_TRUE(Make().ok());
   }
   std::string Step() { return (*FromText(Ask("GET").body))["step"].asString(); }
   std::string File(const std::string& name, const std::string& content) {
@@ -124,6 +169,49 @@ TEST_F(HostKeysTest, ARotationIsStartedByAnAdministratorAndWatchedByAViewer) {
   ++snapshots_;
   ASSERT_TRUE(runtime::TurnUntil(loop_, [this] { return Step() == "done"; }));
   EXPECT_TRUE(keys_->store().HasEpoch(2));
+}
+
+TEST_F(HostKeysTest, ARotationOfTheSigningKeyIsStartedAndWatchedLikewise) {
+  PutSigning();
+  EXPECT_EQ(Signing()["step"].asString(), "idle");
+  EXPECT_EQ(AskSigning("POST", "", "viewer-token-of-32-characters-00").status, 403);
+  EXPECT_EQ(AskSigning("GET", "", "viewer-token-of-32-characters-00").status, 200);
+  EXPECT_EQ(AskSigning("POST", R"({"key_id":"alias/new"})").status, 400);
+  EXPECT_EQ(AskSigning("POST").status, 202);
+  EXPECT_EQ(AskSigning("POST").status, 409) << "one at a time";
+  EXPECT_EQ(Ask("POST").status, 409) << "of either kind";
+  ASSERT_TRUE(
+      runtime::TurnUntil(loop_, [this] { return Signing()["step"].asString() == "snapshot"; }));
+  EXPECT_EQ(enclave_.requests.at(1).rotate_signing_key().aws().secret_access_key(), "secret");
+  ++snapshots_;
+  ASSERT_TRUE(
+      runtime::TurnUntil(loop_, [this] { return Signing()["step"].asString() == "draining"; }));
+  EXPECT_EQ(Signing()["from_address"].asString(), "0x1111111111111111111111111111111111111111");
+  EXPECT_EQ(Signing()["address"].asString(), "0x2121212121212121212121212121212121212121");
+  EXPECT_EQ(Signing()["open_payouts"].asUInt64(), 4u);
+  EXPECT_TRUE(Signing()["why"].isNull());
+  runtime::Metrics metrics;
+  HostMetrics host(&metrics, "test");
+  host.Add(keys_.get());
+  host.Refresh();
+  EXPECT_THAT(metrics.Text(), HasSubstr("coffer_kms_signing_keys 2"));
+  EXPECT_THAT(metrics.Text(), HasSubstr("coffer_kms_draining_payouts 4"));
+  keys_->OnSigningKeyRetired(*ethereum::Address::FromBytes(std::string(20, '\x11')));
+  EXPECT_EQ(Signing()["step"].asString(), "done");
+  EXPECT_TRUE(Signing()["open_payouts"].isNull());
+  EXPECT_EQ(keys_->store().root_epoch(), 1u);
+  host.Refresh();
+  EXPECT_THAT(metrics.Text(), HasSubstr("coffer_kms_signing_rotations_total 1"));
+  EXPECT_THAT(metrics.Text(), HasSubstr("coffer_kms_signing_keys 1"));
+}
+
+TEST_F(HostKeysTest, WithoutACiphertextThereIsNothingToFollow) {
+  ASSERT_TRUE(Make().ok());
+  EXPECT_EQ(AskSigning("POST").status, 202);
+  EXPECT_EQ(Signing()["step"].asString(), "failed");
+  EXPECT_THAT(Signing()["why"].asString(), HasSubstr("whose ciphertext is not in"));
+  enclave_.is_ready = false;
+  EXPECT_EQ(AskSigning("POST").status, 503);
 }
 
 TEST_F(HostKeysTest, WhatIsNoRequestChangesNothing) {

@@ -218,7 +218,7 @@ class NextSigningKeyTest : public ProvisioningTest {
     kms_.calls.clear();
   }
   MadeSigningKey Make() {
-    auto made = MakeSigningKey({{first_.keys.signing.address(), 0}, kKmsKey, 2, "alias/state"},
+    auto made = MakeSigningKey({{first_.keys.signing.address(), 0}, kKmsKey, {}, 2, "alias/state"},
                                client_.get());
     EXPECT_TRUE(made.ok()) << made.status();
     Tag(first_.keys.tag_key, &*made);
@@ -272,7 +272,7 @@ TEST_F(NextSigningKeyTest, AloneOnceTheOtherHasGone) {
   ExpectRefused(Run(alone), v1::ERROR_STATE_REFUSED, "made for another signing key");
   // The third is vouched for by the second.
   auto third =
-      MakeSigningKey({{done->keys.signing.address(), 1}, kKmsKey, 3, kKmsKey}, client_.get());
+      MakeSigningKey({{done->keys.signing.address(), 1}, kKmsKey, {}, 3, kKmsKey}, client_.get());
   ASSERT_TRUE(third.ok()) << third.status();
   Tag(done->keys.tag_key, &*third);
   *alone.mutable_state_keys(0) = made_.state.stored;
@@ -293,6 +293,20 @@ TEST_F(NextSigningKeyTest, TheNamedAddressIsCompared) {
   Forge();
   request_.mutable_next_signing_key()->set_address(address);
   ExpectRefused(Run(request_), v1::ERROR_KMS, "which is not the one that is named");
+}
+
+TEST_F(NextSigningKeyTest, ItHasTheContextOfTheOneBeforeToo) {
+  SigningKeyWish wish{{first_.keys.signing.address(), 0}, kKmsKey, {}, 2, kKmsKey};
+  wish.context = {{"deployment", "eu-1"}, {"coffer:purpose", "what the operator said"}};
+  const auto made = MakeSigningKey(wish, client_.get());
+  ASSERT_TRUE(made.ok()) << made.status();
+  EXPECT_THAT(
+      kms_.calls[0].context,
+      ElementsAre(Pair("coffer:after", kAddress), Pair("coffer:epoch", "1"),
+                  Pair("coffer:purpose", "what the operator said"), Pair("deployment", "eu-1")));
+  EXPECT_EQ(made->stored.encryption_context_size(), 4);
+  for (int i = 0; i < 5; ++i) wish.context[absl::StrCat("more ", i)] = "";
+  EXPECT_EQ(CodeOf(MakeSigningKey(wish, client_.get()).status()), v1::ERROR_OUT_OF_RANGE);
 }
 
 // A KMS key of the host's own would let the host open what was made.
@@ -318,7 +332,7 @@ TEST_F(NextSigningKeyTest, ItIsMadeUnderTheKeyOfTheOneBefore) {
   };
   OtherKey other(client_.get());
   const auto made =
-      MakeSigningKey({{first_.keys.signing.address(), 0}, kKmsKey, 2, kKmsKey}, &other);
+      MakeSigningKey({{first_.keys.signing.address(), 0}, kKmsKey, {}, 2, kKmsKey}, &other);
   ASSERT_FALSE(made.ok());
   EXPECT_EQ(CodeOf(made.status()), v1::ERROR_KMS);
   EXPECT_THAT(std::string(made.status().message()), HasSubstr("under another key"));

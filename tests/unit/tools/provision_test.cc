@@ -190,6 +190,46 @@ TEST_F(ProvisionTest, AGeneratedKeyNeedsAFolderAndIsMadeOnce) {
   EXPECT_THAT(err_, HasSubstr("has a signing key's ciphertext already"));
 }
 
+TEST_F(ProvisionTest, AFolderWhoseKeyWasRotatedHasAllThatIsNeeded) {
+  ASSERT_EQ(Run(), 0) << err_;
+  const auto next = KeyEnclave::MadeSigning(1, '\x21');
+  const auto to = *ethereum::Address::FromBytes(next.address());
+  const auto change = [&](auto&& what) {
+    auto kept = host::KeyStore::OpenFolder(arguments_.keys);
+    ASSERT_TRUE(kept.ok()) << kept.status();
+    ASSERT_TRUE(what(**kept).ok());
+  };
+  change([&](host::KeyStore& kept) { return kept.PutStateKey(KeyEnclave::MadeFor(next, 2)); });
+  change([&](host::KeyStore& kept) { return kept.PutNext(next); });
+  const auto again = [&] {
+    thread_.RunAndWait([this] {
+      enclave_->scripted.phase = boundary::v1::PHASE_UNPROVISIONED;
+      enclave_->asked.clear();
+    });
+  };
+  // While one follows the other the expected address may be the new one's.
+  again();
+  arguments_.expected_address = ethereum::ToChecksum(to);
+  ASSERT_EQ(Run(), 0) << err_;
+  EXPECT_EQ(Provisionings().at(0).provision().next_signing_key().address(), next.address());
+  EXPECT_EQ(Provisionings().at(0).provision().expected_address(), KeyEnclave::Address());
+  EXPECT_EQ(Provisionings().at(0).provision().state_keys_size(), 2);
+  change([&](host::KeyStore& kept) { return kept.MakeRoot(to); });
+  again();
+  Refused("was rotated", 2);
+  arguments_.ciphertext_file.clear();
+  arguments_.policy_flags = {"--chain-id", "42161", "--ticket-broker",
+                             "0xa8bb618b1520e284046f3dfc448851a1ff26e41b"};
+  ASSERT_EQ(Run(), 0) << err_;
+  const auto sent = Provisionings().at(0).provision();
+  EXPECT_EQ(sent.ciphertext(), next.ciphertext());
+  EXPECT_EQ(sent.signing_key_epoch(), 1u);
+  EXPECT_EQ(sent.state_keys_size(), 1);
+  EXPECT_EQ(out_, ethereum::ToChecksum(to) + "\n");
+  EXPECT_EQ((*host::KeyStore::OpenFolder(arguments_.keys))->Root()->policy,
+            sent.policy().SerializeAsString());
+}
+
 TEST_F(ProvisionTest, AStateThatIsStoredNeedsTheFolder) {
   arguments_.keys.clear();
   Refused("name the folder");

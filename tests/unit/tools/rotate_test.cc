@@ -1,4 +1,4 @@
-// coffer rotate state-key against a host that a test scripts.
+// coffer rotate against a host that a test scripts.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -56,6 +56,28 @@ class RotateTest : public ::testing::Test {
     return status;
   }
 
+  using Answers = std::vector<std::pair<int, std::string>>;
+  static std::pair<int, std::string> Signing(const std::string& step, const std::string& from,
+                                             const std::string& address,
+                                             const std::string& open = "null",
+                                             const std::string& why = "null") {
+    const auto text = [](const std::string& value) {
+      return value.empty() ? "null" : absl::StrCat("\"", value, "\"");
+    };
+    return {200,
+            absl::StrCat(R"({"step":")", step, R"(","from_address":)", text(from), R"(,"address":)",
+                         text(address), R"(,"open_payouts":)", open, R"(,"why":)", why, "}")};
+  }
+  absl::Status RunSigning(Answers answers, bool wait_drained) {
+    answers_ = std::move(answers);
+    const auto host = HostClient::Make(url_, "token", absl::Seconds(10));
+    if (!host.ok()) return host.status();
+    std::ostringstream out;
+    const absl::Status status = RotateSigningKey(*host, wait_drained, out);
+    out_ = out.str();
+    return status;
+  }
+
   TestFolder folder_;
   const std::string url_;
   runtime::EventLoopThread thread_{"host"};
@@ -86,6 +108,65 @@ TEST_F(RotateTest, AFailureIsTheHostsOwnSentence) {
       HasSubstr("the enclave is not ready"));
   EXPECT_THAT(Run({At("asking"), At("idle")}).message(), HasSubstr("run this again"));
   EXPECT_THAT(Run({{200, "{}"}}).message(), HasSubstr("run this again"));
+}
+
+TEST_F(RotateTest, TheSigningKeyIsFollowedUntilTheOlderOneDrains) {
+  const absl::Status done = RunSigning(
+      {Signing("asking", "", ""), Signing("key", "0xA", ""), Signing("adopting", "0xA", "0xB"),
+       Signing("snapshot", "0xA", "0xB"), Signing("draining", "0xA", "0xB", "3")},
+      false);
+  EXPECT_TRUE(done.ok()) << done;
+  EXPECT_EQ(out_,
+            "asking the enclave which keys it has\n"
+            "having the next signing key made\n"
+            "stored; the enclave takes 0xB into use\n"
+            "0xB signs what is new; storing the state under its state key\n"
+            "0xB signs what is new; 0xA drains, open payouts: 3\n");
+  EXPECT_EQ(asked_.at(0), "POST /api/tee/rotate-signing-key ");
+  EXPECT_EQ(asked_.at(1), "GET /api/tee/rotate-signing-key ");
+}
+
+TEST_F(RotateTest, TheSigningKeyIsFollowedUntilTheOlderOneIsRetiredOverRestartsOfTheHost) {
+  const Answers until_draining = {Signing("asking", "", ""),
+                                  Signing("draining", "0xA", "0xB", "3"),
+                                  Signing("idle", "0xA", "0xB"),
+                                  {503, R"({"error":{"code":"x","message":"soon"}})"},
+                                  Signing("draining", "0xA", "0xB", "1"),
+                                  Signing("draining", "0xA", "0xB", "0", R"("the disk is full")")};
+  const std::string said =
+      "asking the enclave which keys it has\n"
+      "0xB signs what is new; 0xA drains, open payouts: 3\n"
+      "the host was restarted, and goes on when the enclave is ready\n"
+      "0xB signs what is new; 0xA drains, open payouts: 1\n"
+      "0xA is retired, and the host cannot note it: the disk is full\n"
+      "done: 0xB is the only signing key in use\n";
+  // It saw it itself, or was restarted since.
+  for (const auto& last : {Signing("done", "0xA", "0xB"), Signing("idle", "0xB", "")}) {
+    Answers answers = until_draining;
+    answers.push_back(last);
+    const absl::Status done = RunSigning(std::move(answers), true);
+    EXPECT_TRUE(done.ok()) << done;
+    EXPECT_EQ(out_, said);
+  }
+}
+
+TEST_F(RotateTest, ASigningKeyThatWasNeverStoredIsToBeAskedForAgain) {
+  EXPECT_THAT(
+      RunSigning({Signing("asking", "", ""), Signing("key", "0xA", ""), Signing("idle", "0xA", "")},
+                 true)
+          .message(),
+      HasSubstr("run this again"));
+  EXPECT_THAT(RunSigning({Signing("asking", "", ""),
+                          Signing("failed", "0xA", "", "null", R"("KMS said no")")},
+                         true)
+                  .message(),
+              HasSubstr("KMS said no"));
+  EXPECT_THAT(RunSigning({{200, "{}"}}, false).message(), HasSubstr("run this again"));
+  EXPECT_THAT(
+      RunSigning({{503, R"({"error":{"code":"x","message":"the enclave is not ready"}})"}}, true)
+          .message(),
+      HasSubstr("the enclave is not ready"))
+      << "nothing has begun yet";
 }
 
 }  // namespace

@@ -68,6 +68,24 @@ const isAdopted = ({ body }) => body === 'state_key_adopted';
 const isSnapshot = ({ body, store }) => body === 'store' && store.kind === 'KIND_SNAPSHOT_CHUNK';
 const isStored = ({ body, stored }) => body === 'stored' && stored.snapshot_sequence !== '0';
 
+const isSigningKeyAdopted = ({ body }) => body === 'signing_key_adopted';
+
+/** Of a rotation of the signing key, up to where the old key drains. */
+export const SIGNING_ROTATION = withVictims([
+  ...kmsCalls(1, 2),
+  ...frames('rotate_signing_key', 'next_signing_key', 'adopt_signing_key', 'signing_key_adopted'),
+  ...[false, true].map((gone) => atFrame('the snapshot under the new state key', { isIt: isSnapshot, after: ({ body }) => body === 'adopt_signing_key', gone })),
+  ...[false, true].map((gone) => atFrame('the word that the snapshot is stored', { isIt: isStored, after: isSigningKeyAdopted, gone })),
+  ...[/^state-\d+\.json\.new$/, /^state-\d+\.json$/, /^signing-\d+\.json\.new$/, /^signing-\d+\.json$/].map(atFile),
+]);
+
+/** Of its end: the old key's own funds go to the new one's address, and it is wiped. */
+export const RETIREMENT = withVictims([
+  ...frames('prepare_funding', 'retire_signing_key', 'signing_key_retired'),
+  // The file is there already, and is written anew.
+  ...[/^signing-\d+\.json\.new$/].map(atFile),
+]);
+
 /** Of a rotation of the state key. */
 export const ROTATION = withVictims([
   ...kmsCalls(1),

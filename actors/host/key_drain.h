@@ -1,0 +1,64 @@
+// What becomes of a draining signing key's own funds once none of its payouts is open: the deposit
+// is unlocked and, rounds later, withdrawn, what is then on the address goes to the key that
+// follows, and the key is retired.
+//
+// Level-triggered like the driver that asks it: each step is what a reading of the chain calls for,
+// so a restart between two of them loses nothing but how long was waited.
+#ifndef COFFER_ACTORS_HOST_KEY_DRAIN_H_
+#define COFFER_ACTORS_HOST_KEY_DRAIN_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/numeric/int128.h"
+#include "absl/time/time.h"
+#include "actors/host/chain_reader.h"
+#include "actors/host/fees.h"
+#include "actors/host/payout_options.h"
+
+namespace coffer::host {
+
+class KeyDrain {
+ public:
+  enum class Step : uint8_t {
+    kUnlock,
+    kAwaitRound,  // unlocked; it can be withdrawn from the reading's withdraw_round on
+    kWithdraw,
+    kSweep,
+    kMakeSure,  // nothing of worth is left; as many readings have to say so as a reorg needs
+    kRetire,
+    kKeep,     // there are funds, and they are to stay
+    kBackOff,  // the last step was in vain
+  };
+
+  // `options` outlives this object.
+  explicit KeyDrain(const PayoutDriverOptions& options) : options_(options) {}
+
+  // Once a reading of the chain, and only while no payout of the key is open and the receipts of
+  // all of them are deep. `transfer_gas`: the gas limit of a plain transfer.
+  Step Next(const ChainState& chain, const Fees& fees, uint64_t transfer_gas, absl::Time now);
+  // `step` was asked for: when it is due again after that, it was in vain, and waits.
+  void Asked(Step step, absl::Time now);
+  // Something of the key is open again.
+  void Disturbed() { empty_readings_ = 0; }
+
+  // What a sweep moves, in wei: the balance without twice what the transaction may cost, so that
+  // higher fees can still be paid. 0 unless that is more than it costs three times over.
+  static absl::uint128 SweepAmount(const ChainState& chain, const Fees& fees,
+                                   uint64_t transfer_gas);
+  // For the operator.
+  static std::string Words(Step step, const ChainState& chain);
+
+ private:
+  Step Due(const ChainState& chain, const Fees& fees, uint64_t transfer_gas);
+
+  const PayoutDriverOptions& options_;
+  Step last_ = Step::kKeep;  // of those that were asked for
+  uint32_t failures_ = 0;
+  absl::Time not_before_ = absl::InfinitePast();
+  uint32_t empty_readings_ = 0;  // in a row
+};
+
+}  // namespace coffer::host
+
+#endif  // COFFER_ACTORS_HOST_KEY_DRAIN_H_
