@@ -237,6 +237,22 @@ TEST(PayoutDrivers, FundsThatAreNotWorthASweepStayBehind) {
   EXPECT_TRUE(world.DrainSteps().empty());
 }
 
+TEST(PayoutDrivers, ANodeThatLacksTransactionsOfTheKeyDoesNotEndIt) {
+  TwoKeysWorld world;
+  world.Credit(1, 100);
+  world.Old().deposit = 100;
+  world.Start(Options());
+  world.Run(absl::Seconds(5));
+  ASSERT_EQ(world.Old().nonce, 1u);
+  world.BalanceOfOld() = 0;
+  world.Old().nonce = 0;
+  world.enclave.Adopt();
+  world.Run(absl::Minutes(2));
+  EXPECT_FALSE(world.enclave.retired());
+  world.Old().nonce = 1;
+  EXPECT_TRUE(world.RunUntilRetired(absl::Minutes(1)));
+}
+
 TEST(PayoutDrivers, ADrainingKeyWithoutGasSaysWhatItNeeds) {
   TwoKeysWorld world;
   world.BalanceOfOld() = 1000;
