@@ -163,13 +163,13 @@ void PayoutDriver::Fund() {
   });
 }
 
-void PayoutDriver::PrepareFunding(boundary::v1::Strategy strategy, absl::uint128 amount,
+bool PayoutDriver::PrepareFunding(boundary::v1::Strategy strategy, absl::uint128 amount,
                                   uint64_t gas_limit, const char* what) {
   const absl::uint128 cost = amount + turn_->fees->max_fee * gas_limit;
   if (cost > turn_->gas_room) {
     Note(absl::StrCat(what, " needs ", ToDecimal(cost), " wei with its gas, and the balance has ",
                       ToDecimal(turn_->gas_room), " left"));
-    return;
+    return false;
   }
   turn_->gas_room -= cost;
   ClientFrame request;
@@ -188,6 +188,7 @@ void PayoutDriver::PrepareFunding(boundary::v1::Strategy strategy, absl::uint128
     turn_->progress = true;
     Log(Level::kInfo, "payouts", what, {{"wei", ToDecimal(amount)}});
   });
+  return true;
 }
 
 // ---- payouts
