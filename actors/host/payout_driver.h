@@ -70,9 +70,6 @@ class PayoutDriver {
   }
   // A driver of a key that has gone sleeps once nothing of it is left to do.
   void Wake();
-  // Drops the turn under way with all that it has read, and begins another one shortly after. Not
-  // from within a callback of this driver's.
-  void LookAfresh();
 
  private:
   // One pass over everything. Questions in flight hold it weakly, so that it dies with the driver.

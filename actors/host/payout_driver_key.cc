@@ -29,17 +29,6 @@ void PayoutDriver::Wake() {
   Kick();
 }
 
-void PayoutDriver::LookAfresh() {
-  if (turn_ == nullptr) return;
-  reader_.Cancel();
-  turn_.reset();
-  // As if its answers had been lost.
-  need_list_ = true;
-  run_wanted_ = run_wanted_ || ByClock();
-  again_ = false;
-  timer_ = dispatcher_->After(absl::Milliseconds(10), [this] { Kick(); });
-}
-
 // From here on turn_->enclave says of address and nonces what holds for this driver's key. False:
 // the enclave does not know it as one that goes.
 bool PayoutDriver::TakeKey() {

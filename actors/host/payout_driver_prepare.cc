@@ -99,6 +99,7 @@ absl::uint128 PayoutDriver::Room() const {
 
 void PayoutDriver::FillReading(boundary::v1::ChainReading* out) const {
   const ChainState& chain = *turn_->chain;
+  out->set_address(turn_->enclave.address());
   out->set_account_nonce(chain.nonce);
   ledger::ToProto(chain.deposit, out->mutable_deposit());
   out->set_round(chain.round);

@@ -406,7 +406,6 @@ TEST(PayoutDrivers, ATurnOfTheOldKeyDoesNotReachTheNewOne) {
     world.Credit(8, 100);  // for the old key, so that it plans
     world.drivers->RunNow();
     world.scheduler.Advance(absl::Microseconds(400 * offset));
-    world.drivers->BeforeAdoption();
     ClientFrame adopt;
     adopt.mutable_adopt_signing_key()->set_address(
         std::string(world.enclave.second.address().view()));
@@ -440,8 +439,7 @@ TEST(PayoutDrivers, AnyMixOfTroublesEndsWithTheOldKeyRetired) {
         world.chain.lost_percent = 0;
         world.Run(absl::Seconds(15));
         world.chain.lost_percent = 4;
-        world.drivers->BeforeAdoption();
-        world.enclave.Adopt();
+            world.enclave.Adopt();
       }
       switch (random.Below(16)) {
         case 0:
