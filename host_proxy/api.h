@@ -4,6 +4,7 @@
 //   GET  /healthz, /readyz, /metrics                   public
 //   GET  /api/tee/status                               viewer
 //   GET, POST /api/tee/rotate-state-key                viewer, admin (host_keys.h)
+//   GET, POST /api/tee/rotate-signing-key              viewer, admin (host_keys.h)
 //   GET  /api/ledger/accounts?from=&limit=             viewer
 //   GET  /api/ledger/accounts/{id}                     viewer
 //   GET  /api/payouts?from=&limit=&open=, /api/payouts/{id}   viewer

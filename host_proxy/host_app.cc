@@ -199,6 +199,12 @@ absl::Status HostApp::StartPayouts() {
       HostPayouts::Create(loop_, link_.get(), &random_, *options_.payouts);
   if (!payouts.ok()) return payouts.status();
   payouts_ = *std::move(payouts);
+  if (keys_ != nullptr) {
+    payouts_->OnRetired([this](const std::string& address) {
+      const absl::StatusOr<ethereum::Address> retired = ethereum::Address::FromBytes(address);
+      if (retired.ok()) keys_->OnSigningKeyRetired(*retired);
+    });
+  }
   payouts_->Start();
   host_metrics_.Add(payouts_.get());
   return absl::OkStatus();

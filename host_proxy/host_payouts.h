@@ -36,9 +36,7 @@ class HostPayouts final : public PayoutControl {
   // are gone.
   void Stop() { drivers_->Pause(); }
 
-  // For whoever rotates signing keys: payout_drivers.h says when these are called, and when to call
-  // them. OnRetired is set before Start.
-  void BeforeAdoption() { drivers_->BeforeAdoption(); }
+  // For whoever keeps the signing keys (payout_drivers.h). Set before Start.
   void OnRetired(absl::AnyInvocable<void(const std::string& address)> take) {
     drivers_->OnRetired(std::move(take));
   }

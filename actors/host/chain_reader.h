@@ -57,8 +57,6 @@ class ChainReader {
   // One reading at a time. `done` is called later, once, unless the reader is destroyed before.
   // The error says which question failed; nothing of an incomplete reading is handed out.
   void Read(const ChainQuery& query, Done done);
-  // Nobody waits for the reading under way any more.
-  void Cancel() { reading_.reset(); }
 
  private:
   struct Reading;

@@ -10,9 +10,8 @@ namespace coffer::host {
 
 absl::uint128 KeyDrain::SweepAmount(const ChainState& chain, const Fees& fees,
                                     uint64_t transfer_gas) {
-  const absl::uint128 cost = fees.max_fee * transfer_gas;
-  if (chain.balance <= 5 * cost) return 0;
-  return chain.balance - 2 * cost;
+  const absl::uint128 kept = 3 * fees.max_fee * transfer_gas;
+  return chain.balance > 2 * kept ? chain.balance - kept : 0;
 }
 
 KeyDrain::Step KeyDrain::Due(const ChainState& chain, const Fees& fees, uint64_t transfer_gas) {
@@ -63,7 +62,7 @@ std::string KeyDrain::Words(Step step, const ChainState& chain) {
                           " wei at the broker and ", ledger::ToDecimal(chain.balance),
                           " wei on its address");
     case Step::kBackOff:
-      return "its last transaction was in vain; it is tried again later";
+      return "tried its last step in vain, and tries it again later";
   }
   return "unknown";
 }

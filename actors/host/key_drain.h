@@ -37,13 +37,14 @@ class KeyDrain {
   // Once a reading of the chain, and only while no payout of the key is open and the receipts of
   // all of them are deep. `transfer_gas`: the gas limit of a plain transfer.
   Step Next(const ChainState& chain, const Fees& fees, uint64_t transfer_gas, absl::Time now);
-  // `step` was asked for: when it is due again after that, it was in vain, and waits.
+  // `step` was asked of the enclave: when it is due again after that, it was in vain, and waits.
   void Asked(Step step, absl::Time now);
   // Something of the key is open again.
   void Disturbed() { empty_readings_ = 0; }
 
-  // What a sweep moves, in wei: the balance without twice what the transaction may cost, so that
-  // higher fees can still be paid. 0 unless that is more than it costs three times over.
+  // What a sweep moves, in wei: the balance without three times what the transaction may cost at
+  // its fees, so that there is gas for a replacement when it is stuck (which then pays more than
+  // twice as much, since fees are twice the base fee). 0 unless it moves more than that again.
   static absl::uint128 SweepAmount(const ChainState& chain, const Fees& fees,
                                    uint64_t transfer_gas);
   // For the operator.

@@ -73,7 +73,7 @@ void KeyRotation::OnKey(const boundary::v1::StateKey& key) {
 
 void KeyRotation::Adopt(bool resumed) {
   step_ = RotationStep::kAdopting;
-  CountSnapshots();
+  snapshots_before_ = ports_.stored_snapshots();
   ClientFrame frame;
   frame.mutable_adopt_state_key()->set_epoch(epoch_);
   ports_.enclave->Call(std::move(frame), [this, resumed](absl::StatusOr<ServerFrame> answer) {
@@ -95,12 +95,13 @@ void KeyRotation::OnAdopted(const boundary::v1::Status& status) {
   }
   Log(Level::kInfo, kComponent, "the enclave seals under a new state key",
       {{"epoch", epoch_}, {"before", from_epoch_}});
-  AwaitSnapshot([this] {
-    ++done_;
-    step_ = RotationStep::kDone;
-    Log(Level::kInfo, kComponent, "the state is stored under the new state key",
-        {{"epoch", epoch_}});
-  });
+  AwaitSnapshot([this] { return ports_.stored_snapshots() > snapshots_before_; },
+                [this] {
+                  ++done_;
+                  step_ = RotationStep::kDone;
+                  Log(Level::kInfo, kComponent, "the state is stored under the new state key",
+                      {{"epoch", epoch_}});
+                });
 }
 
 }  // namespace coffer::host

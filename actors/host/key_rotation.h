@@ -45,6 +45,7 @@ class KeyRotation final : public Rotation {
 
   uint32_t from_epoch_ = 0;
   uint32_t epoch_ = 0;
+  uint64_t snapshots_before_ = 0;
   std::string key_id_;
 };
 

@@ -70,9 +70,6 @@ class PayoutDriver {
   }
   // A driver of a key that has gone sleeps once nothing of it is left to do.
   void Wake();
-  // Drops the turn under way with all that it has read, and begins another one shortly after. Not
-  // from within a callback of this driver's.
-  void LookAfresh();
 
  private:
   // One pass over everything. Questions in flight hold it weakly, so that it dies with the driver.
@@ -133,7 +130,7 @@ class PayoutDriver {
   bool AtItsEnd() const;
   void DrainKey();
   void Drain(uint64_t transfer_gas);
-  void CallBroker(std::string_view function, boundary::v1::Strategy strategy);
+  void CallBroker(KeyDrain::Step step);
   void RetireKey();
 
   void AskPayoutPage(uint64_t from_id, bool open_only);
@@ -170,8 +167,9 @@ class PayoutDriver {
   // ---- new transactions (payout_driver_prepare.cc)
   void ChooseNewFees();
   void Fund();
-  // `what`, a literal, names it in notes and in the log: "funding the deposit".
-  void PrepareFunding(boundary::v1::Strategy strategy, absl::uint128 amount, uint64_t gas_limit,
+  // `what`, a literal, names it in notes and in the log: "funding the deposit". False when the
+  // balance does not pay for it, which is noted.
+  bool PrepareFunding(boundary::v1::Strategy strategy, absl::uint128 amount, uint64_t gas_limit,
                       const char* what);
   void SayThePlan();
   void MakeThePlan();

@@ -17,21 +17,16 @@ using boundary::v1::SigningKeyState;
 using runtime::Level;
 using runtime::Log;
 
+namespace {
+
+constexpr const char* kSweeping = "sending a draining key's balance to the key that follows it";
+
+}  // namespace
+
 void PayoutDriver::Wake() {
   if (!started_ || turn_ != nullptr || timer_ != nullptr) return;
   need_list_ = true;
   Kick();
-}
-
-void PayoutDriver::LookAfresh() {
-  if (turn_ == nullptr) return;
-  reader_.Cancel();
-  turn_.reset();
-  // As if its answers had been lost.
-  need_list_ = true;
-  run_wanted_ = run_wanted_ || ByClock();
-  again_ = false;
-  timer_ = dispatcher_->After(absl::Milliseconds(10), [this] { Kick(); });
 }
 
 // From here on turn_->enclave says of address and nonces what holds for this driver's key. False:
@@ -138,53 +133,54 @@ void PayoutDriver::DrainKey() {
   CallRequest call;
   call.from = *from;
   call.to = *to;
-  Estimate(call, "sending a draining key's balance to the key that follows it",
-           [this](uint64_t gas_limit) { Drain(gas_limit); });
+  Estimate(call, kSweeping, [this](uint64_t gas_limit) { Drain(gas_limit); });
 }
 
 void PayoutDriver::Drain(uint64_t transfer_gas) {
   const ChainState& chain = *turn_->chain;
-  const KeyDrain::Step step = drain_.Next(chain, *turn_->fees, transfer_gas, dispatcher_->Now());
+  const absl::Time now = dispatcher_->Now();
+  const KeyDrain::Step step = drain_.Next(chain, *turn_->fees, transfer_gas, now);
   status_.drain = KeyDrain::Words(step, chain);
   switch (step) {
     case KeyDrain::Step::kUnlock:
-      CallBroker("unlock()", boundary::v1::STRATEGY_UNLOCK);
-      break;
     case KeyDrain::Step::kWithdraw:
-      CallBroker("withdraw()", boundary::v1::STRATEGY_WITHDRAW);
-      break;
+      CallBroker(step);
+      return;
     case KeyDrain::Step::kSweep:
-      PrepareFunding(boundary::v1::STRATEGY_SWEEP,
-                     KeyDrain::SweepAmount(chain, *turn_->fees, transfer_gas), transfer_gas,
-                     "sending a draining key's balance to the key that follows it");
-      break;
+      if (PrepareFunding(boundary::v1::STRATEGY_SWEEP,
+                         KeyDrain::SweepAmount(chain, *turn_->fees, transfer_gas), transfer_gas,
+                         kSweeping)) {
+        drain_.Asked(step, now);
+      }
+      return;
     case KeyDrain::Step::kRetire:
+      drain_.Asked(step, now);
       RetireKey();
-      break;
+      return;
     case KeyDrain::Step::kKeep:
+    case KeyDrain::Step::kBackOff:
       Note(absl::StrCat("the draining key ", ethereum::ToHex(options_.key), " ", status_.drain));
       return;
     case KeyDrain::Step::kAwaitRound:
     case KeyDrain::Step::kMakeSure:
-    case KeyDrain::Step::kBackOff:
       return;
   }
-  drain_.Asked(step, dispatcher_->Now());
 }
 
-void PayoutDriver::CallBroker(std::string_view function, boundary::v1::Strategy strategy) {
+void PayoutDriver::CallBroker(KeyDrain::Step step) {
   const auto from = ethereum::Address::FromBytes(turn_->enclave.address());
   const auto to = ethereum::Address::FromBytes(turn_->enclave.broker());
   if (!from.ok() || !to.ok()) return;
+  const bool unlock = step == KeyDrain::Step::kUnlock;
   CallRequest call;
   call.from = *from;
   call.to = *to;
-  call.data = ethereum::abi::Selector(function);
-  const char* const what = strategy == boundary::v1::STRATEGY_UNLOCK
-                               ? "unlocking a draining key's deposit"
-                               : "withdrawing a draining key's deposit";
-  Estimate(call, what, [this, strategy, what](uint64_t gas_limit) {
-    PrepareFunding(strategy, 0, gas_limit, what);
+  call.data = ethereum::abi::Selector(unlock ? "unlock()" : "withdraw()");
+  const char* const what =
+      unlock ? "unlocking a draining key's deposit" : "withdrawing a draining key's deposit";
+  Estimate(call, what, [this, step, unlock, what](uint64_t gas_limit) {
+    const auto strategy = unlock ? boundary::v1::STRATEGY_UNLOCK : boundary::v1::STRATEGY_WITHDRAW;
+    if (PrepareFunding(strategy, 0, gas_limit, what)) drain_.Asked(step, dispatcher_->Now());
   });
 }
 

@@ -99,6 +99,7 @@ absl::uint128 PayoutDriver::Room() const {
 
 void PayoutDriver::FillReading(boundary::v1::ChainReading* out) const {
   const ChainState& chain = *turn_->chain;
+  out->set_address(turn_->enclave.address());
   out->set_account_nonce(chain.nonce);
   ledger::ToProto(chain.deposit, out->mutable_deposit());
   out->set_round(chain.round);
@@ -163,13 +164,13 @@ void PayoutDriver::Fund() {
   });
 }
 
-void PayoutDriver::PrepareFunding(boundary::v1::Strategy strategy, absl::uint128 amount,
+bool PayoutDriver::PrepareFunding(boundary::v1::Strategy strategy, absl::uint128 amount,
                                   uint64_t gas_limit, const char* what) {
   const absl::uint128 cost = amount + turn_->fees->max_fee * gas_limit;
   if (cost > turn_->gas_room) {
     Note(absl::StrCat(what, " needs ", ToDecimal(cost), " wei with its gas, and the balance has ",
                       ToDecimal(turn_->gas_room), " left"));
-    return;
+    return false;
   }
   turn_->gas_room -= cost;
   ClientFrame request;
@@ -188,6 +189,7 @@ void PayoutDriver::PrepareFunding(boundary::v1::Strategy strategy, absl::uint128
     turn_->progress = true;
     Log(Level::kInfo, "payouts", what, {{"wei", ToDecimal(amount)}});
   });
+  return true;
 }
 
 // ---- payouts

@@ -64,9 +64,7 @@ PayoutDriver& PayoutDrivers::DriverOf(const std::string& address) {
   if (driver != nullptr) return *driver;
   PayoutDriverOptions options = options_;
   options.key = address;
-  // Nothing new comes from this key.
-  options.run_interval = absl::InfiniteDuration();
-  options.fund_below = 0;
+  options.run_interval = absl::InfiniteDuration();  // nothing new comes from this key
   driver = std::make_unique<PayoutDriver>(dispatcher_, enclave_, chain_, std::move(options));
   driver->OnRetired([this](const std::string& retired) {
     if (on_retired_) on_retired_(retired);

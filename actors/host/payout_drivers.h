@@ -32,10 +32,6 @@ class PayoutDrivers {
   void Pause();
   void Resume();
 
-  // To be called right before adopt_signing_key is asked, in one go with that call and on the same
-  // client. What a turn has read of the old key's nonce must not be told of the new one: a first
-  // nonce that its address does not have yet would leave all that it signs waiting for ever.
-  void BeforeAdoption() { current_.LookAfresh(); }
   // Set before Start. Called once for a key that was retired because one of these drivers asked,
   // with its address (20 bytes). A host that ends in between does not hear of it: whoever keeps
   // keys looks at Status.signing_keys as well.

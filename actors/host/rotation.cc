@@ -85,15 +85,16 @@ void Rotation::AskWithCredentials(ClientFrame frame, const char* what, ServerFra
   });
 }
 
-void Rotation::AwaitSnapshot(runtime::Task then) {
+void Rotation::AwaitSnapshot(absl::AnyInvocable<bool()> stored, runtime::Task then) {
   step_ = RotationStep::kSnapshot;
   adopted_at_ = ports_.dispatcher->Now();
+  snapshot_stored_ = std::move(stored);
   after_snapshot_ = std::move(then);
   LookForSnapshot();
 }
 
 void Rotation::LookForSnapshot() {
-  if (ports_.stored_snapshots() > snapshots_before_) {
+  if (snapshot_stored_()) {
     return std::exchange(after_snapshot_, nullptr)();
   }
   if (ports_.dispatcher->Now() - adopted_at_ > options_.snapshot_patience) {

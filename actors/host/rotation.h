@@ -84,10 +84,8 @@ class Rotation {
   // The same for a frame that carries credentials, which are fetched first.
   void AskWithCredentials(boundary::v1::ClientFrame frame, const char* what,
                           boundary::v1::ServerFrame::BodyCase kind, Answered then);
-  // To be called before what has a snapshot made.
-  void CountSnapshots() { snapshots_before_ = ports_.stored_snapshots(); }
-  // From now on waits for that snapshot.
-  void AwaitSnapshot(runtime::Task then);
+  // Looks every now and then whether the snapshot under the new state key is stored.
+  void AwaitSnapshot(absl::AnyInvocable<bool()> stored, runtime::Task then);
   void Fail(const std::string& why);
 
   const Options options_;
@@ -102,8 +100,8 @@ class Rotation {
   const char* const what_;
   const Rotation* other_ = nullptr;
   uint64_t failed_ = 0;
-  uint64_t snapshots_before_ = 0;
   absl::Time adopted_at_;
+  absl::AnyInvocable<bool()> snapshot_stored_;
   runtime::Task after_snapshot_;
   std::unique_ptr<runtime::Timer> poll_;
 };

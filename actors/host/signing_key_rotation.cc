@@ -119,16 +119,18 @@ void SigningKeyRotation::GoOn(const Status& status) {
   const SigningKeyState* const older = Find(status, from_.has_value() ? from_->view() : "");
   if (older != nullptr && older->use() == SigningKeyState::USE_RETIRED) return Retire();
   switch (UseOf(status, to_->view())) {
-    case SigningKeyState::USE_WAITING:
-      return Adopt();
     case SigningKeyState::USE_CURRENT:
       return Drain(older == nullptr ? 0 : older->open_payouts());
+    case SigningKeyState::USE_DRAINING:
+    case SigningKeyState::USE_RETIRED:
+      return Fail(absl::StrCat("another signing key follows that of ", Checksum(to_),
+                               " already, and is not in ", ports_.keys->path(),
+                               ": put its signing-<epoch>.json back from a backup"));
     default:
-      break;
+      // One that it was given waits. One that it made itself, for a host that died after storing
+      // it, it does not speak of.
+      return Adopt();
   }
-  Fail(absl::StrCat("the enclave does not have the key of ", Checksum(to_), ", which is in ",
-                    ports_.keys->path(),
-                    " and follows the one in use: restart the enclave, and it is given both"));
 }
 
 void SigningKeyRotation::AskKey() {
@@ -172,10 +174,10 @@ void SigningKeyRotation::OnKey(const NextSigningKey& made) {
 
 void SigningKeyRotation::Adopt() {
   step_ = RotationStep::kAdopting;
-  CountSnapshots();
   ClientFrame frame;
   frame.mutable_adopt_signing_key()->set_address(std::string(to_->view()));
-  Ask(std::move(frame), "the adoption of the new signing key", ServerFrame::kSigningKeyAdopted,
+  Ask(std::move(frame), "the adoption of the stored signing key, which it is given when it starts",
+      ServerFrame::kSigningKeyAdopted,
       [this](const ServerFrame& answer) { OnAdopted(answer.signing_key_adopted()); });
 }
 
@@ -188,7 +190,8 @@ void SigningKeyRotation::OnAdopted(const Status& status) {
       {{"address", Checksum(to_)}, {"before", Checksum(from_)}});
   const SigningKeyState* const older = Find(status, from_.has_value() ? from_->view() : "");
   const uint64_t open = older == nullptr ? 0 : older->open_payouts();
-  AwaitSnapshot([this, open] { Drain(open); });
+  // Made at this adoption or, by an enclave that was given both keys, when it was loaded.
+  AwaitSnapshot([this] { return SnapshotIsOurs(); }, [this, open] { Drain(open); });
 }
 
 void SigningKeyRotation::Drain(uint64_t open_payouts) {
@@ -209,6 +212,12 @@ void SigningKeyRotation::OnRetired(const ethereum::Address& address) {
   Retire();
 }
 
+bool SigningKeyRotation::SnapshotIsOurs() const {
+  const auto& kept = ports_.keys->state_keys();
+  const auto sealed = kept.find(ports_.snapshot_key_epoch());
+  return sealed != kept.end() && sealed->second.address() == to_->view();
+}
+
 absl::Status SigningKeyRotation::NoteRetired() {
   if (from_.has_value() && options_.expected_address == from_) {
     return absl::FailedPreconditionError(
@@ -216,9 +225,7 @@ absl::Status SigningKeyRotation::NoteRetired() {
                      ", and start this host again"));
   }
   // From then on enclaves are given none of the older key's state keys.
-  const auto& kept = ports_.keys->state_keys();
-  const auto sealed = kept.find(ports_.snapshot_key_epoch());
-  if (sealed == kept.end() || sealed->second.address() != to_->view()) {
+  if (!SnapshotIsOurs()) {
     return absl::FailedPreconditionError(
         "no snapshot is stored that is sealed under a state key of the newer one");
   }

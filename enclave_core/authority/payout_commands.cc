@@ -51,6 +51,12 @@ absl::Status CheckAttemptBytes(const Payout& payout) {
 
 absl::StatusOr<uint64_t> Authority::NextNonce(uint32_t key,
                                               const boundary::v1::ChainReading& reading) const {
+  const ethereum::Address& signer = payouts_.keys()[key].address;
+  if (!reading.address().empty() && reading.address() != signer.view()) {
+    return Refuse(ERROR_WRONG_STATE,
+                  absl::StrCat("the reading is of another address than ",
+                               ethereum::ToChecksum(signer), ", which is to sign; read again"));
+  }
   const std::optional<uint64_t> own = payouts_.keys()[key].next_nonce;
   // A key that has signed nothing starts where the chain is.
   if (!own.has_value()) {

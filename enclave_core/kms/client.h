@@ -20,8 +20,9 @@ inline constexpr size_t kMaxCiphertextBytes = 6144;
 // developer guide, "Encryption context").
 using EncryptionContext = std::map<std::string, std::string>;
 
-// What AWS lets in. The secret access key is the only secret; the token goes with temporary
-// credentials and may be empty.
+// What AWS lets in. Secrets are the secret access key and, as far as it opens anything, the token,
+// which goes with temporary credentials and may be empty: it travels in a header, so it is no
+// locked memory, and is wiped where the heap takes it back (enclave_core/wiped_heap.cc).
 struct Credentials {
   std::string region;  // "us-east-2"
   std::string access_key_id;

@@ -30,6 +30,22 @@ void CheckStateKeyFile(std::string_view text) {
   COFFER_CHECK(again->SerializeAsString() == key->SerializeAsString(), "and is the same");
 }
 
+void CheckSigningKeyFile(std::string_view text) {
+  const auto signing = ParseSigningKey(text);
+  if (!signing.ok()) {
+    return COFFER_CHECK(!signing.status().message().empty(), "a refusal says why");
+  }
+  COFFER_CHECK(CheckSigningKey(signing->key).ok(), "what is read is a key");
+  const std::string written = SigningKeyText(*signing);
+  const auto again = ParseSigningKey(written);
+  COFFER_CHECK(again.ok(), "what was read can be written");
+  COFFER_CHECK(again->root == signing->root && SigningKeyText(*again) == written,
+               "and is the same");
+  LaterSigningKey changed = *signing;
+  changed.root = !changed.root;
+  COFFER_CHECK(SigningKeyText(changed) != written, "what is the root is seen");
+}
+
 // The digest in the text can't be guessed, so it is put there.
 void CheckSigningFile(Input input) {
   const std::string ciphertext(input.Text());
@@ -56,10 +72,14 @@ void CheckSigningFile(Input input) {
 }
 
 void CheckName(std::string_view name) {
-  const auto epoch = EpochOfName(name);
-  if (epoch.ok() && epoch->has_value()) {
-    COFFER_CHECK(StateKeyName(**epoch) == name, "an epoch has one name");
+  int files = 0;
+  for (const KeyFile kind : {KeyFile::kState, KeyFile::kSigning}) {
+    const auto epoch = EpochOfName(kind, name);
+    if (!epoch.ok() || !epoch->has_value()) continue;
+    COFFER_CHECK(KeyFileName(kind, **epoch) == name, "an epoch has one name");
+    ++files;
   }
+  COFFER_CHECK(files <= 1, "a name is of one kind");
 }
 
 // The sentence has a number and words of ours; a text of eight bytes is not in it by chance.
@@ -105,7 +125,7 @@ void CheckRole(std::string_view text) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   coffer::fuzz::Input input(data, size);
-  switch (input.Below(5)) {
+  switch (input.Below(6)) {
     case 0:
       coffer::host::CheckStateKeyFile(input.rest());
       break;
@@ -118,8 +138,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     case 3:
       coffer::host::CheckProfile(input);
       break;
-    default:
+    case 4:
       coffer::host::CheckRole(input.rest());
+      break;
+    default:
+      coffer::host::CheckSigningKeyFile(input.rest());
   }
   return 0;
 }

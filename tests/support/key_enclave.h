@@ -6,6 +6,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -92,6 +93,7 @@ class KeyEnclave {
   std::vector<boundary::v1::SigningKeyState> signing;
   std::string given;  // address of the key that it was provisioned with
   std::optional<boundary::v1::NextSigningKey> waiting;
+  bool waits = false;          // it was given, and not made here
   uint64_t open_payouts = 3;   // of a key that drains
   char next_fill = '\x21';     // of the next signing key's address
   bool die_at_rotate = false;  // the connection ends before the answer
@@ -163,7 +165,8 @@ class KeyEnclave {
       *status->add_signing_keys() = key;
       if (key.use() == Key::USE_CURRENT) status->set_address(key.address());
     }
-    if (!waiting.has_value()) return;
+    // Of one that it made itself it does not speak before it is adopted.
+    if (!waiting.has_value() || !waits || scripted.phase != boundary::v1::PHASE_READY) return;
     if (status->signing_keys().empty()) {
       *status->add_signing_keys() = StateOf(0, address, Key::USE_CURRENT);
     }
@@ -192,9 +195,12 @@ class KeyEnclave {
     signing.back().set_use(Key::USE_DRAINING);
     signing.back().set_open_payouts(open_payouts);
     signing.push_back(StateOf(waiting->signing_key().epoch(), wanted, Key::USE_CURRENT));
-    scripted.state_key_epoch = waiting->state_key().epoch();
     waiting.reset();
-    if (on_adopt) on_adopt();
+    // With one that it was given it seals under its state key already.
+    if (!std::exchange(waits, false)) {
+      ++scripted.state_key_epoch;
+      if (on_adopt) on_adopt();
+    }
     boundary::v1::Status* const status = answer.mutable_signing_key_adopted();
     status->set_state_key_epoch(scripted.state_key_epoch);
     AddKeys(status);
@@ -203,6 +209,8 @@ class KeyEnclave {
   // What a state that knows of signing keys has to say to what is given to it.
   void TakeSigning(const boundary::v1::Provision& request) {
     given = request.signing_key_epoch() == 0 ? address : Address(request.ciphertext().back());
+    // Finding older records, it makes a snapshot by itself.
+    if (request.state_keys_size() > 1) scripted.on_loaded = [this] { SealSnapshot(); };
     if (!request.has_next_signing_key()) return;
     const boundary::v1::SigningKey& next = request.next_signing_key();
     for (const Key& key : signing) {
@@ -210,11 +218,7 @@ class KeyEnclave {
     }
     waiting.emplace();
     *waiting->mutable_signing_key() = next;
-    for (const boundary::v1::StateKey& key : request.state_keys()) {
-      if (key.address() == next.address()) *waiting->mutable_state_key() = key;
-    }
-    // Not sealed under before it is adopted.
-    scripted.state_key_epoch = waiting->state_key().epoch() - 1;
+    waits = true;
   }
 
   bool Provision(const google::protobuf::RepeatedPtrField<boundary::v1::StateKey>& keys,

@@ -74,6 +74,7 @@ class ScriptedEnclave final : public runtime::StreamHandler {
   std::function<std::string(uint64_t sequence)> leaves;              // beside each record
   std::function<bool(const ClientFrame&, ServerFrame&)> on_request;  // false: no answer yet
   std::function<void(boundary::v1::Status*)> on_status;              // adds to an answer
+  std::function<void()> on_loaded;
 
   // What a test reads.
   uint64_t sealed_ = 0;
@@ -138,6 +139,7 @@ class ScriptedEnclave final : public runtime::StreamHandler {
         answer.mutable_load_done()->set_phase(phase);
         stored_ = sealed_ = loaded.empty() ? 0 : sealed_;
         if (loaded.empty()) Seal();  // genesis, before the answer
+        if (on_loaded) on_loaded();
         return true;
       case ClientFrame::kAttachStorage:
         ++attaches;

@@ -61,6 +61,13 @@ RpcAnswer Yes(Json::Value value) {
   return answer;
 }
 
+FakeChain::Sender SenderOf(const FakeChain::State& state, const Address& first,
+                           const Address& asked) {
+  if (asked == first) return state;
+  const auto found = state.others.find(asked);
+  return found == state.others.end() ? FakeChain::Sender() : found->second;
+}
+
 RpcAnswer Word(const U256& value) { return Yes(ethereum::ToHex(ethereum::ToBytes32(value))); }
 
 }  // namespace
@@ -90,6 +97,15 @@ FakeChain::FakeChain(runtime::TestScheduler* scheduler, runtime::TestDispatcher*
       key_(key),
       broker_(broker) {
   for (int i = 0; i < 5; ++i) Mine();
+}
+
+void FakeChain::AddSender(const Address& key, absl::uint128 balance, absl::uint128 deposit) {
+  const auto add = [&](State& state) {
+    state.balances[key] = balance;
+    state.others[key].deposit = deposit;
+  };
+  add(now_);
+  for (Block& block : blocks_) add(block.after);
 }
 
 void FakeChain::Call(std::string method, Json::Value params, Reply reply) {
@@ -135,10 +151,12 @@ RpcAnswer FakeChain::Answer(const std::string& method, const Json::Value& params
     block["timestamp"] = QuantityHex(uint64_t{1});
     return Yes(block);
   }
-  if (method == "eth_getTransactionCount") return Yes(QuantityHex(At(params[1]).nonce));
+  if (method == "eth_getTransactionCount") {
+    return Yes(QuantityHex(SenderOf(At(params[1]), key_, *ParseAddress(params[0])).nonce));
+  }
   if (method == "eth_getBalance") {
     const State& state = At(params[1]);
-    const auto found = state.balances.find(key_);
+    const auto found = state.balances.find(*ParseAddress(params[0]));
     return Yes(QuantityHex(ToU256(found == state.balances.end() ? 0 : found->second)));
   }
   if (method == "eth_call") return EthCall(params);
@@ -169,11 +187,13 @@ RpcAnswer FakeChain::EthCall(const Json::Value& params) {
   }
   if (to == broker_) {
     if (is(ethereum::EncodeController())) return Yes(AddressTopic(kController).ToHex());
-    if (is(ethereum::EncodeGetSenderInfo(key_))) {
+    if (data.substr(0, 4) == ethereum::EncodeGetSenderInfo(key_).substr(0, 4)) {
+      const Address asked = *ethereum::abi::ReadAddress(std::string_view(data).substr(4, 32));
+      const Sender sender = SenderOf(state, key_, asked);
       std::string words;
-      ethereum::abi::AppendUint(ToU256(state.deposit), words);
-      ethereum::abi::AppendUint(0, words);
-      ethereum::abi::AppendUint(ToU256(state.reserve), words);
+      ethereum::abi::AppendUint(ToU256(sender.deposit), words);
+      ethereum::abi::AppendUint(sender.withdraw_round, words);
+      ethereum::abi::AppendUint(ToU256(sender.reserve), words);
       ethereum::abi::AppendUint(0, words);
       return Yes(ethereum::ToHex(words));
     }
@@ -191,24 +211,27 @@ RpcAnswer FakeChain::Send(const std::string& raw) {
     return No(-32000, text);
   };
   const absl::StatusOr<SignedTransaction> tx = ethereum::ParseSignedTransaction(raw);
-  if (!tx.ok() || *tx->Sender() != key_) return refuse("invalid sender");
+  if (!tx.ok()) return refuse("invalid transaction");
+  const Address from = *tx->Sender();
+  if (from != key_ && !now_.others.contains(from)) return refuse("invalid sender");
   const uint64_t nonce = tx->transaction.nonce;
-  if (nonce < now_.nonce) return refuse("nonce too low");
-  const auto known = pool_.find(nonce);
+  if (nonce < Of(from).nonce) return refuse("nonce too low");
+  const auto known = pool_.find({from, nonce});
   if (known != pool_.end()) {
     if (known->second.TransactionHash() == tx->TransactionHash()) return refuse("already known");
     const U256 least = known->second.transaction.max_fee_per_gas * 110 / 100;
     if (tx->transaction.max_fee_per_gas < least) {
       return refuse("replacement transaction underpriced");
     }
-  } else if (nonce != now_.nonce && !pool_.contains(nonce - 1) && early_gap_is_refused) {
+  } else if (nonce != Of(from).nonce && !pool_.contains({from, nonce - 1}) &&
+             early_gap_is_refused) {
     return refuse("nonce too high");
   }
   const U256 cost =
       tx->transaction.max_fee_per_gas * tx->transaction.gas_limit + tx->transaction.value;
-  if (cost > ToU256(now_.balances[key_]))
+  if (cost > ToU256(now_.balances[from]))
     return refuse("insufficient funds for gas * price + value");
-  pool_.insert_or_assign(nonce, *tx);
+  pool_.insert_or_assign({from, nonce}, *tx);
   sent.push_back(raw);
   return Yes(tx->TransactionHash().ToHex());
 }
@@ -216,7 +239,10 @@ RpcAnswer FakeChain::Send(const std::string& raw) {
 bool FakeChain::Redeem(const SignedTicket& signed_ticket, std::vector<ethereum::Log>* logs) {
   const ethereum::Ticket& ticket = signed_ticket.ticket;
   const Hash hash = ticket.TicketHash();
-  if (now_.used.contains(hash) || ticket.sender != key_) return false;
+  if (now_.used.contains(hash)) return false;
+  if (ticket.sender != key_ && !now_.others.contains(ticket.sender)) return false;
+  Sender& sender_state = Of(ticket.sender);
+  if (sender_state.withdraw_round != 0 && now_.round >= sender_state.withdraw_round) return false;
   if (ticket.aux_data.creation_round + validity <= now_.round) return false;
   if (ticket.aux_data.creation_round_block_hash != RoundHash(ticket.aux_data.creation_round)) {
     return false;
@@ -227,10 +253,10 @@ bool FakeChain::Redeem(const SignedTicket& signed_ticket, std::vector<ethereum::
   }
   now_.used.insert(hash);
   const absl::uint128 face = *ledger::WeiFromU256(ticket.face_value);
-  const absl::uint128 of_deposit = std::min(face, now_.deposit);
-  const absl::uint128 of_reserve = std::min(face - of_deposit, now_.reserve);
-  now_.deposit -= of_deposit;
-  now_.reserve -= of_reserve;
+  const absl::uint128 of_deposit = std::min(face, sender_state.deposit);
+  const absl::uint128 of_reserve = std::min(face - of_deposit, sender_state.reserve);
+  sender_state.deposit -= of_deposit;
+  sender_state.reserve -= of_reserve;
   const absl::uint128 paid = of_deposit + of_reserve;
   now_.paid[ticket.recipient] += paid;
   const Hash sender = AddressTopic(ticket.sender);
@@ -256,14 +282,35 @@ bool FakeChain::Redeem(const SignedTicket& signed_ticket, std::vector<ethereum::
   return true;
 }
 
-bool FakeChain::RunCall(const std::string& data, absl::uint128 value, uint64_t gas,
-                        std::vector<ethereum::Log>* logs) {
+bool FakeChain::Withdraw(const Address& from) {
+  Sender& sender = Of(from);
+  if (sender.withdraw_round == 0 || now_.round < sender.withdraw_round) return false;
+  if (failing_withdrawals > 0) {
+    --failing_withdrawals;
+    return false;
+  }
+  now_.balances[from] += sender.deposit + sender.reserve;
+  sender.deposit = sender.reserve = 0;
+  sender.withdraw_round = 0;
+  return true;
+}
+
+bool FakeChain::RunCall(const Address& from, const std::string& data, absl::uint128 value,
+                        uint64_t gas, std::vector<ethereum::Log>* logs) {
   if (now_.paused) return false;
   if (data == ethereum::EncodeFundDeposit()) {
-    now_.deposit += value;
+    Of(from).deposit += value;
+    Of(from).withdraw_round = 0;
     return true;
   }
   if (!now_.initialized) return false;
+  if (data == ethereum::abi::Selector("withdraw()")) return Withdraw(from);
+  if (data == ethereum::abi::Selector("unlock()")) {
+    Sender& sender = Of(from);
+    if (sender.withdraw_round != 0 || sender.deposit + sender.reserve == 0) return false;
+    sender.withdraw_round = now_.round + unlock_period;
+    return true;
+  }
   const std::vector<SignedTicket> tickets = DecodeTickets(data);
   const bool batch =
       data.substr(0, 4) == ethereum::EncodeBatchRedeemWinningTickets({}).substr(0, 4);
@@ -278,19 +325,22 @@ bool FakeChain::RunCall(const std::string& data, absl::uint128 value, uint64_t g
 }
 
 FakeChain::Mined FakeChain::Execute(const SignedTransaction& tx) {
-  Mined mined{tx.TransactionHash(), false, {}};
+  const Address from = *tx.Sender();
+  Mined mined{tx.TransactionHash(), false, {}, from};
   const ethereum::Transaction& t = tx.transaction;
-  now_.nonce = t.nonce + 1;
-  now_.balances[key_] -= std::min(now_.balances[key_], absl::uint128(base_fee) * 50'000);
+  Of(from).nonce = t.nonce + 1;
+  const uint64_t gas = t.data.empty() ? 21'000 : 50'000;
+  now_.balances[from] -= std::min(now_.balances[from], absl::uint128(base_fee) * gas);
   const absl::uint128 value = *ledger::WeiFromU256(t.value);
-  if (value > now_.balances[key_]) return mined;
+  if (value > now_.balances[from]) return mined;
   const State before = now_;
-  now_.balances[key_] -= value;
+  now_.balances[from] -= value;
   if (*t.to == broker_) {
-    mined.succeeded = RunCall(t.data, value, t.gas_limit, &mined.logs);
+    mined.succeeded = RunCall(from, t.data, value, t.gas_limit, &mined.logs);
   } else {
     mined.succeeded = !now_.unregistered.contains(*t.to);
     now_.paid[*t.to] += value;
+    now_.balances[*t.to] += value;
   }
   if (!mined.succeeded) {
     now_ = before;
@@ -299,20 +349,31 @@ FakeChain::Mined FakeChain::Execute(const SignedTransaction& tx) {
   return mined;
 }
 
+void FakeChain::MinePool(const Address& key, Block* block) {
+  for (auto next = pool_.find({key, Of(key).nonce});
+       next != pool_.end() && next->second.transaction.max_fee_per_gas >= base_fee;
+       next = pool_.find({key, Of(key).nonce})) {
+    const SignedTransaction tx = next->second;
+    pool_.erase(next);
+    block->txs.push_back(Execute(tx));
+  }
+}
+
 void FakeChain::Mine(bool with_pool) {
   Block block;
   block.hash = ethereum::Keccak256(absl::StrCat("block ", blocks_.size(), " ", salt_));
   for (const SignedTicket& ticket : std::exchange(strangers_, {})) {
-    Mined mined{
-        ethereum::Keccak256(absl::StrCat("stranger ", blocks_.size(), " ", ++salt_)), false, {}};
+    Mined mined{ethereum::Keccak256(absl::StrCat("stranger ", blocks_.size(), " ", ++salt_)),
+                false,
+                {},
+                {}};
     mined.succeeded = Redeem(ticket, &mined.logs);
     block.txs.push_back(std::move(mined));
   }
-  while (with_pool && pool_.contains(now_.nonce) &&
-         pool_.at(now_.nonce).transaction.max_fee_per_gas >= base_fee) {
-    const SignedTransaction tx = pool_.at(now_.nonce);
-    pool_.erase(now_.nonce);
-    block.txs.push_back(Execute(tx));
+  if (with_pool) {
+    MinePool(key_, &block);
+    const std::map<Address, Sender> others = now_.others;  // a failure restores now_ as a whole
+    for (const auto& [key, sender] : others) MinePool(key, &block);
   }
   block.after = now_;
   blocks_.push_back(std::move(block));
@@ -361,7 +422,7 @@ Json::Value FakeChain::ReceiptJson(const std::string& hash) const {
       json["blockHash"] = blocks_[number].hash.ToHex();
       json["gasUsed"] = "0x5208";
       json["effectiveGasPrice"] = "0x1";
-      json["from"] = key_.ToHex();
+      json["from"] = tx.from.ToHex();
       json["logs"] = Json::Value(Json::arrayValue);
       for (const ethereum::Log& log : tx.logs) json["logs"].append(LogJson(log, number, tx.hash));
       return json;
@@ -373,11 +434,12 @@ Json::Value FakeChain::ReceiptJson(const std::string& hash) const {
 Json::Value FakeChain::LogsJson(const Json::Value& filter) const {
   Json::Value out(Json::arrayValue);
   const uint64_t to = std::min<uint64_t>(*ParseQuantity(filter["toBlock"]), height());
-  COFFER_CHECK(filter["topics"][1] == AddressTopic(key_).ToHex(), "the sender is asked for");
+  COFFER_CHECK(filter["topics"][1].isString(), "the sender is asked for");
   for (uint64_t number = *ParseQuantity(filter["fromBlock"]); number <= to; ++number) {
     for (const Mined& tx : blocks_[number].txs) {
       for (const ethereum::Log& log : tx.logs) {
         if (log.topics[0] != ethereum::WinningTicketRedeemedTopic()) continue;
+        if (filter["topics"][1] != log.topics[1].ToHex()) continue;
         out.append(LogJson(log, number, tx.hash));
       }
     }

@@ -1,4 +1,4 @@
-// A small chain for tests of the payout driver: one watched key's transactions, a mempool, blocks
+// A small chain for tests of the payout driver: the transactions of a few keys, a mempool, blocks
 // that can be taken back, and a TicketBroker that pays in part and swallows failures as the real
 // one does.
 #ifndef COFFER_TESTS_UNIT_HOST_ACTORS_PAYOUT_FAKE_CHAIN_H_
@@ -10,6 +10,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "actors/host/chain_client.h"
@@ -23,13 +24,17 @@ namespace coffer::host {
 
 class FakeChain final : public ChainClient {
  public:
-  struct State {
+  struct Sender {
+    uint64_t nonce = 0;
+    absl::uint128 deposit = 0;
+    absl::uint128 reserve = 0;
+    uint64_t withdraw_round = 0;
+  };
+  struct State : Sender {  // of the first key
+    std::map<ethereum::Address, Sender> others;
     std::map<ethereum::Address, absl::uint128> balances;
     std::map<ethereum::Address, absl::uint128> paid;  // by tickets and transfers
     std::set<ethereum::Hash> used;
-    uint64_t nonce = 0;  // of the key
-    absl::uint128 deposit = 0;
-    absl::uint128 reserve = 0;
     uint64_t round = 100;
     bool initialized = true;
     bool paused = false;
@@ -47,10 +52,15 @@ class FakeChain final : public ChainClient {
   void Reorg(uint64_t depth);
   // The next block holds a stranger's redemption of the `ticket`-th ticket of `calldata`.
   void StrangerRedeems(const std::string& calldata, size_t ticket);
+  // Another key, whose transactions are taken from now on. It has had its money since the genesis,
+  // so that no reorg takes that.
+  void AddSender(const ethereum::Address& key, absl::uint128 balance, absl::uint128 deposit);
+  Sender& Of(const ethereum::Address& key) { return key == key_ ? now_ : now_.others.at(key); }
   State& now() { return now_; }  // of the next block
   const State& now() const { return now_; }
   uint64_t height() const { return blocks_.size() - 1; }
-  const std::map<uint64_t, ethereum::SignedTransaction>& pool() const { return pool_; }
+  using Pool = std::map<std::pair<ethereum::Address, uint64_t>, ethereum::SignedTransaction>;
+  const Pool& pool() const { return pool_; }
   void DropPool() { pool_.clear(); }
   uint64_t calls(const std::string& method) { return calls_[method]; }
 
@@ -59,6 +69,8 @@ class FakeChain final : public ChainClient {
   uint64_t block_gas_limit = 30'000'000;
   uint64_t chain_id = 31337;
   uint64_t validity = 2;
+  uint64_t unlock_period = 3;
+  uint32_t failing_withdrawals = 0;  // so many revert, although they were estimated
   bool reachable = true;
   bool early_gap_is_refused = true;  // "nonce too high"
   uint32_t lost_percent = 0;         // of answers, the call having taken effect or not
@@ -70,6 +82,7 @@ class FakeChain final : public ChainClient {
     ethereum::Hash hash;
     bool succeeded = false;
     std::vector<ethereum::Log> logs;
+    ethereum::Address from;
   };
   struct Block {
     ethereum::Hash hash;
@@ -84,9 +97,11 @@ class FakeChain final : public ChainClient {
   Json::Value LogsJson(const Json::Value& filter) const;
   Json::Value LogJson(const ethereum::Log& log, uint64_t block, const ethereum::Hash& tx) const;
   const State& At(const Json::Value& block) const;
+  void MinePool(const ethereum::Address& key, Block* block);
   Mined Execute(const ethereum::SignedTransaction& tx);
-  bool RunCall(const std::string& data, absl::uint128 value, uint64_t gas,
-               std::vector<ethereum::Log>* logs);
+  bool RunCall(const ethereum::Address& from, const std::string& data, absl::uint128 value,
+               uint64_t gas, std::vector<ethereum::Log>* logs);
+  bool Withdraw(const ethereum::Address& from);
   // Nothing when it is refused.
   bool Redeem(const ethereum::SignedTicket& ticket, std::vector<ethereum::Log>* logs);
 
@@ -97,7 +112,7 @@ class FakeChain final : public ChainClient {
   const ethereum::Address broker_;
   State now_;
   std::vector<Block> blocks_;
-  std::map<uint64_t, ethereum::SignedTransaction> pool_;
+  Pool pool_;
   std::vector<ethereum::SignedTicket> strangers_;
   std::map<std::string, uint64_t> calls_;
   uint64_t salt_ = 0;

@@ -246,6 +246,15 @@ TEST(RetryDelay, DoublesUpToItsCeiling) {
   EXPECT_EQ(RetryDelay(UINT32_MAX, options), absl::Seconds(60));
 }
 
+TEST_F(Tracker, WithoutItsKeyAStuckTransactionOnlyGoesOutAgain) {
+  context_.may_bump = false;
+  Tried("A", 2, absl::Minutes(30), absl::Seconds(61), true);
+  ASSERT_EQ(Next().action, PayoutAction::kSend);
+  EXPECT_EQ(Next().condition, PayoutCondition::kPending);
+  context_.may_bump = true;
+  EXPECT_EQ(Next().action, PayoutAction::kBump);
+}
+
 TEST(FindHalts, NamesEveryReason) {
   boundary::v1::Status enclave;
   enclave.set_chain_id(5);
@@ -269,6 +278,12 @@ TEST(FindHalts, NamesEveryReason) {
   EXPECT_EQ(codes,
             (std::vector<std::string>{"wrong_chain", "node_behind", "nonce_alarm", "broker_paused",
                                       "sender_unlocked", "round_not_initialized"}));
+  // Of a key that begins nothing new: what its nonces have to do with.
+  PayoutDriverOptions old_key;
+  old_key.key = std::string(20, 'k');
+  codes.clear();
+  for (const PayoutHalt& halt : FindHalts(enclave, chain, 11, old_key)) codes.push_back(halt.code);
+  EXPECT_EQ(codes, (std::vector<std::string>{"wrong_chain", "node_behind", "nonce_alarm"}));
 }
 
 }  // namespace

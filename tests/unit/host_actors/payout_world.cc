@@ -14,11 +14,11 @@ using boundary::v1::ClientFrame;
 using boundary::v1::ServerFrame;
 
 FakeEnclave::FakeEnclave(runtime::TestScheduler* scheduler, runtime::TestDispatcher* dispatcher,
-                         const policy::Policy& policy)
+                         const policy::Policy& policy, char secret)
     : scheduler_(scheduler),
       dispatcher_(dispatcher),
       source_(scheduler->NewSource()),
-      key_(*ethereum::PrivateKey::FromBytes(std::string(32, '\x11'))),
+      key_(*ethereum::PrivateKey::FromBytes(std::string(32, secret))),
       policy_(policy) {
   authority::Authority::Batch batch;
   authority_.Found(key_.address(), policy, std::string(32, 'f'), &batch);

@@ -24,7 +24,7 @@ namespace coffer::host {
 class FakeEnclave final : public EnclaveClient {
  public:
   FakeEnclave(runtime::TestScheduler* scheduler, runtime::TestDispatcher* dispatcher,
-              const policy::Policy& policy);
+              const policy::Policy& policy, char secret = '\x11');
   void Call(boundary::v1::ClientFrame request, Reply reply) override;
   bool ready() const override { return ready_; }
   void Watch(absl::AnyInvocable<void(bool)> observer) override {
@@ -34,14 +34,16 @@ class FakeEnclave final : public EnclaveClient {
   void Credit(const std::string& account, const ethereum::Address& recipient, absl::uint128 wei);
 
   const authority::Authority& authority() const { return authority_; }
+  const ethereum::PrivateKey& key() const { return key_; }
   const ethereum::Address& address() const { return key_.address(); }
+  // At once, without Call's way there and back.
+  boundary::v1::ServerFrame Answer(const boundary::v1::ClientFrame& request);
   uint64_t calls(boundary::v1::ClientFrame::BodyCase body) { return calls_[body]; }
 
   uint32_t lost_percent = 0;         // of answers, the request having taken effect or not
   uint32_t lost_report_answers = 0;  // of so many receipts, which are taken all the same
 
  private:
-  boundary::v1::ServerFrame Answer(const boundary::v1::ClientFrame& request);
   absl::Status Handle(const boundary::v1::ClientFrame& request, boundary::v1::ServerFrame* answer);
   absl::Status Sign(absl::StatusOr<payouts::SigningJob> job, boundary::v1::ServerFrame* answer);
 

@@ -256,8 +256,31 @@ TEST_F(SigningKeyRotationTest, AnEnclaveThatLacksTheStoredKeyIsSaidToNeedARestar
   ASSERT_TRUE(host_->keys->PutStateKey(KeyEnclave::MadeFor(next, 2)).ok());
   ASSERT_TRUE(host_->keys->PutNext(next).ok());
   EXPECT_EQ(Rotate(), Step::kFailed);
-  EXPECT_THAT(Why(), HasSubstr("restart the enclave, and it is given both"));
-  EXPECT_THAT(enclave_->asked, IsEmpty()) << "no third one is made";
+  EXPECT_THAT(Why(), HasSubstr("the stored signing key, which it is given when it starts"));
+  EXPECT_THAT(Asked(), ElementsAre(ClientFrame::kAdoptSigningKey)) << "no third one is made";
+  RestartEnclave();
+  scheduler_.Advance(absl::Seconds(1));
+  EXPECT_TRUE(Until(Step::kDraining)) << Why();
+}
+
+// The enclave made it, and does not speak of it; the host dies between storing and adopting.
+TEST_F(SigningKeyRotationTest, AStoredKeyThatALivingEnclaveMadeIsAdoptedByTheNextHost) {
+  enclave_->waiting.emplace();
+  *enclave_->waiting->mutable_signing_key() = KeyEnclave::MadeSigning(1, '\x21');
+  *enclave_->waiting->mutable_state_key() =
+      KeyEnclave::MadeFor(enclave_->waiting->signing_key(), 2);
+  ASSERT_TRUE(host_->keys->PutStateKey(enclave_->waiting->state_key()).ok());
+  ASSERT_TRUE(host_->keys->PutNext(enclave_->waiting->signing_key()).ok());
+  StartHost();
+  EXPECT_TRUE(Until(Step::kDraining)) << Why();
+  EXPECT_THAT(Asked(), ElementsAre(ClientFrame::kAdoptSigningKey));
+}
+
+TEST_F(SigningKeyRotationTest, AStateThatIsFurtherThanTheFolderIsSaid) {
+  ASSERT_EQ(Rotate(), Step::kDraining) << Why();
+  enclave_->signing.back().set_use(SigningKeyState::USE_DRAINING);
+  EXPECT_EQ(Rotate(), Step::kFailed);
+  EXPECT_THAT(Why(), HasSubstr("another signing key follows that of 0x2121"));
 }
 
 TEST_F(SigningKeyRotationTest, AfterARestartOfBothADrainingKeyIsLookedAfter) {

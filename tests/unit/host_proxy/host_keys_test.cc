@@ -102,7 +102,7 @@ class HostKeysTest : public ::testing::Test {
     ports.enclave = &enclave_;
     ports.stored_records = [] { return uint64_t{0}; };
     ports.stored_snapshots = [this] { return snapshots_; };
-    ports.snapshot_key_epoch = [this] { return enclave_.adopted ? 2u : 1u; };
+    ports.snapshot_key_epoch = [this] { return static_cast<uint32_t>(1 + snapshots_); };
     auto made = HostKeys::Create(std::move(ports), std::move(options), std::move(environment),
                                  folder_ / "keys");
     if (!made.ok()) return made.status();

@@ -77,6 +77,19 @@ TEST_F(SigningKeysTest, AReadingIsHeldAgainstTheNonceOfThePayoutsKey) {
   EXPECT_EQ(bank_.Prepare(request)->attempts(0).nonce(), 2u) << "the second key has signed nothing";
 }
 
+// One that was taken before the new key came would give that its first nonce.
+TEST_F(SigningKeysTest, AReadingOfAnotherAddressIsRefused) {
+  v1::PreparePayout request = MakePayout({{"bob", 10}});
+  *request.mutable_reading() = Reading(1);
+  request.mutable_reading()->set_address(std::string(first_.view()));
+  EXPECT_EQ(CodeOf(bank_.Prepare(request)), v1::ERROR_WRONG_STATE);
+  request.mutable_reading()->set_address("short");
+  EXPECT_EQ(CodeOf(bank_.Prepare(request)), v1::ERROR_WRONG_STATE);
+  *request.mutable_reading() = Reading(0);
+  request.mutable_reading()->set_address(std::string(second_.view()));
+  EXPECT_TRUE(bank_.Prepare(request).ok());
+}
+
 TEST_F(SigningKeysTest, ADepositIsHeldAgainstTheTicketsOfItsKey) {
   v1::PreparePayout request = MakePayout({{"bob", 80}});
   *request.mutable_reading() = Reading(0, /*deposit=*/80);
