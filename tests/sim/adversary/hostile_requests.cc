@@ -198,6 +198,11 @@ void HostileHost::Reading(const std::string& address, Draw& draw,
   const auto used = memory_.highest_nonce.find(address);
   const uint64_t highest = used == memory_.highest_nonce.end() ? 0 : used->second;
   out->set_account_nonce(used == memory_.highest_nonce.end() ? 7 : highest);
+  if (draw.OneIn(2)) out->set_address(address);
+  if (draw.OneIn(20)) {
+    const std::string others[] = {asked_place_->current, asked_place_->draining, "short"};
+    out->set_address(others[draw.Below(3)]);
+  }
   if (draw.OneIn(20)) out->set_account_nonce(highest + 1 + draw.Below(50));
   if (draw.OneIn(40)) out->set_account_nonce(UINT64_MAX - draw.Below(2));
   if (draw.OneIn(20)) out->set_account_nonce(0);

@@ -287,6 +287,11 @@ std::string CheckSigned(const View& view, const v1::ClientFrame& request,
   }
   const bool anew = request.has_prepare_payout() ||
                     (request.has_prepare_funding() && !request.prepare_funding().once());
+  // What was signed before is shown again, whatever is read meanwhile.
+  if ((anew || request.has_retry_payout()) && !reading->address().empty() &&
+      reading->address() != payout.sender()) {
+    return "I10: a payout is signed by another key than its reading of the chain is about";
+  }
   if (anew && IsFirstOfItsKey(view, payout) &&
       payout.attempts(0).nonce() != reading->account_nonce()) {
     return "I10: a key that has signed nothing does not begin where the chain is";

@@ -133,6 +133,20 @@ TEST(WireSigningKeysTest, EachPayoutHasOneKeyAndEachKeyItsNonces) {
          Door::Payment p = door.NewPayment(2, 8, 40, 1);
          door.Pay(p);
        }},
+      {"I10", "another key than its reading",
+       [](Rotated& door) {
+         Door::Payment p = door.NewPayment(2, 7, 40, 1);
+         door.Sign(p);
+         ClientFrame request = door.PrepareRequest(p);
+         request.mutable_prepare_payout()->mutable_reading()->set_address(
+             Text(DoorKey(0).address()));
+         const uint64_t id = door.Ask(request);
+         door.AddReserved(p);
+         door.AddSigned(p);
+         door.AddTicket(p);
+         door.HandOutAndStore();
+         door.Say(door.PayoutAnswer(p), id);
+       }},
       {"I3", "senderNonce 1 is used for two tickets",
        [](Rotated& door) {
          Door::Payment p = door.NewPayment(2, 7, 40, 1);
