@@ -51,10 +51,11 @@ std::string RuleOf(const std::string& failure) { return failure.substr(0, failur
 
 Report ReportOf(const Result& r) {
   return {r.failure,
-          absl::StrFormat("%u steps, %.1f s of virtual time, %u frames, %u events, %u payouts, %u "
-                          "tickets, %u leaves, enclave started %u times, host %u, trace %016x",
-                          r.steps, absl::ToDoubleSeconds(r.virtual_time), r.frames, r.events,
-                          r.payouts, r.tickets, r.leaves, r.enclave_starts, r.host_starts, r.trace),
+          absl::StrFormat(
+              "%u steps, %.1f s of virtual time, %u frames, %u events, %u payouts, %u "
+              "tickets, %u leaves, %u signing keys, enclave started %u times, host %u, trace %016x",
+              r.steps, absl::ToDoubleSeconds(r.virtual_time), r.frames, r.events, r.payouts,
+              r.tickets, r.leaves, r.signing_keys, r.enclave_starts, r.host_starts, r.trace),
           r.steps, r.frames, r.virtual_time};
 }
 

@@ -35,14 +35,16 @@ TEST_F(SimulationTest, EqualSeedsGiveEqualRuns) {
 }
 
 TEST_F(SimulationTest, RulesHoldForFixedSeeds) {
-  uint64_t payouts = 0;
+  uint64_t payouts = 0, retired_keys = 0;
   for (uint64_t seed = 1; seed <= 25; ++seed) {
     const Result result = Simulate(seed);
     EXPECT_EQ(result.failure, "") << Seed(seed);
     payouts += result.payouts;
+    retired_keys += result.retired_keys;
   }
   // A simulation in which nothing happens finds nothing.
   EXPECT_GT(payouts, 100u);
+  EXPECT_GT(retired_keys, 5u);
 }
 
 TEST_F(SimulationTest, RulesHoldForFreshSeeds) {

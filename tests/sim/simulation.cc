@@ -109,6 +109,9 @@ class Run {
   bool TakeChain(const Action& action);
   void Mend();
   void ComeToRest();
+  void AwaitRest();
+  // Once more, with what is left of the keys: both start anew, and sign with yet another one.
+  void RotateAtRest();
   Result Summary();
 
   const Watcher& watcher_;
@@ -117,6 +120,7 @@ class Run {
   const absl::Time begin_;
   std::multimap<absl::Time, runtime::Task> later_;
   uint64_t power_down_ = 100;  // ms, of the next loss of power in mid-operation
+  uint64_t rotations_ = 0;     // of the signing key, that were asked for
   std::string failure_;
 };
 
@@ -271,7 +275,8 @@ bool Run::TakeProcess(const Action& action) {
       world_.RotateStateKey();
       return true;
     case What::kRotateSigningKey:
-      world_.RotateSigningKey();
+      ++rotations_;
+      (void)world_.RotateSigningKey();
       return true;
     case What::kClockJump:
       world_.JumpClock(action.a % 2 == 1, absl::Seconds(static_cast<int64_t>(action.b) - 100'000));
@@ -440,6 +445,26 @@ void Run::ComeToRest() {
       [this] { return world_.requests_in_flight() > 0 || !auditor_.Observed().empty(); },
       absl::Seconds(5));
   world_.CutLink();
+  AwaitRest();
+  if (failure_.empty() && rotations_ > 0) RotateAtRest();
+}
+
+void Run::RotateAtRest() {
+  const size_t before = world_.state()->payouts().keys().size();
+  EnclaveDown(20);
+  Down(false, absl::Milliseconds(30));
+  AwaitRest();
+  // One that drains for ever, for what is held for ever, lets no other come.
+  if (!failure_.empty() || world_.state()->payouts().draining() != nullptr) return;
+  for (int tries = 0; tries < 20 && !world_.RotateSigningKey(); ++tries) {
+    if (!Until(Now() + absl::Milliseconds(250))) return;
+  }
+  AwaitRest();
+  if (!failure_.empty() || world_.state()->payouts().keys().size() == before + 1) return;
+  Broken("liveness: a signing key was asked for, at rest, and there is none");
+}
+
+void Run::AwaitRest() {
   const absl::Time bound = Now() + kLivenessBound;
   std::string unrest;
   for (uint64_t turn = 0; Now() < bound; ++turn) {
@@ -469,6 +494,11 @@ Result Run::Summary() {
   result.frames = seen.requests + seen.answers;
   result.events = world_.truth().events.size();
   result.payouts = world_.state() ? world_.state()->payouts().size() : 0;
+  for (size_t i = 0; world_.state() != nullptr && i < world_.state()->payouts().keys().size();
+       ++i) {
+    result.signing_keys = i + 1;
+    result.retired_keys += world_.state()->payouts().keys()[i].retired ? 1 : 0;
+  }
   result.tickets = seen.tickets;
   result.leaves = seen.leaves;
   result.enclave_starts = world_.enclave_starts();

@@ -22,7 +22,8 @@ struct Result {
   uint64_t frames = 0;  // through the enclave's door
   uint64_t events = 0, payouts = 0, tickets = 0, leaves = 0;
   uint64_t enclave_starts = 0, host_starts = 0;
-  uint64_t trace = 0;  // equal seeds give equal traces
+  uint64_t signing_keys = 1, retired_keys = 0;  // that the state had in all, and gave up
+  uint64_t trace = 0;                           // equal seeds give equal traces
 };
 
 // Called with a line for each action, and for each thing that a person needs to follow a run.

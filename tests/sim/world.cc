@@ -208,8 +208,8 @@ void World::RotateStateKey() {
   if (host_ != nullptr) (void)host_->rotation.Start("");
 }
 
-void World::RotateSigningKey() {
-  if (host_ != nullptr) (void)host_->signing_rotation.Start();
+bool World::RotateSigningKey() {
+  return host_ != nullptr && host_->signing_rotation.Start().ok();
 }
 
 void World::FundSigningKey(uint64_t deposit) {

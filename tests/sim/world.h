@@ -65,7 +65,7 @@ class World {
 
   // Levers of the host process; nothing happens when it is down.
   void RotateStateKey();
-  void RotateSigningKey();
+  bool RotateSigningKey();  // false: it has to be asked for again
   void RunPayouts();
   void PausePayouts(bool pause);
   void ReplayDeadLetters();
