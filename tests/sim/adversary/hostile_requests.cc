@@ -487,7 +487,7 @@ void HostileHost::ChangePolicy(uint64_t how, Draw& draw, boundary::v1::ChangePol
   const absl::StatusOr<ethereum::Address> current =
       ethereum::Address::FromBytes(asked_place_->current);
   const ethereum::Hash digest = policy::PolicyChangeDigest(
-      current.ok() && !draw.OneIn(12) ? *current : world_->address(), sequence, next);
+      current.ok() && !draw.OneIn(4) ? *current : world_->address(), sequence, next);
   const size_t first = draw.Below(kAdmins);
   const auto sign = [&](size_t admin) {
     out->add_signatures(AdminKey(admin).Sign(digest).ToBytes65());
