@@ -43,6 +43,16 @@ absl::Status Authority::Adopt(absl::Span<const ethereum::Address> held,
                   absl::StrCat("the state belongs to the key of ", ethereum::ToChecksum(key.address),
                                ", this enclave holds the key of ", Names(held)));
   }
+  // Until a second key comes the log's keys are not in the state: they are derived from the oldest
+  // that is held, which so has to be the one that founded it.
+  if (!log_secrets_.has_value() && held.front() != first_address()) {
+    return Refuse(
+        ERROR_STATE_REFUSED,
+        absl::StrCat("the state was founded by the key of ", ethereum::ToChecksum(first_address()),
+                     ", and this enclave also holds an older one, ",
+                     ethereum::ToChecksum(held.front()),
+                     ", which the state does not know; provision without that one"));
+  }
   if (profile != this->profile()) {
     return Refuse(ERROR_STATE_REFUSED,
                   absl::StrCat("the state is of the ", Name(this->profile()),

@@ -12,6 +12,8 @@ namespace {
 
 using Kind = EventTruth::Kind;
 
+constexpr uint64_t kDust = 1'000'000'000'000'000'000;  // wei
+
 audit::LeafKind LeafOf(Kind kind) {
   return kind == Kind::kCredit ? audit::LeafKind::kCredit
          : kind == Kind::kUp   ? audit::LeafKind::kAdjustUp
@@ -189,6 +191,34 @@ std::string Auditor::CheckOpen() const {
                                                        world_->policy().ticket_validity_rounds;
     if (payout.IsTickets() && !expired) {
       return absl::StrCat(name, "its tickets are good (", world_->Trouble(), ")");
+    }
+  }
+  return "";
+}
+
+std::string Auditor::CheckKeys() const {
+  const payouts::Payouts& payouts = world_->state()->payouts();
+  // What is open at rest is so for ever (CheckOpen).
+  const payouts::SigningKey* draining = payouts.draining();
+  if (draining != nullptr && draining->open == 0) {
+    return absl::StrCat("liveness: the key of ", draining->address.ToHex(), " still drains (",
+                        world_->Trouble(), ")");
+  }
+  if (draining == nullptr && !world_->rotation_rests()) {
+    return absl::StrCat("liveness: a rotation of the signing key has no end (", world_->Trouble(),
+                        ")");
+  }
+  for (const payouts::SigningKey& key : payouts.keys()) {
+    if (!key.retired) continue;
+    const chain::BrokerModel& broker = world_->chain().broker();
+    if (broker.Deposit(key.address) != 0 || broker.ReserveFunds(key.address) != 0) {
+      return absl::StrCat("liveness: the retired key of ", key.address.ToHex(),
+                          " has a deposit left");
+    }
+    // What is less than the next transaction would cost stays.
+    if (world_->chain().Balance(key.address) >= kDust) {
+      return absl::StrCat("liveness: the retired key of ", key.address.ToHex(), " has ",
+                          ethereum::ToDecimal(world_->chain().Balance(key.address)), " wei left");
     }
   }
   return "";

@@ -20,6 +20,9 @@ class Auditor {
   std::string CheckAlways() const;
   // When nothing is to come any more: everything adds up exactly.
   std::string CheckAtRest() const;
+  // After that: no signing key drains that could be retired, and those that are retired left
+  // nothing behind.
+  std::string CheckKeys() const;
 
  private:
   std::string CheckAccount(uint64_t account) const;

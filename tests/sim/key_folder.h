@@ -8,8 +8,8 @@
 
 #include "actors/host/aws/credentials.h"
 #include "actors/host/key_provisioner.h"
-#include "actors/host/key_rotation.h"
 #include "actors/host/key_store.h"
+#include "actors/host/rotation.h"
 #include "runtime/test_dispatcher.h"
 
 namespace coffer::sim {
@@ -42,10 +42,11 @@ inline host::KeyProvisioner::Options SimProvisionerOptions() {
   return options;
 }
 
-inline host::KeyRotation::Options SimRotationOptions() {
-  host::KeyRotation::Options options;
+inline host::Rotation::Options SimRotationOptions() {
+  host::Rotation::Options options;
   options.poll = absl::Milliseconds(20);
   options.snapshot_patience = absl::Seconds(30);
+  options.drain_poll = absl::Milliseconds(200);
   return options;
 }
 

@@ -95,6 +95,7 @@ constexpr std::array<Entry, kWhats> kEntries = {{
     {What::kEditRegistry, "edit-registry", Draw::kLong, 3, true},
     {What::kOldTicket, "old-ticket", Draw::kWei, 5, true},
     {What::kRotateStateKey, "rotate-state-key", Draw::kNone, 0, false},
+    {What::kRotateSigningKey, "rotate-signing-key", Draw::kNone, 0, false},
 }};
 
 constexpr bool InOrder() {
@@ -210,15 +211,14 @@ namespace {
 
 // Between the others, so that a swarm's weights say how often these happen: some seeds rotate all
 // the time, most now and then, some never.
-void AddRotations(uint64_t seed, Plan* plan) {
-  SeededRandom random(seed ^ 0x6e7a);
+void AddRotations(SeededRandom random, What what, Plan* plan) {
   const uint64_t one_in = random.Below(4) == 0 ? 0 : 8 + random.Below(120);
   if (one_in == 0) return;
   for (size_t i = 0; i < plan->size(); ++i) {
     if (random.Below(one_in) != 0) continue;
     Action rotate;
     rotate.at = (*plan)[i].at;
-    rotate.what = What::kRotateStateKey;
+    rotate.what = what;
     plan->insert(plan->begin() + static_cast<std::ptrdiff_t>(i++), rotate);
   }
 }
@@ -245,7 +245,8 @@ Plan DrawPlan(uint64_t seed, const Swarm& swarm, size_t actions) {
       plan.back().at = at;
     }
   }
-  AddRotations(seed, &plan);
+  AddRotations(SeededRandom(seed ^ 0x6e7a), What::kRotateStateKey, &plan);
+  AddRotations(SeededRandom(seed ^ 0x51c9), What::kRotateSigningKey, &plan);
   return plan;
 }
 

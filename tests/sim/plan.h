@@ -75,10 +75,11 @@ enum class What : uint8_t {
   kNodeTrouble,
   kNodeDown,  // node `b`, for `a` ms
   // More of all of that.
-  kSlowSigner,      // the enclave's signing thread gets no processor for `a` ms
-  kEditRegistry,    // the registry's file gives an account to somebody else, for `a` ms
-  kOldTicket,       // a ticket of `a` wei turns up that this key signed long ago
-  kRotateStateKey,  // the operator has the enclave seal under a new key
+  kSlowSigner,        // the enclave's signing thread gets no processor for `a` ms
+  kEditRegistry,      // the registry's file gives an account to somebody else, for `a` ms
+  kOldTicket,         // a ticket of `a` wei turns up that this key signed long ago
+  kRotateStateKey,    // the operator has the enclave seal under a new key
+  kRotateSigningKey,  // or sign with one
   kCount,
 };
 inline constexpr size_t kWhats = static_cast<size_t>(What::kCount);
@@ -108,6 +109,10 @@ struct Swarm {
   bool astray = false;  // the operator's list has one more node, which is on another chain
 };
 Swarm DrawSwarm(uint64_t seed);
+// What a signing key has at the broker at first, in wei.
+inline uint64_t FirstDeposit(const Swarm& swarm) {
+  return swarm.small_deposit ? 1'000'000 : 50'000'000;
+}
 std::string Describe(const Swarm& swarm);
 
 Plan DrawPlan(uint64_t seed, const Swarm& swarm, size_t actions);

@@ -71,6 +71,8 @@ host::PayoutDriverOptions DriverOptions(const Swarm& swarm) {
   options.retry_max = absl::Seconds(4);
   options.lost_nonce_after = absl::Seconds(30);
   options.void_expired = swarm.void_expired;
+  // Where nothing is ever taken back, a draining key need not be waited for so long.
+  if (swarm.weights[static_cast<size_t>(What::kReorg)] == 0) options.reorg_window = 8;
   options.fund_below = swarm.small_deposit ? 500'000 : 0;
   options.fund_target = swarm.small_deposit ? 3'000'000 : 0;
   return options;
@@ -134,22 +136,27 @@ HostProcess::HostProcess(World* world, runtime::TestDispatcher* main_dispatcher,
       store({}, disk_thread, std::move(records), &from_store_, &writer_),
       link(LinkOptions(world->endpoint_), main, network_.get(), &world->scheduler_.random(),
            &to_store_),
-      keys_(std::move(key_store)),
+      keys(std::move(key_store)),
       credentials_(main),
-      provisioner_(SimProvisionerOptions(), main, &world->scheduler_.random(), keys_.get(),
+      provisioner_(SimProvisionerOptions(), main, &world->scheduler_.random(), keys.get(),
                    &credentials_, [this] { return store.status().last_sequence > 0; }),
-      rotation(SimRotationOptions(), main, &link, keys_.get(), &credentials_,
-               [this] { return store.status().snapshot_sequence; }),
+      rotation(SimRotationOptions(), RotationPorts()),
+      signing_rotation(SimRotationOptions(), RotationPorts()),
       registry(kRegistry, &world->folder_),
       tailer(main, &world->folder_, &world->journal_disk_, &link, &registry, TailOptions()),
       http_(world->nodes_.NewTransport(main)),
       rpc_(main, http_.get(), &world->scheduler_.random(), RpcOptions(world->nodes_.urls())),
-      driver(main, &link, &rpc_, DriverOptions(world->swarm_)) {
+      drivers(main, &link, &rpc_, DriverOptions(world->swarm_)) {
   to_store_.Bind(&store);
   from_store_.Bind(&link);
   to_writer_.Bind(&writer_);
   from_writer_.Bind(&publisher_);
   link.ProvisionBy(&provisioner_);
+  rotation.NotBeside(&signing_rotation);
+  signing_rotation.NotBeside(&rotation);
+  drivers.OnRetired([this](const std::string& address) {
+    signing_rotation.OnRetired(*ethereum::Address::FromBytes(address));
+  });
   FollowHeads(world);
   writer_.Start();
   link.Start();
@@ -157,9 +164,18 @@ HostProcess::HostProcess(World* world, runtime::TestDispatcher* main_dispatcher,
   StartPayouts(world->policy_.chain_id);
 }
 
+host::Rotation::Ports HostProcess::RotationPorts() {
+  return {main,
+          &link,
+          keys.get(),
+          &credentials_,
+          [this] { return store.status().snapshots; },
+          [this] { return store.status().snapshot_key_epoch; }};
+}
+
 void HostProcess::FollowHeads(World* world) {
-  const absl::StatusOr<audit::LogKeys> keys = audit::LogKeys::Derive(SimulationKey());
-  COFFER_CHECK(keys.ok() && publisher_.UseLogKey(keys->log_key().ToString()).ok(),
+  const absl::StatusOr<audit::LogKeys> of_log = audit::LogKeys::Derive(SimulationKey());
+  COFFER_CHECK(of_log.ok() && publisher_.UseLogKey(of_log->log_key().ToString()).ok(),
                "sim: no log key");
   publisher_.Watch([world](const auto& published) { world->log_.OnPublished(published); });
   const auto take = [this, world](const boundary::v1::AuditCheckpoint& head) {
@@ -181,7 +197,7 @@ void HostProcess::StartPayouts(uint64_t chain_id) {
   rpc_.CheckChainId(chain_id, [this](const absl::Status& status) {
     if (driving_ || !(status.ok() || absl::IsUnavailable(status))) return;
     driving_ = true;
-    driver.Start();
+    drivers.Start();
   });
 }
 

@@ -13,8 +13,9 @@
 #include "actors/host/key_store.h"
 #include "actors/host/log/log_publisher.h"
 #include "actors/host/log/log_writer.h"
-#include "actors/host/payout_driver.h"
+#include "actors/host/payout_drivers.h"
 #include "actors/host/registry.h"
+#include "actors/host/signing_key_rotation.h"
 #include "actors/host/state_store.h"
 #include "tests/sim/key_folder.h"
 #include "tests/sim/world.h"
@@ -52,6 +53,7 @@ class HostProcess {
   runtime::TestDispatcher* const disk_thread;
 
  private:
+  host::Rotation::Ports RotationPorts();
   void FollowHeads(World* world);
   void StartPayouts(uint64_t chain_id);
 
@@ -66,14 +68,15 @@ class HostProcess {
  public:
   host::StateStore store;
   host::EnclaveLink link;
+  const std::unique_ptr<host::KeyStore> keys;
 
  private:
-  const std::unique_ptr<host::KeyStore> keys_;
   SimCredentials credentials_;
   host::KeyProvisioner provisioner_;
 
  public:
   host::KeyRotation rotation;
+  host::SigningKeyRotation signing_rotation;
   host::Registry registry;
   host::JournalTailer tailer;
 
@@ -83,7 +86,7 @@ class HostProcess {
   bool driving_ = false;
 
  public:
-  host::PayoutDriver driver;
+  host::PayoutDrivers drivers;
 };
 
 }  // namespace coffer::sim

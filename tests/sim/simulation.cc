@@ -14,6 +14,8 @@ namespace {
 
 // From the last fault to rest.
 constexpr absl::Duration kLivenessBound = absl::Minutes(5);
+// wei: for all that is owed.
+constexpr uint64_t kEnough = 1'000'000'000;
 // Of a process that ended by itself.
 constexpr absl::Duration kRestart = absl::Milliseconds(100);
 
@@ -30,6 +32,7 @@ class Run {
       if (!Until(begin_ + action.at)) break;
       if (watcher_) watcher_(Describe(action));
       Take(action);
+      world_.FundSigningKey(FirstDeposit(world_.swarm()));
       if (Broken(auditor_.CheckAlways())) break;
     }
     if (failure_.empty()) ComeToRest();
@@ -267,6 +270,9 @@ bool Run::TakeProcess(const Action& action) {
     case What::kRotateStateKey:
       world_.RotateStateKey();
       return true;
+    case What::kRotateSigningKey:
+      world_.RotateSigningKey();
+      return true;
     case What::kClockJump:
       world_.JumpClock(action.a % 2 == 1, absl::Seconds(static_cast<int64_t>(action.b) - 100'000));
       return true;
@@ -377,13 +383,13 @@ bool Run::TakeChain(const Action& action) {
       chain.FailInner(action.a);
       return true;
     case What::kDeposit:
-      chain.AddDeposit(world_.address(), action.a);
+      chain.AddDeposit(world_.signing_address(), action.a);
       return true;
     case What::kReserve:
-      chain.AddReserve(world_.address(), action.a);
+      chain.AddReserve(world_.signing_address(), action.a);
       return true;
     case What::kEther:
-      chain.AddEther(world_.address(), action.a);
+      chain.AddEther(world_.signing_address(), action.a);
       return true;
     case What::kNodeTrouble:
       world_.TroubleNodes(action.b);
@@ -415,7 +421,7 @@ void Run::Mend() {
   chain.InitializeRound();
   chain.SetBaseFee(100'000'000);
   chain.DropAllPending();  // the nodes were started again, too
-  chain.AddDeposit(world_.address(), 1'000'000'000);
+  chain.AddDeposit(world_.signing_address(), kEnough);
   world_.journal().FinishPartial();
   world_.journal().RegisterAll();
   world_.PausePayouts(false);
@@ -439,10 +445,15 @@ void Run::ComeToRest() {
   for (uint64_t turn = 0; Now() < bound; ++turn) {
     world_.chain().Mine(8);
     if (turn % 20 == 0) world_.ReplayDeadLetters();
+    world_.FundSigningKey(kEnough);
     if (!Until(Now() + absl::Milliseconds(250)) || Broken(auditor_.CheckAlways())) return;
     if (!world_.api().quiet() || turn < 4) continue;
     unrest = auditor_.CheckAtRest();
+    if (!unrest.empty()) continue;
+    unrest = auditor_.CheckKeys();
     if (unrest.empty()) return Say("at rest");
+    // What waits for a later round and for no payee.
+    if (turn % 8 == 0) world_.chain().AdvanceRound(true);
   }
   Broken(unrest.empty()
              ? absl::StrCat("liveness: the API's events were not answered: ", world_.Trouble())

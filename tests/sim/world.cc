@@ -11,12 +11,16 @@ namespace coffer::sim {
 namespace {
 
 constexpr char kEndpoint[] = "unix:///enclave";
+// What a signing key begins with, in wei.
+const ethereum::U256 kEther = ethereum::U256(1'000'000'000) * 1'000'000'000 * 1'000;
+constexpr uint64_t kReserve = 1'000'000;
 
 chain::ChainOptions ChainOptionsOf(const policy::Policy& policy) {
   chain::ChainOptions options;
   options.chain_id = policy.chain_id;
   options.broker.contracts.broker = policy.broker;
   options.broker.ticket_validity_period = policy.ticket_validity_rounds;
+  options.broker.unlock_period = 2;
   return options;
 }
 
@@ -29,6 +33,7 @@ World::World(uint64_t seed, const Swarm& swarm)
       endpoint_(*runtime::Endpoint::Parse(kEndpoint)),
       policy_(SimulationPolicy(swarm)),
       address_(SimulationKey().address()),
+      signing_address_(address_),
       power_(seed),
       kms_(seed),
       folder_(&scheduler_),
@@ -48,9 +53,9 @@ World::World(uint64_t seed, const Swarm& swarm)
   const std::unique_ptr<host::KeyStore> keys = OpenKeys();
   COFFER_CHECK(keys != nullptr && keys->PutSigning(signing).ok(), "sim: no folder of keys");
   chain_.SetNonce(address_, 7);  // the key has a past
-  chain_.AddEther(address_, ethereum::U256(1'000'000'000) * 1'000'000'000 * 1'000);
-  chain_.AddDeposit(address_, swarm.small_deposit ? 1'000'000 : 50'000'000);
-  chain_.AddReserve(address_, 1'000'000);
+  chain_.AddEther(address_, kEther);
+  chain_.AddDeposit(address_, FirstDeposit(swarm));
+  chain_.AddReserve(address_, kReserve);
 }
 
 World::~World() {
@@ -203,16 +208,32 @@ void World::RotateStateKey() {
   if (host_ != nullptr) (void)host_->rotation.Start("");
 }
 
+void World::RotateSigningKey() {
+  if (host_ != nullptr) (void)host_->signing_rotation.Start();
+}
+
+void World::FundSigningKey(uint64_t deposit) {
+  if (state() == nullptr || !state()->founded() || state()->address() == signing_address_) return;
+  signing_address_ = state()->address();
+  chain_.AddEther(signing_address_, kEther);
+  chain_.AddDeposit(signing_address_, deposit);
+  chain_.AddReserve(signing_address_, kReserve);
+}
+
+bool World::rotation_rests() const {
+  return host_ != nullptr && !host_->signing_rotation.under_way() && host_->keys->Next() == nullptr;
+}
+
 void World::RunPayouts() {
-  if (host_ != nullptr) host_->driver.RunNow();
+  if (host_ != nullptr) host_->drivers.RunNow();
 }
 
 void World::PausePayouts(bool pause) {
   if (host_ == nullptr) return;
   if (pause) {
-    host_->driver.Pause();
+    host_->drivers.Pause();
   } else {
-    host_->driver.Resume();
+    host_->drivers.Resume();
   }
 }
 
@@ -239,11 +260,17 @@ std::string World::Trouble() const {
   if (!host_->store.status().trouble.empty()) {
     absl::StrAppend(&text, "; store: ", host_->store.status().trouble);
   }
-  for (const host::PayoutHalt& halt : host_->driver.Status().halts) {
-    absl::StrAppend(&text, "; payouts: ", halt.sentence);
+  std::vector<const host::PayoutDriverStatus*> keys = host_->drivers.Reopened();
+  keys.push_back(&host_->drivers.Current());
+  if (const host::PayoutDriverStatus* draining = host_->drivers.Draining()) {
+    keys.push_back(draining);
+    absl::StrAppend(&text, "; the draining key ", draining->drain);
   }
-  for (const std::string& note : host_->driver.Status().notes) {
-    absl::StrAppend(&text, "; note: ", note);
+  for (const host::PayoutDriverStatus* key : keys) {
+    for (const host::PayoutHalt& halt : key->halts) {
+      absl::StrAppend(&text, "; payouts: ", halt.sentence);
+    }
+    for (const std::string& note : key->notes) absl::StrAppend(&text, "; note: ", note);
   }
   return text;
 }

@@ -65,6 +65,7 @@ class World {
 
   // Levers of the host process; nothing happens when it is down.
   void RotateStateKey();
+  void RotateSigningKey();
   void RunPayouts();
   void PausePayouts(bool pause);
   void ReplayDeadLetters();
@@ -92,7 +93,13 @@ class World {
   bool journal_caught_up() const;
   // The enclave's own state, for the auditor; null when none is loaded.
   const authority::Authority* state() const;
-  const ethereum::Address& address() const { return address_; }
+  const ethereum::Address& address() const { return address_; }  // of the first signing key
+  // Of the one that signs, as far as is known.
+  const ethereum::Address& signing_address() const { return signing_address_; }
+  // What an operator does about a new signing key: it gets ether and a deposit of its own.
+  void FundSigningKey(uint64_t deposit);
+  // Nothing of a rotation of the signing key is under way at the host.
+  bool rotation_rests() const;
   const policy::Policy& policy() const { return policy_; }
   const PublishedLog& log() const { return log_; }
   const WireAuditor& wire() const { return wire_; }
@@ -120,6 +127,7 @@ class World {
   const runtime::Endpoint endpoint_;
   const policy::Policy policy_;
   const ethereum::Address address_;
+  ethereum::Address signing_address_;
   std::mt19937_64 power_;
   test::FakeKms kms_;
   test::AnyAttester attester_;

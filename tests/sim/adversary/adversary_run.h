@@ -30,9 +30,11 @@ struct AdversaryResult {
     uint64_t accepted = 0;
     uint64_t refused = 0;
   };
-  std::map<std::string, Answers> by_request;  // by the name of the request's field in ClientFrame
-  std::map<uint32_t, uint64_t> by_code;       // refusals by boundary.v1.ErrorCode
-  uint64_t starts = 0;                        // of enclaves
+  // By the name of the request's field in ClientFrame; "prepare_funding:STRATEGY_SWEEP" for what
+  // only a draining key signs.
+  std::map<std::string, Answers> by_request;
+  std::map<uint32_t, uint64_t> by_code;  // refusals by boundary.v1.ErrorCode
+  uint64_t starts = 0;                   // of enclaves
   uint64_t steps = 0;
   uint64_t trace = 0;  // equal digests, equal runs
   WireAuditor::Seen seen;

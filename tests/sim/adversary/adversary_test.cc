@@ -78,6 +78,12 @@ TEST(AdversaryTest, NoRuleBreaksAndEverythingIsTried) {
       EXPECT_GT(requests[name].accepted, 0u) << name << " was never accepted";
     }
   }
+  for (const char* move : {"UNLOCK", "WITHDRAW", "SWEEP"}) {
+    const AdversaryResult::Answers& answers =
+        requests[std::string("prepare_funding:STRATEGY_") + move];
+    EXPECT_GT(answers.accepted, 0u) << move;
+    EXPECT_GT(answers.refused, 0u) << move;
+  }
   EXPECT_GT(seen.tickets, 50u);
   EXPECT_GT(seen.heads, 100u);
   EXPECT_GT(seen.loads, kSeeds);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "tests/sim/wire/asked.h"
+
 namespace coffer::sim {
 namespace {
 
@@ -10,7 +12,9 @@ using boundary::v1::ServerFrame;
 
 std::string NameOf(const ClientFrame& frame) {
   if (frame.body_case() == ClientFrame::BODY_NOT_SET) return "none";
-  return ClientFrame::descriptor()->FindFieldByNumber(frame.body_case())->name();
+  const std::string& name = ClientFrame::descriptor()->FindFieldByNumber(frame.body_case())->name();
+  const boundary::v1::Strategy strategy = frame.prepare_funding().strategy();
+  return wire::IsMove(strategy) ? name + ":" + boundary::v1::Strategy_Name(strategy) : name;
 }
 
 }  // namespace
@@ -52,6 +56,7 @@ void HostileHost::Act(const HostileAction& action) {
   ++counted_.actions;
   Draw draw(action.c);
   const size_t slot = Where(action, draw);
+  asked_place_ = &places_[slot];
   switch (action.kind) {
     case Kind::kRecover:
       return Recover(slot, draw);
@@ -80,6 +85,8 @@ void HostileHost::Act(const HostileAction& action) {
       return Acknowledge(slot, action.b % 8, draw);
     case Kind::kClock:
       return world_->SetClock(slot, absl::Minutes(static_cast<int64_t>(draw.Below(4000)) - 1000));
+    case Kind::kRotate:
+      return Rotate(slot, action.b, draw);
     case Kind::kSlowSigner:
       return world_->StopSigner(slot, absl::Microseconds(static_cast<int64_t>(draw.Below(60'000))));
     case Kind::kGarbage: {
@@ -155,14 +162,14 @@ void HostileHost::Recover(size_t slot, Draw& draw) {
   if (session == nullptr) return;
   if (!place.answered && !place.loading && (place.lost || !HasKeys(place))) {
     // With these keys it loads nothing that is there; without any, it waits for some.
-    if (place.lost || !place.keys.empty()) return Kill(slot);
+    if (place.lost || !place.keys.state.empty()) return Kill(slot);
     if (draw.OneIn(3)) {
       ClientFrame frame;
-      BadProvision(draw.Below(4), draw, &frame);
+      BadProvision(draw.Below(8), draw, &frame);
       Send(session, frame);
       world_->Advance(absl::Milliseconds(4));
     }
-    Provision(session);
+    Provision(session, draw);
     world_->Advance(absl::Milliseconds(4));
   }
   if (!place.answered) {
@@ -212,7 +219,7 @@ void HostileHost::Load(size_t slot, uint64_t how, Draw& draw) {
   if (session == nullptr || !MayLoad(slot)) return;
   Place& place = places_[slot];
   // What is sealed under a key that nobody was told of is lost.
-  if (place.keys.empty()) return Provision(session);
+  if (place.keys.state.empty()) return Provision(session, draw);
   const int record = ChooseRecord(draw);
   std::vector<std::string> pieces = memory_.Pieces(record, !draw.OneIn(4));
   const size_t at = pieces.empty() ? 0 : draw.Below(pieces.size());
@@ -262,7 +269,7 @@ void HostileHost::LoadPiece(size_t slot, uint64_t how, Draw& draw) {
     *sealed = records[draw.Below(records.size())].sealed;
     if (how == 2) sealed->resize(draw.Below(sealed->size()));
   }
-  if (how == 3 && places_[slot].keys.empty()) return;
+  if (how == 3 && places_[slot].keys.state.empty()) return;
   // Alone it would load an empty state, which is a roll-back unless there is nothing yet.
   if (how == 3 && mode_ == AdversaryOptions::Mode::kAdversary && !places_[slot].answered) return;
   if (how == 3) frame.mutable_load_end();
@@ -371,7 +378,7 @@ void HostileHost::OnStore(Session* session, const boundary::v1::Store& store) {
   place.answered = true;
   place.loading = false;
   place.storage = session;
-  NoteSealed(place, record, store.sealed());
+  NoteSealed(place, record, store);
   if (record < 0) {
     ClientFrame frame;
     frame.mutable_stored()->set_snapshot_sequence(store.sequence());
@@ -418,7 +425,7 @@ void HostileHost::OnFrame(Session* session, const std::string& payload) {
   if (frame.has_state_blob()) blob_ = frame.state_blob().blob();
   if (frame.has_policy()) policy_sequence_ = frame.policy().sequence();
   const auto learn = [&](const boundary::v1::Payout& payout) {
-    memory_.Learn(payout, world_->address(), world_->policy().broker);
+    memory_.Learn(payout, Signers(), world_->policy().broker);
   };
   if (frame.has_payout()) learn(frame.payout());
   for (const auto& payout : frame.payouts().payouts()) learn(payout);

@@ -12,6 +12,7 @@
 
 #include "tests/sim/adversary/adversary_run.h"
 #include "tests/sim/adversary/hostile_world.h"
+#include "tests/sim/adversary/key_sets.h"
 #include "tests/sim/adversary/memory.h"
 
 namespace coffer::sim {
@@ -20,6 +21,7 @@ class HostileHost {
  public:
   using Session = HostileWorld::Session;
   using StateKey = boundary::v1::StateKey;
+  using NextSigningKey = boundary::v1::NextSigningKey;
 
   // `seed`: of its habits.
   HostileHost(HostileWorld* world, AdversaryOptions::Mode mode, uint64_t seed);
@@ -35,10 +37,13 @@ class HostileHost {
     bool answered = false;           // a state is loaded, as far as it was told
     bool loading = false;
     bool acknowledges = true;         // at once, everything
-    std::vector<StateKey> keys;       // of the state, as far as it was told; empty: no key yet
+    KeySet keys;                      // of the state, as far as it was told
     std::optional<StateKey> pending;  // that was made, and not adopted
-    bool lost = false;                // it has a key that nobody was told of
-    int newest = -1;                  // record that was handed out, or that was loaded
+    // Addresses of signing keys: the one that signs what is new, the one that drains, the one that
+    // was made or given and is not adopted. Empty: none, or it was not told.
+    std::string current, draining, waiting;
+    bool lost = false;  // it has a key that nobody was told of
+    int newest = -1;    // record that was handed out, or that was loaded
     int acknowledged = -1;
   };
 
@@ -58,14 +63,24 @@ class HostileHost {
   bool MayLoad(size_t slot) const;
   void Exchange(Draw& draw, std::string* sealed) const;
   // ---- hostile_keys.cc: provisioning, by what it was given or by what it made
-  const std::vector<StateKey>& KeysOf(int record) const;
+  KeySet FirstKeys() const;
+  KeySet AnyKeys(Draw& draw) const;
   bool HasKeys(const Place& place) const;
-  void Provision(Session* session);
-  StateKey HostsKey(uint32_t epoch, Draw& draw);
+  void Provision(Session* session, Draw& draw);
+  StateKey HostsKey(const boundary::v1::SigningKey& of, uint32_t epoch, Draw& draw);
+  NextSigningKey HostsSigningKey(const boundary::v1::SigningKey& after, uint32_t state_epoch,
+                                 Draw& draw);
   void BadProvision(uint64_t how, Draw& draw, boundary::v1::ClientFrame* out);
+  void BadStateKeys(uint64_t how, Draw& draw, boundary::v1::Provision* request);
+  void BadSigningKeys(uint64_t how, Draw& draw, boundary::v1::Provision* request);
   void Keys(uint64_t how, Draw& draw, boundary::v1::ClientFrame* out);
   void LearnKeys(Place& place, const boundary::v1::ServerFrame& answer);
-  void NoteSealed(Place& place, int record, const std::string& sealed);
+  void LearnStatus(Place& place, const boundary::v1::Status& status);
+  void NoteSealed(Place& place, int record, const boundary::v1::Store& store);
+  // The next step of a rotation of the signing key, as an honest host does it.
+  void Rotate(size_t slot, uint64_t how, Draw& draw);
+  void SettleAllOf(Session* session, const std::string& address);
+  std::vector<ethereum::Address> Signers() const;
   std::string ForeignRecord(const KeptRecord& last, Draw& draw) const;
   void LoadPiece(size_t slot, uint64_t how, Draw& draw);
   void Attach(size_t slot, uint64_t how, Draw& draw);
@@ -82,7 +97,11 @@ class HostileHost {
   void NewEvents(Draw& draw, boundary::v1::ApplyEvents* out);
   boundary::v1::Event NewEvent(Draw& draw);
   boundary::v1::Event Repeat(uint64_t how, Draw& draw);
-  void Reading(Draw& draw, boundary::v1::ChainReading* out) const;
+  // Of this address: of who signs.
+  void Reading(const std::string& address, Draw& draw, boundary::v1::ChainReading* out) const;
+  std::string SignerOf(uint64_t payout) const;
+  void Funding(uint64_t how, Draw& draw, boundary::v1::PrepareFunding* out) const;
+  void Move(boundary::v1::Strategy strategy, Draw& draw, boundary::v1::PrepareFunding* out) const;
   void Fees(Draw& draw, boundary::v1::Fees* out) const;
   uint64_t PayoutId(Draw& draw) const;
   uint64_t FailedPayout(Draw& draw) const;
@@ -101,6 +120,7 @@ class HostileHost {
   Habits habits_;
   Memory memory_;
   Place places_[kSlots];
+  const Place* asked_place_ = &places_[0];  // whom the request is for that is being made
   std::map<std::pair<uint64_t, uint64_t>, std::string> asked_;  // names, by session and id
   uint64_t last_id_ = 0;
   uint64_t event_count_ = 0;
@@ -108,9 +128,10 @@ class HostileHost {
   int released_ = -1;  // the newest record that was acknowledged to anybody
   std::string blob_;   // the last export
   const std::string signing_ciphertext_;
-  std::string foreign_ciphertext_;                   // of a signing key of its own
-  std::map<uint64_t, std::vector<StateKey>> given_;  // by the request that provisions with them
-  std::map<int, std::vector<StateKey>> keys_of_;     // those that a record's state needs
+  std::string foreign_ciphertext_;    // of a signing key of its own
+  std::vector<NextSigningKey> made_;  // by enclaves, all of them
+  std::map<uint64_t, KeySet> given_;  // by the request that provisions with them
+  std::map<int, KeySet> keys_of_;     // those that a record's state needs
   AdversaryResult counted_;
 };
 

@@ -47,39 +47,24 @@ ClientFrame HostileHost::Request(Kind kind, uint64_t how, Draw& draw) {
       if (draw.OneIn(2)) redeem->mutable_max_amount()->set_low(1 + draw.Below(500'000));
       redeem->set_broker(draw.OneIn(15) ? std::string(20, '\x66')
                                         : std::string(world_->policy().broker.view()));
-      Reading(draw, redeem->mutable_reading());
+      Reading(asked_place_->current, draw, redeem->mutable_reading());
       // This client names its own nonce: the next one, or the last one again.
+      const auto used = memory_.highest_nonce.find(asked_place_->current);
       redeem->mutable_reading()->set_account_nonce(
-          memory_.nonce_seen ? memory_.highest_nonce + draw.Below(2) : 7);
+          used != memory_.highest_nonce.end() ? used->second + draw.Below(2) : 7);
       Fees(draw, redeem->mutable_fees());
       break;
     }
-    case Kind::kFunding: {
-      auto* funding = frame.mutable_prepare_funding();
-      funding->set_strategy(how % 8 == 0   ? boundary::v1::STRATEGY_ETH_TRANSFER
-                            : how % 2 == 0 ? boundary::v1::STRATEGY_FUND_DEPOSIT
-                                           : boundary::v1::STRATEGY_FUND_RESERVE);
-      funding->mutable_amount()->set_low(draw.Below(2'000'000));
-      if (draw.OneIn(3)) {
-        funding->mutable_amount()->set_low(Near(draw, how % 2 == 0
-                                                          ? world_->policy().max_fund_deposit
-                                                          : world_->policy().max_fund_reserve));
-      }
-      if (draw.OneIn(8)) funding->mutable_amount()->set_high(draw.Below(1u << 20));
-      if (draw.OneIn(8)) funding->set_broker(std::string(20, '\x66'));
-      if (draw.OneIn(8)) funding->set_chain_id(1);
-      funding->set_once(draw.OneIn(3));
-      Reading(draw, funding->mutable_reading());
-      Fees(draw, funding->mutable_fees());
+    case Kind::kFunding:
+      Funding(how, draw, frame.mutable_prepare_funding());
       break;
-    }
     case Kind::kBump:
       Bump(draw, frame.mutable_bump_transaction());
       break;
     case Kind::kRetry: {
       auto* retry = frame.mutable_retry_payout();
       retry->set_payout_id(draw.OneIn(3) ? PayoutId(draw) : FailedPayout(draw));
-      Reading(draw, retry->mutable_reading());
+      Reading(SignerOf(retry->payout_id()), draw, retry->mutable_reading());
       Fees(draw, retry->mutable_fees());
       break;
     }
@@ -208,9 +193,12 @@ Event HostileHost::Repeat(uint64_t how, Draw& draw) {
 
 // ---- payouts -----------------------------------------------------------------------------------
 
-void HostileHost::Reading(Draw& draw, boundary::v1::ChainReading* out) const {
-  out->set_account_nonce(memory_.nonce_seen ? memory_.highest_nonce : 7);
-  if (draw.OneIn(20)) out->set_account_nonce(memory_.highest_nonce + 1 + draw.Below(50));
+void HostileHost::Reading(const std::string& address, Draw& draw,
+                          boundary::v1::ChainReading* out) const {
+  const auto used = memory_.highest_nonce.find(address);
+  const uint64_t highest = used == memory_.highest_nonce.end() ? 0 : used->second;
+  out->set_account_nonce(used == memory_.highest_nonce.end() ? 7 : highest);
+  if (draw.OneIn(20)) out->set_account_nonce(highest + 1 + draw.Below(50));
   if (draw.OneIn(40)) out->set_account_nonce(UINT64_MAX - draw.Below(2));
   if (draw.OneIn(20)) out->set_account_nonce(0);
   out->mutable_deposit()->set_low(draw.OneIn(habits_.small_deposits) ? draw.Below(3'000'000)
@@ -221,6 +209,49 @@ void HostileHost::Reading(Draw& draw, boundary::v1::ChainReading* out) const {
   out->set_round_block_hash(BlockHash(out->round()));
   if (draw.OneIn(40)) out->set_round_block_hash(std::string(32, '\0'));
   if (draw.OneIn(40)) out->set_round_block_hash("short");
+}
+
+std::string HostileHost::SignerOf(uint64_t payout) const {
+  for (const KeptTransaction& kept : memory_.transactions()) {
+    if (kept.payout == payout) return std::string(kept.transaction.signer.view());
+  }
+  return asked_place_->current;
+}
+
+void HostileHost::Funding(uint64_t how, Draw& draw, boundary::v1::PrepareFunding* out) const {
+  out->set_strategy(how % 8 == 0   ? boundary::v1::STRATEGY_ETH_TRANSFER
+                    : how % 2 == 0 ? boundary::v1::STRATEGY_FUND_DEPOSIT
+                                   : boundary::v1::STRATEGY_FUND_RESERVE);
+  out->mutable_amount()->set_low(draw.Below(2'000'000));
+  if (draw.OneIn(3)) {
+    out->mutable_amount()->set_low(Near(draw, how % 2 == 0 ? world_->policy().max_fund_deposit
+                                                           : world_->policy().max_fund_reserve));
+  }
+  if (draw.OneIn(8)) out->mutable_amount()->set_high(draw.Below(1u << 20));
+  Reading(asked_place_->current, draw, out->mutable_reading());
+  Fees(draw, out->mutable_fees());
+  // What only a draining key signs, at any time.
+  if (how % 8 >= 6) {
+    static constexpr boundary::v1::Strategy kMoves[] = {boundary::v1::STRATEGY_UNLOCK,
+                                                        boundary::v1::STRATEGY_WITHDRAW,
+                                                        boundary::v1::STRATEGY_SWEEP};
+    Move(kMoves[draw.Below(3)], draw, out);
+    if (draw.OneIn(6)) out->mutable_amount()->set_low(draw.Below(2));
+  }
+  if (draw.OneIn(8)) out->set_broker(std::string(20, '\x66'));
+  if (draw.OneIn(8)) out->set_chain_id(1);
+  out->set_once(draw.OneIn(3));
+}
+
+void HostileHost::Move(boundary::v1::Strategy strategy, Draw& draw,
+                       boundary::v1::PrepareFunding* out) const {
+  out->set_strategy(strategy);
+  out->clear_amount();
+  if (strategy == boundary::v1::STRATEGY_SWEEP) {
+    out->mutable_amount()->set_low(1 + draw.Below(2'000'000));
+  }
+  Reading(asked_place_->draining, draw, out->mutable_reading());
+  Fees(draw, out->mutable_fees());
 }
 
 void HostileHost::Fees(Draw& draw, boundary::v1::Fees* out) const {
@@ -290,7 +321,7 @@ void HostileHost::Prepare(Draw& draw, boundary::v1::PreparePayout* out) const {
     }
     if (draw.OneIn(30)) item->mutable_amount()->set_high(draw.Below(UINT64_MAX));
   }
-  Reading(draw, out->mutable_reading());
+  Reading(asked_place_->current, draw, out->mutable_reading());
   Fees(draw, out->mutable_fees());
   if (draw.OneIn(30)) out->set_chain_id(1);
 }
@@ -447,7 +478,11 @@ void HostileHost::ChangePolicy(uint64_t how, Draw& draw, boundary::v1::ChangePol
   policy::ToProto(next, out->mutable_policy());
   if (how % 9 == 5) out->mutable_policy()->set_max_gas_limit(1u << 31);  // after it was signed
   out->set_sequence(sequence);
-  const ethereum::Hash digest = policy::PolicyChangeDigest(world_->address(), sequence, next);
+  // Its admins sign for the key that signs now; or, once in a while, for the first one.
+  const absl::StatusOr<ethereum::Address> current =
+      ethereum::Address::FromBytes(asked_place_->current);
+  const ethereum::Hash digest = policy::PolicyChangeDigest(
+      current.ok() && !draw.OneIn(12) ? *current : world_->address(), sequence, next);
   const size_t first = draw.Below(kAdmins);
   const auto sign = [&](size_t admin) {
     out->add_signatures(AdminKey(admin).Sign(digest).ToBytes65());

@@ -33,19 +33,19 @@ int Memory::Keep(const boundary::v1::Store& store) {
   return known->second;
 }
 
-void Memory::Learn(const boundary::v1::Payout& payout, const ethereum::Address& signer,
+void Memory::Learn(const boundary::v1::Payout& payout, absl::Span<const ethereum::Address> signers,
                    const ethereum::Address& broker) {
   highest_payout = std::max(highest_payout, payout.id());
   for (const auto& attempt : payout.attempts()) {
-    highest_nonce = std::max(highest_nonce, attempt.nonce());
-    nonce_seen = true;
+    uint64_t& highest = highest_nonce.try_emplace(payout.sender(), 0).first->second;
+    highest = std::max(highest, attempt.nonce());
     if (attempt.raw_tx().empty()) continue;
     const Hash hash = *Hash::FromBytes(attempt.tx_hash());
     if (!by_transaction_.try_emplace(hash, transactions_.size()).second) continue;
     KeptTransaction kept;
     kept.payout = payout.id();
     // What cannot be read is the auditor's to report.
-    ReadTransaction(attempt.raw_tx(), signer, broker, &kept.transaction);
+    ReadTransaction(attempt.raw_tx(), signers, broker, &kept.transaction);
     kept.transaction.hash = hash;
     transactions_.push_back(std::move(kept));
   }

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/types/span.h"
 #include "enclave_core/ethereum/types.h"
 #include "proto/boundary.pb.h"
 #include "tests/sim/wire/signed_things.h"
@@ -30,8 +31,8 @@ class Memory {
  public:
   // Keeps what a Store frame brought. The index of a record, -1 for a chunk.
   int Keep(const boundary::v1::Store& store);
-  // Keeps transactions that an answer shows.
-  void Learn(const boundary::v1::Payout& payout, const ethereum::Address& signer,
+  // Keeps transactions that an answer shows, by one of `signers`.
+  void Learn(const boundary::v1::Payout& payout, absl::Span<const ethereum::Address> signers,
              const ethereum::Address& broker);
 
   const std::vector<KeptRecord>& records() const { return records_; }
@@ -44,8 +45,7 @@ class Memory {
   std::vector<boundary::v1::Event> events;            // that were sent
   std::vector<boundary::v1::ReportReceipt> receipts;  // likewise
   uint64_t highest_payout = 0;
-  uint64_t highest_nonce = 0;  // that was signed for
-  bool nonce_seen = false;
+  std::map<std::string, uint64_t> highest_nonce;  // that was signed for, by the key's address
 
  private:
   std::vector<KeptRecord> records_;

@@ -48,6 +48,7 @@ constexpr Weighed kWeights[kKinds] = {
     {Kind::kGarbage, "garbage", 8},
     {Kind::kSameId, "same_id", 8},
     {Kind::kSlowSigner, "slow_signer", 12},
+    {Kind::kRotate, "rotate", 24},
 };
 
 // What this seed's host likes to do: everything from not at all to four times as often as usual, so

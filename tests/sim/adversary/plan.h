@@ -43,8 +43,9 @@ enum class Kind : uint8_t {
   kGarbage,     // bytes that are no frame, and JSON
   kSameId,      // two requests under one id
   kSlowSigner,  // signatures take longer than everything else for a while
+  kRotate,      // one step of a rotation of the signing key, from its making to its end
 };
-inline constexpr size_t kKinds = static_cast<size_t>(Kind::kSlowSigner) + 1;
+inline constexpr size_t kKinds = static_cast<size_t>(Kind::kRotate) + 1;
 
 struct HostileAction {
   absl::Duration at;  // since the start of the run

@@ -128,7 +128,7 @@ class Scenario : public testing::Test {
     EXPECT_GT(payout.attempts_size(), 0);
     if (payout.attempts().empty()) return transaction;
     transaction.tickets.clear();
-    EXPECT_EQ(ReadTransaction(payout.attempts().rbegin()->raw_tx(), world_->address(),
+    EXPECT_EQ(ReadTransaction(payout.attempts().rbegin()->raw_tx(), {world_->address()},
                               world_->policy().broker, &transaction),
               "");
     return transaction;

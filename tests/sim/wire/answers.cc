@@ -1,6 +1,8 @@
 #include "tests/sim/wire/answers.h"
 
 #include <algorithm>
+#include <map>
+#include <optional>
 #include <set>
 #include <vector>
 
@@ -59,7 +61,8 @@ std::string CheckRaw(const View& view, const v1::Attempt& attempt) {
   auto [known, fresh] = view.book->transactions.try_emplace(hash);
   if (fresh) {
     SignedTransaction& tx = known->second;
-    std::string wrong = ReadTransaction(attempt.raw_tx(), view.signer, view.broker, &tx);
+    std::string wrong =
+        ReadTransaction(attempt.raw_tx(), view.world->addresses(), view.broker, &tx);
     if (!wrong.empty()) return absl::StrCat("I10: what was signed cannot be: ", wrong);
     if (tx.hash != hash) return "I4: a transaction under another's hash";
     for (const Ticket& ticket : tx.tickets) {
@@ -122,12 +125,19 @@ v1::PayoutState StateOf(const v1::Payout& payout) {
     open |= item.state() == PayoutItem::STATE_OPEN;
     all_void &= item.state() == PayoutItem::STATE_VOID;
   }
+  bool succeeded = false;
   if (payout.items().empty()) {
-    open = std::none_of(payout.attempts().begin(), payout.attempts().end(),
-                        [](const auto& attempt) { return attempt.mined(); });
+    open = true;
+    for (const auto& attempt : payout.attempts()) {
+      open &= !attempt.mined();
+      succeeded |= attempt.mined() && attempt.succeeded();
+    }
+    all_void = !succeeded;
   }
   if (open) return OnItsWay(payout) ? v1::PAYOUT_STATE_SIGNED : v1::PAYOUT_STATE_RESERVED;
-  if (ToWei(payout.paid()) == ToWei(payout.total())) return v1::PAYOUT_STATE_SETTLED;
+  // What has no items may also have no amount.
+  const bool whole = ToWei(payout.paid()) == ToWei(payout.total());
+  if (payout.items().empty() ? succeeded : whole) return v1::PAYOUT_STATE_SETTLED;
   return all_void ? v1::PAYOUT_STATE_VOIDED : v1::PAYOUT_STATE_PARTLY_SETTLED;
 }
 
@@ -149,6 +159,17 @@ std::string CheckSums(const v1::Payout& payout, const PayoutSeen& seen) {
   if (payout.state() != StateOf(payout)) return "I3: a payout's state does not follow from it";
   if (OnItsWay(payout) && !payout.under_way()) return "I3: a payout is under way and denies it";
   return {};
+}
+
+// Whether no payout before this one can have been signed by its key.
+bool IsFirstOfItsKey(const View& view, const v1::Payout& payout) {
+  const std::optional<uint32_t> key = view.world->KeyOf(*view.world->FindPayout(payout.id()));
+  for (const PayoutSeen& other : view.world->payouts()) {
+    if (other.id >= payout.id()) break;
+    const std::optional<uint32_t> its = view.world->KeyOf(other);
+    if (!its.has_value() || its == key) return false;
+  }
+  return true;
 }
 
 // A payout gets another nonce when no transaction of the ones before can be mined any more, and not
@@ -209,24 +230,33 @@ std::string CheckPayout(const View& view, const v1::Payout& payout) {
     if (!wrong.empty()) return absl::StrCat(wrong, where);
   }
   std::string wrong = CheckAttempts(view, payout, *seen);
+  if (wrong.empty()) wrong = CheckSender(view, payout);
   if (wrong.empty()) wrong = CheckSums(payout, *seen);
   return wrong.empty() ? wrong : absl::StrCat(wrong, where);
 }
 
 std::string CheckPayouts(const View& view, const v1::ListPayouts& request,
                          const v1::PayoutList& answer) {
-  std::set<uint64_t> nonces;
-  uint64_t pending = 0;
+  struct Nonces {
+    std::set<uint64_t> used;
+    uint64_t pending = 0;
+  };
+  std::map<std::string, Nonces> by_sender;
   for (const v1::Payout& payout : answer.payouts()) {
     if (std::string wrong = CheckPayout(view, payout); !wrong.empty()) return wrong;
-    for (const auto& attempt : payout.attempts()) nonces.insert(attempt.nonce());
-    if (payout.under_way() && !OnItsWay(payout)) ++pending;
+    Nonces& nonces = by_sender[payout.sender()];
+    for (const auto& attempt : payout.attempts()) nonces.used.insert(attempt.nonce());
+    if (payout.under_way() && !OnItsWay(payout)) ++nonces.pending;
   }
-  const bool all = request.from_id() <= 1 && !request.open_only() && answer.end();
-  if (!all || nonces.empty()) return {};
-  const uint64_t gaps = *nonces.rbegin() - *nonces.begin() + 1 - nonces.size();
-  if (gaps <= pending) return {};
-  return "I10: nonces were left out that no signature is waiting for";
+  if (request.from_id() > 1 || request.open_only() || !answer.end()) return {};
+  for (const auto& [sender, nonces] : by_sender) {
+    const std::set<uint64_t>& used = nonces.used;
+    if (used.empty() || *used.rbegin() - *used.begin() + 1 - used.size() <= nonces.pending) {
+      continue;
+    }
+    return "I10: nonces were left out that no signature is waiting for";
+  }
+  return {};
 }
 
 std::string CheckSigned(const View& view, const v1::ClientFrame& request,
@@ -248,6 +278,19 @@ std::string CheckSigned(const View& view, const v1::ClientFrame& request,
       })) {
     return "I10: it was signed with a nonce below the one that the chain was said to have";
   }
+  if (request.has_prepare_funding()) {
+    const v1::PrepareFunding& funding = request.prepare_funding();
+    if (funding.strategy() != payout.strategy() ||
+        ToWei(funding.amount()) != ToWei(payout.total())) {
+      return "I9: another funding is signed than was asked for";
+    }
+  }
+  const bool anew = request.has_prepare_payout() ||
+                    (request.has_prepare_funding() && !request.prepare_funding().once());
+  if (anew && IsFirstOfItsKey(view, payout) &&
+      payout.attempts(0).nonce() != reading->account_nonce()) {
+    return "I10: a key that has signed nothing does not begin where the chain is";
+  }
   if (!request.has_prepare_payout()) return {};
   const v1::PreparePayout& prepare = request.prepare_payout();
   if (prepare.strategy() != payout.strategy() || prepare.items_size() != payout.items_size()) {
@@ -261,12 +304,13 @@ std::string CheckSigned(const View& view, const v1::ClientFrame& request,
   if (prepare.reading().deposit_unknown() || prepare.strategy() != v1::STRATEGY_LIVEPEER_TICKET) {
     return {};
   }
-  // All tickets that were open when this payout was reserved, and its own, were promised out of the
-  // deposit that the request named.
+  // All tickets of its key that were open when this payout was reserved, and its own, were promised
+  // out of the deposit that the request named.
   const PayoutSeen& own = *view.world->FindPayout(payout.id());
   Amount out = 0;
   for (const PayoutSeen& other : view.world->payouts()) {
     if (other.id > own.id) break;
+    if (view.world->KeyOf(other) != view.world->KeyOf(own)) continue;
     for (const ItemSeen& item : other.items) {
       const ItemFate* fate = item.fate.At(own.leaves);
       if (item.ticket.has_value() && fate != nullptr && fate->state == ItemFate::State::kOpen) {
@@ -279,15 +323,8 @@ std::string CheckSigned(const View& view, const v1::ClientFrame& request,
 }
 
 std::string CheckDepositRefusal(const View& view, const v1::PreparePayout& request) {
-  // At most so much was promised at any moment since, and is asked for now.
-  absl::uint128 promised = 0, asked = 0, face_value = 0;
-  for (const PayoutSeen& payout : view.world->payouts()) {
-    for (const ItemSeen& item : payout.items) {
-      const bool open = item.fate.Since(
-          view.from, [](const ItemFate& fate) { return fate.state == ItemFate::State::kOpen; });
-      if (open) promised += static_cast<absl::uint128>(item.amount);
-    }
-  }
+  const absl::uint128 deposit = ToWei(request.reading().deposit());
+  absl::uint128 asked = 0, face_value = 0;
   for (const auto& policy : view.world->policies().moments()) {
     face_value = std::max(face_value, policy.value.max_face_value);
   }
@@ -295,9 +332,25 @@ std::string CheckDepositRefusal(const View& view, const v1::PreparePayout& reque
     asked +=
         item.amount().high() != 0 || item.amount().low() != 0 ? ToWei(item.amount()) : face_value;
   }
-  const absl::uint128 deposit = ToWei(request.reading().deposit());
-  const bool fits = promised <= deposit && asked <= deposit - promised;
-  if (!fits && !request.reading().deposit_unknown()) return {};
+  // At most so much was promised by a key at any moment since. Which one was current when this was
+  // asked is one of those since `from`.
+  const auto fits = [&](uint32_t key) {
+    absl::uint128 promised = 0;
+    for (const PayoutSeen& payout : view.world->payouts()) {
+      if (view.world->KeyOf(payout) != key) continue;
+      for (const ItemSeen& item : payout.items) {
+        const bool open = item.fate.Since(
+            view.from, [](const ItemFate& fate) { return fate.state == ItemFate::State::kOpen; });
+        if (open) promised += static_cast<absl::uint128>(item.amount);
+      }
+    }
+    return promised <= deposit && asked <= deposit - promised;
+  };
+  bool room = true;
+  for (uint32_t key = view.world->CurrentAt(view.from); key < view.world->keys().size(); ++key) {
+    room &= fits(key);
+  }
+  if (!room && !request.reading().deposit_unknown()) return {};
   return "I10: a payout is refused for a deposit that has room for it";
 }
 
@@ -359,7 +412,7 @@ std::string CheckReceipt(const View& view, const v1::ReportReceipt& request,
   }
   if (!answer.known() || !request.succeeded()) return {};
   const Hash hash = *Hash::FromBytes(request.tx_hash());
-  for (const Redemption& redemption : ReadRedemptions(view.broker, view.signer, request.logs())) {
+  for (const Redemption& redemption : ReadRedemptions(view.broker, request.logs())) {
     const ItemSeen* item = view.world->FindTicket(redemption.sender_nonce);
     if (item == nullptr || !redemption.Redeems(view.book->tickets.at(*item->ticket))) continue;
     if (item->fate.Since(0, [&](const ItemFate& fate) { return fate.paid_by == hash; })) continue;
@@ -413,11 +466,7 @@ std::string CheckStatus(const View& view, const v1::Status& status) {
       status.payouts() != world.payouts().size()) {
     return "I9: a status counts other accounts, events or payouts than its leaves";
   }
-  const auto nonce = world.highest_nonce();
-  if (nonce.has_value() && (!status.nonce_known() || status.next_nonce() <= *nonce)) {
-    return "I10: the next nonce is one that was used";
-  }
-  return {};
+  return CheckKeys(view, status);
 }
 
 }  // namespace coffer::sim::wire

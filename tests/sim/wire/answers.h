@@ -17,7 +17,6 @@ struct View {
   LeafWorld* world = nullptr;
   Book* book = nullptr;
   const Told* told = nullptr;
-  Address signer;
   Address broker;
   uint64_t from = 0;
 };
@@ -42,6 +41,16 @@ std::string CheckPolicy(const View& view, const boundary::v1::PolicyState& answe
 std::string CheckEntry(const View& view, const boundary::v1::AuditEntry& entry);
 // What a status says of the state with as many leaves as the world has now.
 std::string CheckStatus(const View& view, const boundary::v1::Status& status);
+// The part of it about signing keys.
+std::string CheckKeys(const View& view, const boundary::v1::Status& status);
+// By whom a payout is signed, as an answer says it.
+std::string CheckSender(const View& view, const boundary::v1::Payout& payout);
+// A key that is called adopted or retired is that by a stored leaf. (The status in these answers
+// has waited for the storage, as a status otherwise does not.)
+std::string CheckAdopted(const View& view, const boundary::v1::AdoptSigningKey& request,
+                         const boundary::v1::Status& answer);
+std::string CheckRetired(const View& view, const boundary::v1::RetireSigningKey& request,
+                         const boundary::v1::Status& answer);
 
 }  // namespace coffer::sim::wire
 

@@ -25,8 +25,12 @@ audit::LeafKind LeafKindOf(Event::Kind kind) {
                                          : audit::LeafKind::kAdjustDown;
 }
 
-void Asked::Note(const ClientFrame& frame, const Address& broker, const Address& signer,
-                 Told* told) {
+bool IsMove(boundary::v1::Strategy strategy) {
+  return strategy == boundary::v1::STRATEGY_UNLOCK || strategy == boundary::v1::STRATEGY_WITHDRAW ||
+         strategy == boundary::v1::STRATEGY_SWEEP;
+}
+
+void Asked::Note(const ClientFrame& frame, const Address& broker, Told* told) {
   const auto reading = [told](const boundary::v1::ChainReading& r) {
     told->rounds.emplace(r.round(), r.round_block_hash());
   };
@@ -67,15 +71,14 @@ void Asked::Note(const ClientFrame& frame, const Address& broker, const Address&
       return;
     case ClientFrame::kReportReceipt: {
       const auto& r = frame.report_receipt();
-      receipts[r.tx_hash()].push_back(
-          {r.succeeded(), false, ReadRedemptions(broker, signer, r.logs())});
+      receipts[r.tx_hash()].push_back({r.succeeded(), false, ReadRedemptions(broker, r.logs())});
       told->mined.emplace(r.tx_hash(), r.block_hash(), r.succeeded());
       return;
     }
     case ClientFrame::kConfirmPayout: {
       const auto& r = frame.confirm_payout();
       receipts[r.tx_hash()].push_back(
-          {r.succeeded(), !r.has_logs(), ReadRedemptions(broker, signer, r.logs())});
+          {r.succeeded(), !r.has_logs(), ReadRedemptions(broker, r.logs())});
       told->mined.emplace(r.tx_hash(), r.block_hash(), r.succeeded());
       return;
     }
@@ -90,6 +93,16 @@ void Asked::Note(const ClientFrame& frame, const Address& broker, const Address&
     }
     case ClientFrame::kChangePolicy:
       policies.push_back(frame.change_policy());
+      return;
+    case ClientFrame::kProvision:
+    case ClientFrame::kGenerate:
+      provisions = true;
+      return;
+    case ClientFrame::kAdoptSigningKey:
+      adoptions.insert(frame.adopt_signing_key().address());
+      return;
+    case ClientFrame::kRetireSigningKey:
+      retirements.insert(frame.retire_signing_key().address());
       return;
     default:
       return;

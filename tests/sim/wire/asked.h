@@ -48,6 +48,9 @@ struct AskedItem {
   }
 };
 
+// UNLOCK, WITHDRAW and SWEEP, which only a draining key does.
+bool IsMove(boundary::v1::Strategy strategy);
+
 struct AskedVoid {
   std::vector<uint32_t> items;  // none: all open ones
   uint64_t round = 0;
@@ -55,6 +58,11 @@ struct AskedVoid {
 
 // What any enclave of a run was told of the chain.
 struct Told {
+  // Whether this transaction was ever said to be mined.
+  bool Mined(const std::string& tx_hash) const {
+    const auto found = mined.lower_bound({tx_hash, "", false});
+    return found != mined.end() && std::get<0>(*found) == tx_hash;
+  }
   std::set<std::pair<uint64_t, std::string>> rounds;  // that a reading named, with block hash
   // (transaction, block hash or empty, succeeded)
   std::set<std::tuple<std::string, std::string, bool>> mined;
@@ -63,9 +71,8 @@ struct Told {
 
 class Asked {
  public:
-  // Takes note of a request; `broker` and `signer` to read a receipt's logs.
-  void Note(const boundary::v1::ClientFrame& frame, const Address& broker, const Address& signer,
-            Told* told);
+  // Takes note of a request; `broker` to read a receipt's logs.
+  void Note(const boundary::v1::ClientFrame& frame, const Address& broker, Told* told);
 
   struct EventCopies {
     std::vector<AskedEvent> contents;  // distinct ones
@@ -80,8 +87,13 @@ class Asked {
   std::set<std::string> reorgs;
   std::map<uint64_t, std::vector<AskedVoid>> voids;  // by payout
   std::vector<boundary::v1::ChangePolicy> policies;
-  std::set<std::pair<int, absl::uint128>> fundings;  // strategy and amount
-  bool loads = false;                                // load_end: a new state may be founded
+  std::set<std::pair<boundary::v1::Strategy, absl::uint128>> fundings;  // with the amount
+  std::set<std::string> adoptions, retirements;                         // addresses
+  bool loads = false;       // load_end: a new state may be founded
+  bool provisions = false;  // it was asked to take keys
+  // The addresses of the signing keys that it said it took, oldest first. Empty: those of its
+  // start, or its answer was lost.
+  std::vector<Address> holds;
 };
 
 }  // namespace coffer::sim::wire

@@ -4,6 +4,7 @@
 #define COFFER_TESTS_SIM_WIRE_DOOR_H_
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "enclave_core/audit/leaf.h"
@@ -28,6 +29,12 @@ using ethereum::Hash;
 inline const Address kAlice = *Address::FromBytes(std::string(20, '\x77'));
 inline const Address kBroker = *Address::FromBytes(std::string(20, '\xb0'));
 
+// The signing keys of a story, by epoch.
+inline ethereum::PrivateKey DoorKey(size_t epoch) {
+  if (epoch == 0) return HostileWorldKey();
+  return *ethereum::PrivateKey::FromBytes(std::string(32, static_cast<char>('\x60' + epoch)));
+}
+
 inline policy::Policy DoorPolicy() {
   policy::Policy policy;
   policy.chain_id = 42161;
@@ -38,6 +45,7 @@ inline policy::Policy DoorPolicy() {
   policy.max_tickets = 2;
   policy.max_gas_limit = 1'000'000;
   policy.max_fee_per_gas = policy.max_priority_fee_per_gas = 1000;
+  policy.max_fund_deposit = 1000;
   policy.ticket_validity_rounds = 2;
   policy.admins = {AdminKey(0).address()};
   policy.admin_threshold = 1;
@@ -91,7 +99,8 @@ class Door {
     }
     leaves_.clear();
     store->set_tree_size(tree.size());
-    std::string sealed = std::string("CFR1\x01\0\0\0\0", 9);
+    std::string sealed = std::string("CFR1\x01\0\0\0", 8);
+    sealed.push_back(static_cast<char>(state_epoch));
     for (int shift = 56; shift >= 0; shift -= 8) {
       sealed.push_back(static_cast<char>(sequence >> shift));
     }
@@ -189,19 +198,21 @@ class Door {
   struct Payment {
     uint64_t id = 1;
     uint64_t amount = 60;
+    size_t key = 0;  // epoch of the one that signs
     ethereum::Ticket ticket;
     ethereum::Transaction transaction;
     ethereum::SignedTransaction made;
     ethereum::RedemptionArguments redemption;
     wire::Ticket shown;  // for receipts
   };
-  Payment NewPayment(uint64_t payout, uint64_t nonce, uint64_t amount) const {
+  Payment NewPayment(uint64_t payout, uint64_t nonce, uint64_t amount, size_t key = 0) const {
     Payment p;
     p.id = payout;
     p.amount = amount;
+    p.key = key;
     p.redemption.recipient_rand = 1000 + payout;
     p.ticket.recipient = kAlice;
-    p.ticket.sender = HostileWorldKey().address();
+    p.ticket.sender = DoorKey(key).address();
     p.ticket.face_value = amount;
     p.ticket.sender_nonce = payout;
     p.ticket.recipient_rand_hash = ethereum::RecipientRandHash(p.redemption.recipient_rand);
@@ -215,7 +226,7 @@ class Door {
     return p;
   }
   void Sign(Payment& p) const {
-    const ethereum::PrivateKey key = HostileWorldKey();
+    const ethereum::PrivateKey key = DoorKey(p.key);
     p.redemption.ticket = p.ticket;
     p.redemption.signature = key.Sign(p.ticket.SigningHash()).ToBytes65();
     ethereum::BrokerCall call;
@@ -272,6 +283,7 @@ class Door {
     out->set_strategy(boundary::v1::STRATEGY_LIVEPEER_TICKET);
     out->set_state(boundary::v1::PAYOUT_STATE_SIGNED);
     out->set_under_way(true);
+    out->set_sender(std::string(DoorKey(p.key).address().view()));
     out->mutable_total()->set_low(p.amount);
     auto* item = out->add_items();
     item->set_account("alice");
@@ -281,6 +293,10 @@ class Door {
     item->set_sender_nonce(static_cast<uint64_t>(p.ticket.sender_nonce));
     item->set_ticket_hash(std::string(p.ticket.TicketHash().view()));
     item->set_creation_round(100);
+    AddAttempt(p, out);
+    return frame;
+  }
+  static void AddAttempt(const Payment& p, boundary::v1::Payout* out) {
     auto* attempt = out->add_attempts();
     attempt->set_nonce(p.transaction.nonce);
     attempt->set_tx_hash(std::string(p.made.TransactionHash().view()));
@@ -290,7 +306,6 @@ class Door {
         static_cast<uint64_t>(p.transaction.max_fee_per_gas));
     attempt->mutable_fees()->mutable_max_priority_fee_per_gas()->set_low(
         static_cast<uint64_t>(p.transaction.max_priority_fee_per_gas));
-    return frame;
   }
   // Asked for, reserved, signed, stored, answered.
   void Pay(Payment& p) {
@@ -324,8 +339,134 @@ class Door {
     return leaf;
   }
 
+  // ---- signing keys
+  // What rotate_signing_key is answered with, once this key signs.
+  static boundary::v1::NextSigningKey Next(size_t epoch) {
+    const std::string address(DoorKey(epoch).address().view());
+    const std::string before = DoorKey(epoch - 1).address().ToHex();
+    boundary::v1::NextSigningKey next;
+    boundary::v1::SigningKey* key = next.mutable_signing_key();
+    key->set_epoch(static_cast<uint32_t>(epoch));
+    key->set_address(address);
+    key->set_ciphertext("signing key " + std::to_string(epoch));
+    key->set_tag(std::string(32, 't'));
+    (*key->mutable_encryption_context())["coffer:after"] = before;
+    next.mutable_state_key()->set_epoch(static_cast<uint32_t>(epoch + 1));
+    next.mutable_state_key()->set_address(address);
+    next.mutable_state_key()->set_ciphertext("state key " + std::to_string(epoch + 1));
+    return next;
+  }
+  void Rotate(size_t epoch) {
+    ClientFrame frame;
+    ServerFrame answer;
+    frame.mutable_rotate_signing_key();
+    *answer.mutable_next_signing_key() = Next(epoch);
+    Say(answer, Ask(frame));
+  }
+  uint64_t AskAdopt(size_t epoch) {
+    ClientFrame frame;
+    frame.mutable_adopt_signing_key()->set_address(std::string(DoorKey(epoch).address().view()));
+    return Ask(frame);
+  }
+  uint64_t AskRetire(size_t epoch) {
+    ClientFrame frame;
+    frame.mutable_retire_signing_key()->set_address(std::string(DoorKey(epoch).address().view()));
+    return Ask(frame);
+  }
+  void AddKeyLeaf(LeafKind kind, size_t epoch) { Add(kind).recipient = DoorKey(epoch).address(); }
+  // Made, adopted, stored, answered; and the other one retired.
+  void RotateAndAdopt(size_t epoch) {
+    Rotate(epoch);
+    const uint64_t id = AskAdopt(epoch);
+    AddKeyLeaf(LeafKind::kSigningKeyAdded, epoch);
+    HandOutAndStore();
+    ServerFrame answer;
+    answer.mutable_signing_key_adopted()->set_address(std::string(DoorKey(epoch).address().view()));
+    Say(answer, id);
+  }
+  void Retire(size_t epoch) {
+    const uint64_t id = AskRetire(epoch);
+    AddKeyLeaf(LeafKind::kSigningKeyRetired, epoch);
+    HandOutAndStore();
+    ServerFrame answer;
+    answer.mutable_signing_key_retired();
+    Say(answer, id);
+  }
+  // A payment is reported as mined and paid in full.
+  void Settle(const Payment& p) {
+    const uint64_t id = Ask(ReceiptRequest(p, p.amount));
+    AddPaid(p, p.amount);
+    HandOutAndStore();
+    ServerFrame known;
+    known.mutable_receipt()->set_known(true);
+    Say(known, id);
+  }
+  // UNLOCK, WITHDRAW or SWEEP, or a funding; a test changes what it wants before DoMove.
+  Payment NewMove(uint64_t payout, uint64_t nonce, std::string data, uint64_t amount = 0) const {
+    Payment p = NewPayment(payout, nonce, amount);
+    p.transaction.data = std::move(data);
+    p.transaction.value = amount;
+    if (p.transaction.data.empty()) p.transaction.to = DoorKey(1).address();
+    return p;
+  }
+  void DoMove(Payment& p, boundary::v1::Strategy strategy) {
+    p.made = ethereum::SignTransaction(p.transaction, DoorKey(p.key));
+    ClientFrame frame;
+    frame.mutable_prepare_funding()->set_strategy(strategy);
+    frame.mutable_prepare_funding()->mutable_amount()->set_low(p.amount);
+    frame.mutable_prepare_funding()->mutable_reading()->set_account_nonce(7);
+    const uint64_t id = Ask(frame);
+    Leaf& leaf = Add(LeafKind::kFunding);
+    leaf.payout = p.id;
+    leaf.amount = p.amount;
+    AddSigned(p);
+    HandOutAndStore();
+    ServerFrame answer;
+    boundary::v1::Payout* out = answer.mutable_payout();
+    out->set_id(p.id);
+    out->set_strategy(strategy);
+    out->set_state(boundary::v1::PAYOUT_STATE_SIGNED);
+    out->set_under_way(true);
+    out->set_sender(std::string(DoorKey(p.key).address().view()));
+    out->mutable_total()->set_low(p.amount);
+    AddAttempt(p, out);
+    Say(answer, id);
+  }
+  void ReportMined(const Payment& p) {
+    const uint64_t id = Ask(ReceiptRequest(p, 0, /*logs=*/false));
+    Leaf& leaf = Add(LeafKind::kFunding);
+    leaf.payout = p.id;
+    leaf.amount = p.amount;
+    leaf.tx_hash = p.made.TransactionHash();
+    leaf.hosts_word = true;
+    HandOutAndStore();
+    ServerFrame known;
+    known.mutable_receipt()->set_known(true);
+    Say(known, id);
+  }
+  // True of alice's account and of nothing else.
+  boundary::v1::Status Status(size_t key) const {
+    boundary::v1::Status status;
+    status.set_phase(boundary::v1::PHASE_READY);
+    status.set_address(std::string(DoorKey(key).address().view()));
+    status.set_stored_sequence(sequence);
+    status.set_stored_hash(std::string(head.view()));
+    status.mutable_audit()->set_log_key("coffer/" + HostileWorldKey().address().ToHex() + "+key");
+    status.mutable_audit()->set_size(tree.size());
+    status.mutable_audit()->set_root(std::string(tree.Root().view()));
+    const boundary::v1::Account account = Account();
+    *status.mutable_totals()->mutable_credited() = account.credited();
+    *status.mutable_totals()->mutable_available() = account.available();
+    *status.mutable_totals()->mutable_reserved() = account.reserved();
+    *status.mutable_totals()->mutable_paid() = account.paid();
+    status.set_accounts(1);
+    status.set_events(1);
+    return status;
+  }
+
   WireAuditor auditor;
   uint64_t enclave = 1;
+  uint32_t state_epoch = 0;  // that records are sealed under
   uint64_t sequence = 0;
   uint8_t seals = 0;
   Hash head;

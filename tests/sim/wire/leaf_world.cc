@@ -21,8 +21,9 @@ std::string Text(const Hash& hash) { return std::string(hash.view()); }
 
 }  // namespace
 
-LeafWorld::LeafWorld(const policy::Policy& policy, const Address& signer, const Book* book)
-    : signer_(signer), first_policy_(policy), book_(book) {}
+LeafWorld::LeafWorld(const policy::Policy& policy, const Address& signer, const Book* book,
+                     const Told* told)
+    : signer_(signer), first_policy_(policy), book_(book), told_(told) {}
 
 std::string LeafWorld::Add(std::string_view bundle, uint64_t tree_size, const Asked& asked) {
   while (!bundle.empty()) {
@@ -80,7 +81,9 @@ std::string LeafWorld::AddLeaf(const Leaf& leaf, const Asked& asked) {
     case LeafKind::kSignature:
       return "I10: an authority signed what a client asked it to sign";
     case LeafKind::kSigningKeyAdded:
+      return AddKey(leaf, asked);
     case LeafKind::kSigningKeyRetired:
+      return RetireKey(leaf, asked);
     case LeafKind::kCarriedOver:
       break;
   }
@@ -89,7 +92,14 @@ std::string LeafWorld::AddLeaf(const Leaf& leaf, const Asked& asked) {
 
 std::string LeafWorld::Genesis(const Leaf& leaf, const Asked& asked) {
   if (!asked.loads) return "I9: a state is founded that nobody asked for";
-  if (leaf.recipient != signer_) return "I10: the state belongs to another key";
+  // Where the answer to a request for keys was lost, it may be any that an enclave had made.
+  const Address& key = *leaf.recipient;
+  const bool given =
+      asked.holds.empty() ? key == signer_ || asked.provisions : key == asked.holds.front();
+  if (!given || (key != signer_ && !book_->made.contains(key))) {
+    return "I10: the state belongs to another key";
+  }
+  keys_.push_back({key, size(), std::nullopt, {}});
   if (leaf.content_hash != policy::PolicyHash(first_policy_)) {
     return "I10: the state is founded with another policy than the enclave was started with";
   }
@@ -228,8 +238,9 @@ std::string LeafWorld::Fund(const Leaf& leaf, const Asked& asked) {
         !wrong.empty() && book_->clocks_are_true) {
       return wrong;
     }
+    const bool drains = DrainingAt(size()).has_value();
     for (const auto& [strategy, wei] : asked.fundings) {
-      if (wei == *leaf.amount) return {};
+      if (wei == *leaf.amount && (drains || !IsMove(strategy))) return {};
     }
     return "I9: a funding that nobody asked for";
   }
@@ -252,8 +263,12 @@ std::string LeafWorld::Sign(const Leaf& leaf) {
   if (!signed_.emplace(*leaf.tx_hash, std::pair(*leaf.payout, size())).second) {
     return "I3: a transaction is signed for a second time";
   }
-  payouts_[*leaf.payout - 1].transactions.push_back({size(), *leaf.tx_hash});
-  return {};
+  PayoutSeen& payout = payouts_[*leaf.payout - 1];
+  payout.transactions.push_back({size(), *leaf.tx_hash});
+  const std::optional<uint32_t> key = KeyOf(payout);
+  return key.has_value() && keys_[*key].retired.has_value()
+             ? "I3: a key that is retired signs a transaction"
+             : "";
 }
 
 ItemSeen* LeafWorld::FindItem(const Leaf& leaf, std::string* wrong) {

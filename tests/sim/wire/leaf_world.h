@@ -1,6 +1,9 @@
 // What the leaves of one line of records add up to, with the whole history of it, and whether each
 // leaf may stand where it stands: it follows from those before it (I1, I2, I3, I7), the policy in
 // force allowed it (I10), and somebody asked for it (I4, I9).
+//
+// A line has signing keys one after the other: the genesis's, and each that a leaf adds. The one
+// before the newest drains until a leaf retires it (line_keys.cc).
 #ifndef COFFER_TESTS_SIM_WIRE_LEAF_WORLD_H_
 #define COFFER_TESTS_SIM_WIRE_LEAF_WORLD_H_
 
@@ -25,11 +28,12 @@ namespace coffer::sim::wire {
 
 using Amount = absl::int128;  // wei; signed, so that what falls below zero is seen
 
-// Transactions and tickets that left any enclave, by their hash.
+// What left any enclave: transactions and tickets by their hash, signing keys by their address.
 struct Book {
   std::map<Hash, SignedTransaction> transactions;
   std::map<Hash, Ticket> tickets;
-  bool clocks_are_true = true;  // so that claimed times are times
+  std::map<Address, boundary::v1::SigningKey> made;  // rotate_signing_key was answered with them
+  bool clocks_are_true = true;                       // so that claimed times are times
 };
 
 // A value that holds from a number of leaves on.
@@ -95,10 +99,18 @@ struct ItemSeen {
 
 struct PayoutSeen {
   uint64_t id = 0;
-  uint64_t leaves = 0;  // with its last reservation
+  uint64_t leaves = 0;  // with its last item's reservation
   std::optional<Amount> funding;
   std::vector<ItemSeen> items;
   std::vector<Moment<Hash>> transactions;  // in the order of signing
+};
+
+// A signing key of this line; its index is its epoch.
+struct KeySeen {
+  Address address;
+  uint64_t leaves = 0;                  // with the one that added it
+  std::optional<uint64_t> retired;      // likewise
+  std::map<uint64_t, uint64_t> nonces;  // payout by nonce, of what left
 };
 
 struct EventSeen {
@@ -108,8 +120,10 @@ struct EventSeen {
 
 class LeafWorld {
  public:
-  // `policy` is the one of the genesis; `book` outlives this object.
-  LeafWorld(const policy::Policy& policy, const Address& signer, const Book* book);
+  // `policy` is the one of the genesis, `signer` the address of the key that is given to enclaves
+  // from the start; `book` and `told` outlive this object.
+  LeafWorld(const policy::Policy& policy, const Address& signer, const Book* book,
+            const Told* told);
 
   // The public part of the next record. `asked` is what was asked of the enclave that wrote it.
   // Empty, or the rule that is broken.
@@ -131,10 +145,21 @@ class LeafWorld {
   const std::map<std::string, EventSeen>& events() const { return events_; }
   const History<policy::Policy>& policies() const { return policies_; }
   const Funds& totals() const { return totals_; }
-  // The highest nonce of what left; none before the first.
-  std::optional<uint64_t> highest_nonce() const {
-    return nonces_.empty() ? std::nullopt : std::optional(nonces_.rbegin()->first);
-  }
+  // Whether an enclave that was asked just this may hold the keys that sign for this state.
+  std::string CheckHeld(const Asked& asked) const;
+  // By epoch; empty before the genesis.
+  const std::vector<KeySeen>& keys() const { return keys_; }
+  std::vector<Address> addresses() const;
+  // The epoch of the key that signed what was new with this many leaves, and of the one that
+  // drained then.
+  uint32_t CurrentAt(uint64_t leaves) const;
+  std::optional<uint32_t> DrainingAt(uint64_t leaves) const;
+  // The epoch of the key that signs this payout. None where that cannot be told yet: a funding
+  // whose transaction was not seen may be a draining key's.
+  std::optional<uint32_t> KeyOf(const PayoutSeen& payout) const;
+  // Whether something of it was open with this many leaves, as far as the leaves and whatever was
+  // reported of its transactions tell: what is open for sure.
+  bool IsOpen(const PayoutSeen& payout, uint64_t leaves) const;
 
  private:
   std::string AddLeaf(const audit::Leaf& leaf, const Asked& asked);
@@ -149,6 +174,15 @@ class LeafWorld {
   std::string Void(const audit::Leaf& leaf, const Asked& asked);
   std::string Revert(const audit::Leaf& leaf, const Asked& asked);
   std::string ChangePolicy(const audit::Leaf& leaf, const Asked& asked);
+  std::string AddKey(const audit::Leaf& leaf, const Asked& asked);
+  std::string RetireKey(const audit::Leaf& leaf, const Asked& asked);
+  // Whether a payout of this key, other than `but`, was open for sure then; which one, or 0.
+  uint64_t OpenOf(uint32_t key, uint64_t leaves, uint64_t but) const;
+  // By the one key that this payout is signed by, which was not retired.
+  std::string CheckKey(const SignedTransaction& tx, const PayoutSeen& payout,
+                       uint64_t signed_leaves) const;
+  // UNLOCK, WITHDRAW, SWEEP.
+  std::string CheckMove(const SignedTransaction& tx, const PayoutSeen& payout) const;
   // Why this receipt leaf can be: a receipt that was reported says just that.
   std::string CheckPaid(const audit::Leaf& leaf, const ItemSeen& item, const Asked& asked) const;
   // Moves an account and compares with what the leaf says it has now.
@@ -164,6 +198,8 @@ class LeafWorld {
   const Address signer_;
   const policy::Policy first_policy_;
   const Book* book_;
+  const Told* told_;
+  std::vector<KeySeen> keys_;
   audit::Tree tree_;
   std::vector<Hash> leaf_hashes_;
   std::map<std::string, AccountSeen> accounts_;
@@ -177,7 +213,6 @@ class LeafWorld {
   // Of what left.
   std::set<Hash> released_;
   std::set<Hash> released_tickets_;
-  std::map<uint64_t, uint64_t> nonces_;                    // payout by nonce
   std::map<Hash, std::pair<uint64_t, uint32_t>> tickets_;  // payout and item, signed or left
   std::map<U256, Hash> sender_nonces_;                     // ticket by senderNonce
 };

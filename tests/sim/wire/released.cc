@@ -52,13 +52,17 @@ std::string LeafWorld::Release(const Hash& tx_hash) {
   const std::string where = absl::StrCat(", in a transaction of payout ", payout.id);
   std::string wrong = CheckLimits(tx, payout, found->second.second);
   if (!wrong.empty()) return absl::StrCat("I10: ", wrong, where);
+  wrong = CheckKey(tx, payout, found->second.second);
+  if (wrong.empty()) wrong = CheckMove(tx, payout);
+  if (!wrong.empty()) return absl::StrCat(wrong, where);
   if (tx.nonce > UINT64_MAX) return absl::StrCat("I10: a nonce that no chain has", where);
-  const auto used = nonces_.emplace(static_cast<uint64_t>(tx.nonce), payout.id);
+  std::map<uint64_t, uint64_t>& nonces = keys_[*KeyOf(payout)].nonces;
+  const auto used = nonces.emplace(static_cast<uint64_t>(tx.nonce), payout.id);
   if (used.first->second != payout.id) {
     return absl::StrCat("I3: nonce ", used.first->first, " belongs to payout ", used.first->second,
                         " and comes again", where);
   }
-  const bool again = std::any_of(nonces_.begin(), nonces_.end(), [&](const auto& other) {
+  const bool again = std::any_of(nonces.begin(), nonces.end(), [&](const auto& other) {
     return other.second == payout.id && other.first != used.first->first;
   });
   // A ticket pays once under any nonce, a transfer under each.
@@ -98,7 +102,11 @@ std::string LeafWorld::CheckLimits(const SignedTransaction& tx, const PayoutSeen
                  ? "a greater funding than the policy allows"
                  : "";
     }
+    case Kind::kUnlock:
+    case Kind::kWithdraw:
+      return {};  // CheckMove
     case Kind::kTransfer:
+      if (payout.funding.has_value()) return {};  // likewise
       if (!policy.allow_eth_transfer) return "a transfer, which the policy does not allow";
       if (tx.value > Limit(policy.max_transfer)) return "a greater transfer than allowed";
       return CheckReceiver(tx.to, policy);
@@ -137,9 +145,7 @@ std::string LeafWorld::CheckBump(const SignedTransaction& tx, const PayoutSeen& 
 
 std::string LeafWorld::CheckTickets(const SignedTransaction& tx, const PayoutSeen& payout) const {
   if (payout.funding.has_value()) {
-    return tx.kind == Kind::kFundDeposit || tx.kind == Kind::kFundReserve
-               ? ""
-               : "I3: a funding that pays somebody";
+    return tx.tickets.empty() ? "" : "I3: a funding that pays somebody";
   }
   if (tx.kind == Kind::kTransfer) {
     const ItemSeen& item = payout.items[0];
@@ -213,7 +219,7 @@ std::string LeafWorld::ChangePolicy(const audit::Leaf& leaf, const Asked& asked)
     const absl::StatusOr<policy::Policy> next = policy::FromProto(change.policy());
     if (!next.ok() || policy::PolicyHash(*next) != *leaf.content_hash) continue;
     if (change.sequence() != policy_changes_ + 1) continue;
-    const Hash digest = policy::PolicyChangeDigest(signer_, change.sequence(), *next);
+    const Hash digest = policy::PolicyChangeDigest(keys_.back().address, change.sequence(), *next);
     std::set<Address> admins;
     for (const std::string& bytes : change.signatures()) {
       const auto signature = ethereum::Signature::FromBytes65(bytes);

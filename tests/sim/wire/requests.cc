@@ -20,6 +20,7 @@ bool WaitsForStorage(const ClientFrame& request, const ServerFrame& answer) {
     case ClientFrame::kProvision:
     case ClientFrame::kGenerate:
     case ClientFrame::kRotateStateKey:  // what it gives is in use only once it is adopted
+    case ClientFrame::kRotateSigningKey:
     case ClientFrame::BODY_NOT_SET:
       return false;
     default:

@@ -1,5 +1,6 @@
 #include "tests/sim/wire/signed_things.h"
 
+#include <algorithm>
 #include <optional>
 
 #include "absl/strings/str_cat.h"
@@ -16,6 +17,8 @@ constexpr std::string_view kRedeem("\xec\x8b\x3c\xb6", 4);
 constexpr std::string_view kBatchRedeem("\xd0\x1b\x80\x8e", 4);
 constexpr std::string_view kFundDeposit("\x6c\xaa\x73\x6b", 4);
 constexpr std::string_view kFundReserve("\x6f\x9c\x3c\x8f", 4);
+constexpr std::string_view kUnlock("\xa6\x9d\xf4\xb5", 4);
+constexpr std::string_view kWithdraw("\x3c\xcf\xd6\x0b", 4);
 
 // A reader of ABI words that remembers that it ran over the end.
 class Words {
@@ -87,7 +90,7 @@ std::string ReadTicket(Words& words, size_t tuple, size_t signature, const U256&
   const auto parsed = ethereum::Signature::FromBytes65(sig);
   if (!parsed.ok()) return "a ticket whose signature is none";
   const auto who = ethereum::RecoverAddress(ethereum::Eip191Hash(out->hash.view()), *parsed);
-  if (!who.ok() || *who != signer) return "a ticket that the enclave's key did not sign";
+  if (!who.ok() || *who != signer) return "a ticket that its transaction's key did not sign";
   return {};
 }
 
@@ -125,6 +128,10 @@ std::string ReadCall(std::string_view data, const Address& signer, SignedTransac
     out->kind = selector == kFundDeposit ? Kind::kFundDeposit : Kind::kFundReserve;
     return data.size() == 4 ? "" : "a funding with arguments";
   }
+  if (selector == kUnlock || selector == kWithdraw) {
+    out->kind = selector == kUnlock ? Kind::kUnlock : Kind::kWithdraw;
+    return data.size() == 4 ? "" : "a withdrawal with arguments";
+  }
   if (selector != kRedeem && selector != kBatchRedeem) return "a call that nobody knows";
   const bool batch = selector == kBatchRedeem;
   out->kind = batch ? Kind::kBatchRedeem : Kind::kRedeem;
@@ -145,14 +152,15 @@ Address Party(const boundary::v1::Log& log, int topic) {
 }  // namespace
 
 bool Redemption::Redeems(const Ticket& ticket) const {
-  return recipient == ticket.recipient && face_value == ticket.face_value &&
-         win_prob == ticket.win_prob && sender_nonce == ticket.sender_nonce &&
-         recipient_rand == ticket.recipient_rand && creation_round == ticket.creation_round &&
+  return sender == ticket.sender && recipient == ticket.recipient &&
+         face_value == ticket.face_value && win_prob == ticket.win_prob &&
+         sender_nonce == ticket.sender_nonce && recipient_rand == ticket.recipient_rand &&
+         creation_round == ticket.creation_round &&
          creation_round_block_hash == ticket.creation_round_block_hash;
 }
 
-std::string ReadTransaction(std::string_view raw, const Address& signer, const Address& broker,
-                            SignedTransaction* out) {
+std::string ReadTransaction(std::string_view raw, absl::Span<const Address> signers,
+                            const Address& broker, SignedTransaction* out) {
   if (raw.empty() || raw[0] != 2) return "a transaction that is not of type 2";
   const auto list = rlp::Decode(raw.substr(1));
   if (!list.ok() || !list->is_list || list->items.size() != 12) return "no RLP of 12 fields";
@@ -179,8 +187,11 @@ std::string ReadTransaction(std::string_view raw, const Address& signer, const A
                                                         static_cast<uint8_t>(number(9) & 0xff));
   if (!signature.ok()) return "a transaction whose signature is none";
   const auto who = ethereum::RecoverAddress(digest, *signature);
-  if (!who.ok() || *who != signer) return "a transaction that the enclave's key did not sign";
-  if (std::string wrong = ReadCall(list->items[7].bytes, signer, out); !wrong.empty()) return wrong;
+  if (!who.ok() || std::find(signers.begin(), signers.end(), *who) == signers.end()) {
+    return "a transaction that no key of the enclave's signed";
+  }
+  out->signer = *who;
+  if (std::string wrong = ReadCall(list->items[7].bytes, *who, out); !wrong.empty()) return wrong;
   if (out->kind != SignedTransaction::Kind::kTransfer && out->to != broker) {
     return absl::StrCat("a call of the broker's that goes to ", out->to.ToHex());
   }
@@ -188,31 +199,35 @@ std::string ReadTransaction(std::string_view raw, const Address& signer, const A
 }
 
 std::vector<Redemption> ReadRedemptions(
-    const Address& broker, const Address& sender,
-    const google::protobuf::RepeatedPtrField<boundary::v1::Log>& logs) {
+    const Address& broker, const google::protobuf::RepeatedPtrField<boundary::v1::Log>& logs) {
   static constexpr char kTransfer[] = "WinningTicketTransfer(address,address,uint256)";
   static constexpr char kRedeemed[] =
       "WinningTicketRedeemed(address,address,uint256,uint256,uint256,uint256,bytes)";
   std::vector<Redemption> out;
   std::optional<U256> transferred;
-  Address transferred_to;
+  Address transferred_from, transferred_to;
   for (const boundary::v1::Log& log : logs) {
     if (log.address() != broker.view()) continue;
     Words words(log.data());
     if (IsEvent(log, kTransfer)) {
-      if (Party(log, 1) == sender) transferred = words.Uint(0);
+      transferred = words.Uint(0);
+      transferred_from = Party(log, 1);
       transferred_to = Party(log, 2);
     } else if (IsEvent(log, kRedeemed)) {
       Redemption one;
+      one.sender = Party(log, 1);
       one.recipient = Party(log, 2);
       one.face_value = words.Uint(0);
       one.win_prob = words.Uint(32);
       one.sender_nonce = words.Uint(64);
       one.recipient_rand = words.Uint(96);
       const std::string aux = words.Dynamic(words.Size(128));
-      if (transferred.has_value() && transferred_to == one.recipient) one.paid = *transferred;
+      if (transferred.has_value() && transferred_from == one.sender &&
+          transferred_to == one.recipient) {
+        one.paid = *transferred;
+      }
       transferred.reset();
-      if (words.wrong() || aux.size() != 64 || Party(log, 1) != sender) continue;
+      if (words.wrong() || aux.size() != 64) continue;
       one.creation_round = *ethereum::U256FromBytes(aux.substr(0, 32));
       one.creation_round_block_hash = *Hash::FromBytes(aux.substr(32));
       out.push_back(one);

@@ -21,6 +21,7 @@ namespace {
 
 using boundary::v1::ClientFrame;
 using boundary::v1::ServerFrame;
+using wire::Address;
 using wire::Asked;
 using wire::Hash;
 using wire::LeafWorld;
@@ -102,7 +103,7 @@ class WireAuditor::Impl {
   std::string CheckStatus(Enclave& e, const boundary::v1::Status& status);
   std::string CheckHead(Enclave& e, const boundary::v1::AuditCheckpoint& head);
   wire::View ViewOf(Enclave& e, uint64_t from) {
-    return {e.world.get(), &book_, &told_, signer_, policy_.broker, from};
+    return {e.world.get(), &book_, &told_, policy_.broker, from};
   }
 
   const policy::Policy policy_;
@@ -112,7 +113,7 @@ class WireAuditor::Impl {
   wire::Records records_;
   wire::Book book_;
   wire::Told told_;
-  wire::LogNames names_;
+  std::map<Address, wire::LogNames> names_;  // by the first signing key of a line, for good
   wire::StateKeys state_keys_;
   const Record* newest_ = nullptr;  // that was acknowledged, with one history
 };
@@ -140,8 +141,10 @@ void WireAuditor::Impl::ToEnclave(Enclave& e, uint64_t connection, std::string_v
       }
     }
   }
-  if (frame.has_adopt_state_key()) state_keys_.OnAdopt(e.number, e.storage);
-  e.asked.Note(frame, policy_.broker, signer_, &told_);
+  if (frame.has_adopt_state_key() || frame.has_adopt_signing_key()) {
+    state_keys_.OnAdopt(e.number, e.storage);
+  }
+  e.asked.Note(frame, policy_.broker, &told_);
   const uint64_t id = frame.request_id();
   Pending pending;
   pending.leaves = SizeOf(e.handed);
@@ -220,7 +223,7 @@ std::unique_ptr<LeafWorld> WireAuditor::Impl::WorldAt(const Record* record) {
       world = std::make_unique<LeafWorld>(*other.world);
     }
   }
-  if (world == nullptr) world = std::make_unique<LeafWorld>(policy_, signer_, &book_);
+  if (world == nullptr) world = std::make_unique<LeafWorld>(policy_, signer_, &book_, &told_);
   std::vector<const Record*> missing;
   for (const Record* r = record; r != from; r = r->parent) missing.push_back(r);
   std::reverse(missing.begin(), missing.end());
@@ -261,6 +264,7 @@ void WireAuditor::Impl::FinishLoad(Enclave& e, uint64_t connection,
                                ", which was acknowledged before"));
   }
   e.world = WorldAt(at);
+  Broken(e.world->CheckHeld(e.asked));
   e.stored = e.handed = at;
   e.storage = connection;
   for (const auto& head : std::exchange(e.early_heads, {})) Broken(CheckHead(e, head));
@@ -296,7 +300,7 @@ void WireAuditor::Impl::FromEnclave(Enclave& e, uint64_t connection, std::string
 void WireAuditor::Impl::Answered(Enclave& e, uint64_t connection, const Pending& pending,
                                  const ServerFrame& answer) {
   const ClientFrame& request = pending.frame;
-  Broken(state_keys_.OnAnswer(request, answer));
+  Broken(state_keys_.OnAnswer(request, answer, &book_, &e.asked));
   if (answer.has_storage_attached() || answer.has_load_done()) {
     state_keys_.OnStorage(e.number, connection);
   }
@@ -349,6 +353,10 @@ std::string WireAuditor::Impl::CheckBody(Enclave& e, const Pending& pending,
       return CheckStatus(e, answer.load_done());
     case ServerFrame::kStorageAttached:
       return CheckStatus(e, answer.storage_attached());
+    case ServerFrame::kSigningKeyAdopted:
+      return wire::CheckAdopted(view, request.adopt_signing_key(), answer.signing_key_adopted());
+    case ServerFrame::kSigningKeyRetired:
+      return wire::CheckRetired(view, request.retire_signing_key(), answer.signing_key_retired());
     case ServerFrame::kEventsApplied:
       return wire::CheckEvents(view, request.apply_events(), answer.events_applied(), &e.asked);
     case ServerFrame::kAccount:
@@ -433,7 +441,11 @@ std::string WireAuditor::Impl::CheckStatus(Enclave& e, const boundary::v1::Statu
   if (named != nullptr && status.stored_hash() != named->hash.view()) {
     return "I5: a status names another hash of the last record that is stored";
   }
-  if (std::string wrong = names_.Check(status.audit(), signer_); !wrong.empty()) return wrong;
+  if (!e.world->keys().empty()) {
+    const Address& first = e.world->keys().front().address;
+    std::string wrong = names_[first].Check(status.audit(), first);
+    if (!wrong.empty()) return wrong;
+  }
   const uint64_t size = status.audit().size();
   if (size < e.world->size()) return "I9: a status shows a log that has shrunk";
   if (size == e.world->size()) return wire::CheckStatus(ViewOf(e, 0), status);
@@ -450,7 +462,9 @@ std::string WireAuditor::Impl::CheckHead(Enclave& e, const boundary::v1::AuditCh
   if (head.size() > e.world->size()) {
     return absl::StrCat("I5: a head over ", head.size(), " leaves leaves before they are stored");
   }
-  return e.heads.Check(head, e.world->leaf_hashes(), names_, signer_);
+  if (head.size() == 0) return "I9: a head over nothing";
+  const Address& first = e.world->keys().front().address;
+  return e.heads.Check(head, e.world->leaf_hashes(), names_[first], first);
 }
 
 WireAuditor::WireAuditor(const policy::Policy& policy, const ethereum::Address& signer)

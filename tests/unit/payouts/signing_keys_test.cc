@@ -236,6 +236,17 @@ TEST_F(SigningKeysTest, AStateTakesTheKeysThatItSignsWith) {
   EXPECT_EQ(adopt({first_}), v1::ERROR_STATE_REFUSED);
 }
 
+// Its log would be signed with keys that are derived from the older one.
+TEST_F(SigningKeysTest, AStateThatTheSecondKeyFoundedIsNotLoadedBesideTheFirst) {
+  Bank other(WidePolicy(), 0x22);
+  const absl::Status refused =
+      other.state.Adopt({first_, Key(0x22).address()}, WidePolicy(), false, other.Next());
+  EXPECT_EQ(CodeOf(refused), v1::ERROR_STATE_REFUSED);
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("was founded by"));
+  EXPECT_TRUE(
+      other.state.Adopt({Key(0x22).address(), first_}, WidePolicy(), false, other.Next()).ok());
+}
+
 TEST_F(SigningKeysTest, TheLogSaysWhichKeySigns) {
   SettleTheFirst();
   ASSERT_TRUE(bank_.Retire(first_).ok());
