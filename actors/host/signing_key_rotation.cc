@@ -61,8 +61,9 @@ absl::Status SigningKeyRotation::Start() {
 }
 
 SigningKeyRotation::Progress SigningKeyRotation::progress() const {
-  Progress progress{step_, from_, to_, open_payouts_,
-                    step_ == RotationStep::kDraining ? unnoted_ : why_};
+  Progress progress{step_, from_, to_, open_payouts_, ""};
+  if (step_ == RotationStep::kFailed) progress.why = why_;
+  if (step_ == RotationStep::kDraining) progress.why = unnoted_;
   if (from_.has_value()) return progress;
   // Nothing was asked yet; the folder knows which keys there are.
   const std::optional<SigningCiphertext> root = ports_.keys->Root();

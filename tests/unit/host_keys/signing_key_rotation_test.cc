@@ -261,6 +261,7 @@ TEST_F(SigningKeyRotationTest, AnEnclaveThatLacksTheStoredKeyIsSaidToNeedARestar
   RestartEnclave();
   scheduler_.Advance(absl::Seconds(1));
   EXPECT_TRUE(Until(Step::kDraining)) << Why();
+  EXPECT_EQ(Why(), "") << "no longer";
 }
 
 // The enclave made it, and does not speak of it; the host dies between storing and adopting.
