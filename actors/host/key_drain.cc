@@ -31,7 +31,7 @@ KeyDrain::Step KeyDrain::Due(const ChainState& chain, const Fees& fees, uint64_t
 
 KeyDrain::Step KeyDrain::Next(const ChainState& chain, const Fees& fees, uint64_t transfer_gas,
                               absl::Time now) {
-  const Step step = Due(chain, fees, transfer_gas);
+  const Step step = due_ = Due(chain, fees, transfer_gas);
   return step == last_ && now < not_before_ ? Step::kBackOff : step;
 }
 

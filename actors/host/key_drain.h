@@ -40,7 +40,12 @@ class KeyDrain {
   // `step` was asked of the enclave: when it is due again after that, it was in vain, and waits.
   void Asked(Step step, absl::Time now);
   // Something of the key is open again.
-  void Disturbed() { empty_readings_ = 0; }
+  void Disturbed() {
+    empty_readings_ = 0;
+    due_ = Step::kMakeSure;
+  }
+  // For a round, or for somebody who takes the funds: there is no hurry to read again.
+  bool Waits() const { return due_ == Step::kAwaitRound || due_ == Step::kKeep; }
 
   // What a sweep moves, in wei: the balance without three times what the transaction may cost at
   // its fees, so that there is gas for a replacement when it is stuck (which then pays more than
@@ -54,7 +59,8 @@ class KeyDrain {
   Step Due(const ChainState& chain, const Fees& fees, uint64_t transfer_gas);
 
   const PayoutDriverOptions& options_;
-  Step last_ = Step::kKeep;  // of those that were asked for
+  Step due_ = Step::kMakeSure;  // by the last reading
+  Step last_ = Step::kKeep;     // of those that were asked for
   uint32_t failures_ = 0;
   absl::Time not_before_ = absl::InfinitePast();
   uint32_t empty_readings_ = 0;  // in a row

@@ -269,7 +269,9 @@ void PayoutDriver::ReadChain() {
   const absl::Time now = dispatcher_->Now();
   if (need_list_) return;  // what is known may be old, and old knowledge signs twice
   if (turn_->list_complete && turn_->listed.empty()) MergePayouts();
-  const bool idle = records_.empty() && turn_->listed.empty() && watched_.empty() && !RunDue();
+  const bool drains = status_.use == boundary::v1::SigningKeyState::USE_DRAINING;
+  const bool idle = records_.empty() && turn_->listed.empty() && watched_.empty() && !RunDue() &&
+                    (!drains || drain_.Waits());
   if (idle && now - last_chain_ < options_.idle_interval) {
     for (const PayoutHalt& halt : status_.halts) {  // still true as far as is known
       if (halt.code != "operator_paused") turn_->halts.push_back(halt);

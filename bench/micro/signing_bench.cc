@@ -51,6 +51,7 @@ void BM_SignTickets(benchmark::State& run) {
   const ethereum::PrivateKey key = Key();
   payouts::SigningJob job;
   job.strategy = boundary::v1::STRATEGY_LIVEPEER_TICKET;
+  job.sender = key.address();
   job.chain_id = 42161;
   job.to.bytes.fill(0xb0);
   job.fees = {24'000'000, 100'000'000, 1'000'000};

@@ -74,6 +74,7 @@ void SignPayout() {
   const PrivateKey key = Key();
   payouts::SigningJob job;
   job.payout_id = 1;
+  job.sender = key.address();
   job.strategy = boundary::v1::STRATEGY_LIVEPEER_TICKET;
   job.chain_id = 42161;
   job.to.bytes.fill(7);

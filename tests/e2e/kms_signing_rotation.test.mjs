@@ -52,22 +52,21 @@ async function rotateUntilItSigns(stack) {
 
 const fund = (chain, sender) => chain.fundBroker(sender, { deposit: parseEther('5000'), reserve: ETHER, gas: parseEther('100') });
 
-/** Blocks and rounds go by until the old key is retired and the folder says so. */
-async function untilRetired(stack, chain, node, { everyMs = 100, onTurn = async () => {} } = {}) {
+/** Blocks and rounds go by until the old key is retired and the folder says so, or `enough`. */
+async function untilRetired(stack, chain, node, enough = () => false) {
   let turn = 0;
-  await until(
-    'the old key to be retired',
-    async () => {
-      await onTurn();
-      await node.mine(40);
-      if (++turn % 5 === 0) await chain.advanceRound();
-      return (await stepOf(stack)) === 'done';
-    },
-    { timeoutMs: 120_000, everyMs },
-  ).catch(async (error) => {
-    error.message += `\n-- rotation ${JSON.stringify(await rotation(stack))}\n-- payouts ${JSON.stringify((await stack.api.get('/api/payouts?limit=1')).draining ?? (await stack.api.get('/api/payouts?limit=1')).driver)}`;
+  const retired = async () => {
+    await node.mine(40);
+    if (++turn % 5 === 0) await chain.advanceRound();
+    return enough() || (await stepOf(stack)) === 'done';
+  };
+  try {
+    await until('the old key to be retired', retired, { timeoutMs: 120_000, everyMs: 100 });
+  } catch (error) {
+    const { driver, draining } = await stack.api.get('/api/payouts?limit=1');
+    error.message += `\n-- rotation ${JSON.stringify(await rotation(stack))}\n-- draining ${JSON.stringify(draining)}\n-- driver ${JSON.stringify(driver)}`;
     throw error;
-  });
+  }
 }
 
 /** Every transaction of a payout that the chain has is by the payout's one key; how many payouts are whose. */
@@ -222,18 +221,7 @@ async function killInRotation({ stack, proxy, kms: at }, point, random, senders)
 async function killInRetirement(place, point, chain, node) {
   const began = Date.now();
   const { stack } = place;
-  const killed = await killAt(point, place, async (isDead) => {
-    let turn = 0;
-    await until(
-      'the point, or the old key to be retired',
-      async () => {
-        await node.mine(40);
-        if (++turn % 5 === 0) await chain.advanceRound();
-        return isDead() || (await stepOf(stack)) === 'done';
-      },
-      { timeoutMs: 90_000 },
-    );
-  });
+  const killed = await killAt(point, place, (isDead) => untilRetired(stack, chain, node, isDead));
   assert.ok(killed, `never came to: ${nameOf(point)}`);
   revive(stack);
   await stack.ready();
