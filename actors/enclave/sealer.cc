@@ -256,11 +256,14 @@ void Sealer::SetStorage(SessionId session) {
 // Fills in what only the sealer knows.
 void Sealer::Complete(Answer* answer) const {
   boundary::v1::ServerFrame& frame = *answer->frame;
-  boundary::v1::Status* status = frame.has_status()              ? frame.mutable_status()
-                                 : frame.has_load_done()         ? frame.mutable_load_done()
-                                 : frame.has_storage_attached()  ? frame.mutable_storage_attached()
-                                 : frame.has_state_key_adopted() ? frame.mutable_state_key_adopted()
-                                                                 : nullptr;
+  boundary::v1::Status* status =
+      frame.has_status()                ? frame.mutable_status()
+      : frame.has_load_done()           ? frame.mutable_load_done()
+      : frame.has_storage_attached()    ? frame.mutable_storage_attached()
+      : frame.has_state_key_adopted()   ? frame.mutable_state_key_adopted()
+      : frame.has_signing_key_adopted() ? frame.mutable_signing_key_adopted()
+      : frame.has_signing_key_retired() ? frame.mutable_signing_key_retired()
+                                        : nullptr;
   if (status == nullptr) return;
   status->set_sealed_sequence(sealed_sequence_);
   status->set_stored_sequence(stored_sequence_);

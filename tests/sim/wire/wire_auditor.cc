@@ -33,7 +33,7 @@ struct Pending {
   Hash piece;             // load_record: the hash of what it brought
   uint64_t leaves = 0;    // handed out when it came in
   uint64_t sequence = 0;  // likewise, of the last record
-  uint64_t stored = 0;    // the last record that was stored then
+  uint64_t stored = 0;    // the last record that was surely stored then
 };
 
 struct Enclave {
@@ -42,6 +42,7 @@ struct Enclave {
   Asked asked;
   std::unique_ptr<LeafWorld> world;  // what is stored; null while no state is loaded
   const Record* stored = nullptr;    // the last record of `world`
+  uint64_t surely_stored = 0;        // as the enclave, too, must know
   const Record* handed = nullptr;    // the last one handed out
   std::deque<const Record*> unstored;
   uint64_t storage = 0;                    // connection
@@ -126,10 +127,12 @@ void WireAuditor::Impl::ToEnclave(Enclave& e, uint64_t connection, std::string_v
     const auto attaching = e.attaching.find(connection);
     const bool may = connection == e.storage || attaching != e.attaching.end();
     if (may) Acknowledge(e, frame.stored().sequence());
+    // While another one attaches, or this one does, whose word counts is decided in the enclave.
+    if (connection == e.storage && e.attaching.empty()) e.surely_stored = SequenceOf(e.stored);
     return;
   }
   ++seen_.requests;
-  const uint64_t stored = SequenceOf(e.stored);
+  const uint64_t stored = e.surely_stored;
   if (frame.has_attach_storage()) {
     ++e.attaching[connection];
     // What such a host says it has counts as stored if it can name its hash.
@@ -266,6 +269,7 @@ void WireAuditor::Impl::FinishLoad(Enclave& e, uint64_t connection,
   e.world = WorldAt(at);
   Broken(e.world->CheckHeld(e.asked));
   e.stored = e.handed = at;
+  e.surely_stored = SequenceOf(at);
   e.storage = connection;
   for (const auto& head : std::exchange(e.early_heads, {})) Broken(CheckHead(e, head));
 }

@@ -126,7 +126,9 @@ TEST_F(SigningRotationTest, TheWholeWay) {
   EXPECT_THAT(Uses(), ElementsAre());
   world_.Keep(made);
   const std::string& second = made.signing_key().address();
-  EXPECT_EQ(Adopt(second).signing_key_adopted().address(), second);
+  const v1::Status adopted = Adopt(second).signing_key_adopted();
+  EXPECT_EQ(adopted.address(), second);
+  EXPECT_GT(adopted.stored_sequence(), 0u) << "a whole status";
   EXPECT_THAT(Uses(), ElementsAre(Use::USE_DRAINING, Use::USE_CURRENT));
   EXPECT_THAT(disk_.Everything(), Each(ResultOf(EpochOf, 2u))) << "a snapshot under the next key";
   EXPECT_EQ(Pay(30).payout().sender(), second);
