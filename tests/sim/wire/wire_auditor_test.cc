@@ -272,6 +272,37 @@ TEST(WireAuditorTest, I6StatesFromNowhereAndFromThePast) {
   }
 }
 
+// Whether a word about storing counts is decided by who is the storage when the enclave reads it.
+TEST(WireAuditorTest, I6AStorageThatIsBehindWhatWasSurelyStored) {
+  for (const uint64_t connection : {uint64_t{1}, uint64_t{2}}) {
+    Door door;
+    door.FoundAndCredit();
+    ClientFrame attach;
+    attach.mutable_attach_storage()->set_last_sequence(door.sequence);
+    attach.mutable_attach_storage()->set_last_hash(std::string(door.head.view()));
+    door.Ask(Door::CreditRequest("e2", 5));
+    door.AddMove(LeafKind::kCredit, 5).event_id = "e2";
+    door.HandOut();
+    if (connection == 1) door.Stored(1);  // the storage
+    attach.set_request_id(1'000);
+    door.auditor.OnToEnclave(1, 2, attach.SerializeAsString());
+    if (connection == 2) door.Stored(2);  // one that is about to be
+    attach.set_request_id(1'001);
+    door.auditor.OnToEnclave(1, 2, attach.SerializeAsString());
+    ServerFrame answer;
+    answer.mutable_storage_attached();
+    for (const uint64_t id : {1'000, 1'001}) {
+      answer.set_request_id(id);
+      door.auditor.OnFromEnclave(1, 2, answer.SerializeAsString());
+    }
+    if (connection == 1) {
+      EXPECT_BROKEN(door, "I6", "but record 3 was acknowledged");
+    } else {
+      EXPECT_EQ(door.auditor.broken(), "");
+    }
+  }
+}
+
 // ---- I3, I4: payments
 TEST(WireAuditorTest, I3AndI4Settlements) {
   struct Case {
