@@ -58,6 +58,7 @@ async function fund(stack, chain, sender) {
   await stack.api.post('/api/payouts/pause');
   await sleep(500);
   await chain.fundBroker(sender, { deposit: parseEther('5000'), reserve: ETHER, gas: parseEther('100') });
+  await sleep(2000); // a turn of the driver that has read the nonce in between is over
   await stack.api.post('/api/payouts/resume');
 }
 
