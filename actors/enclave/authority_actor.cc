@@ -330,7 +330,7 @@ absl::Status AuthorityActor::HandleState(const Request& request, ServerFrame* an
   attach.last_hash = request.frame->attach_storage().last_hash();
   sealer_->Send(std::move(attach));
   // The one that was under way for a new state key has ended with the other storage.
-  snapshot_due_ = adopted_;
+  snapshot_due_ = newer_key_;
   return absl::OkStatus();
 }
 
@@ -377,7 +377,7 @@ absl::Status AuthorityActor::LoadEnd(const Request& request) {
   }
   if (absl::Status s = SortKeys(**state); !s.ok()) return s;
   authority_ = *std::move(state);
-  snapshot_due_ = loader->oldest_epoch() < opener_->epoch();
+  snapshot_due_ = newer_key_ = loader->oldest_epoch() < opener_->epoch();
   Log(Level::kInfo, "authority", fresh ? "a new state was founded" : "the state was loaded",
       {{"sequence", loader->chain().sequence()},
        {"snapshot", loader->chain().snapshot_sequence()},

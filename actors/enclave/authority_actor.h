@@ -171,7 +171,7 @@ class AuthorityActor : public runtime::Actor<AuthorityMessage> {
   size_t bytes_since_snapshot_ = 0;
   size_t last_snapshot_bytes_ = 0;
   bool snapshot_due_ = false;  // whatever the records weigh: they are under an older state key
-  bool adopted_ = false;       // a state key, in this run
+  bool newer_key_ = false;     // a state key came into use in this run, with the load or after it
   bool rotating_ = false;      // KMS is asked for one
   std::string asked_key_id_;   // with which
   std::optional<PendingKey> pending_key_;

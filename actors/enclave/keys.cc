@@ -147,7 +147,7 @@ absl::Status AuthorityActor::Adopt(uint32_t epoch) {
   SnapshotWork snapshot = TakeSnapshot();
   snapshot.adopt = std::move(pending_key_->made.key);
   pending_key_.reset();
-  adopted_ = true;
+  newer_key_ = true;
   sealer_->Send(std::move(snapshot));
   runtime::Log(runtime::Level::kInfo, "authority", "a state key was adopted", {{"epoch", epoch}});
   return absl::OkStatus();

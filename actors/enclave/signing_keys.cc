@@ -156,7 +156,7 @@ absl::Status AuthorityActor::TakePendingSigningKey() {
   signer_->Send(enclave::AddSigningKey{std::move(taken.key)});
   adopt_with_snapshot_ = std::move(taken.state.key);
   snapshot_due_ = true;
-  adopted_ = true;
+  newer_key_ = true;
   return absl::OkStatus();
 }
 

@@ -206,6 +206,26 @@ TEST_F(RotationTest, AHostThatComesBackGetsTheSnapshotThatWasCutOff) {
   EXPECT_THAT(disk_.Everything(), Each(ResultOf(EpochOf, 2u)));
 }
 
+// The same where the state was loaded, and the older key is still needed for what was read.
+TEST_F(RotationTest, AHostThatComesBackAfterALoadGetsTheSnapshotThatWasCutOff) {
+  world_.keys[2] = Rotate();
+  world_.StartWithoutKey();
+  ASSERT_TRUE(world_.Provision().has_provisioned());
+  Disk nowhere;
+  Host& loads = world_.Connect(&nowhere);
+  loads.silent = true;
+  loads.AskLoad(disk_.Everything());
+  world_.scheduler.RunUntilIdle();
+  loads.stream.reset();
+  world_.scheduler.RunUntilIdle();
+  EXPECT_EQ(EpochOf(disk_.Everything().front()), 1u);
+  Host& back = world_.Connect(&disk_);
+  back.AskAttach(disk_.last(), sealing::RecordHash(disk_.Everything().back()).view());
+  world_.scheduler.RunUntilIdle();
+  EXPECT_TRUE(back.answers[back.last_id].has_storage_attached());
+  EXPECT_THAT(disk_.Everything(), Each(ResultOf(EpochOf, 2u)));
+}
+
 // ---- in JSON ------------------------------------------------------------------------------------
 
 TEST_F(RotationTest, TheSameInJson) {
