@@ -1,128 +1,11 @@
 #include "tests/sim/simulation.h"
 
-#include <map>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "enclave_core/authority/authority.h"
-#include "tests/sim/auditor.h"
-#include "tests/sim/world.h"
+#include "tests/sim/simulation_run.h"
 
 namespace coffer::sim {
-namespace {
-
-// From the last fault to rest.
-constexpr absl::Duration kLivenessBound = absl::Minutes(5);
-// wei: for all that is owed.
-constexpr uint64_t kEnough = 1'000'000'000;
-// Of a process that ended by itself.
-constexpr absl::Duration kRestart = absl::Milliseconds(100);
-
-class Run {
- public:
-  Run(uint64_t seed, const Swarm& swarm, const Watcher& watcher)
-      : watcher_(watcher), world_(seed, swarm), auditor_(&world_), begin_(Now()) {
-    world_.StartEnclave();
-    world_.StartHost();
-  }
-
-  Result Go(const Plan& plan) {
-    for (const Action& action : plan) {
-      if (!Until(begin_ + action.at)) break;
-      if (watcher_) watcher_(Describe(action));
-      Take(action);
-      world_.FundSigningKey(FirstDeposit(world_.swarm()));
-      if (Broken(auditor_.CheckAlways())) break;
-    }
-    if (failure_.empty()) ComeToRest();
-    return Summary();
-  }
-
- private:
-  absl::Time Now() { return world_.scheduler().Now(); }
-  void Say(const std::string& what) {
-    if (!watcher_) return;
-    watcher_(absl::StrFormat("%12.6f s  %s", absl::ToDoubleSeconds(Now() - begin_), what));
-  }
-  bool Broken(std::string sentence) {
-    if (failure_.empty() && !sentence.empty()) {
-      failure_ = std::move(sentence);
-      Say("BROKEN: " + failure_);
-    }
-    return !failure_.empty();
-  }
-
-  // Lets the world go on to that time, doing on the way what was put off. False when it broke.
-  bool Until(absl::Time time) {
-    for (;;) {
-      const absl::Time next = later_.empty() ? time : std::min(time, later_.begin()->first);
-      while (world_.scheduler().RunUntil(
-          [this] { return world_.power_failed() || !auditor_.Observed().empty(); }, next - Now())) {
-        if (Broken(auditor_.Observed())) return false;
-        Say("the power is off");
-        if (power_down_ % 2 == 1) EnclaveDown(power_down_);
-        Down(true, absl::Milliseconds(power_down_));
-      }
-      world_.scheduler().Advance(next - Now());
-      if (Broken(auditor_.Observed())) return false;
-      if (later_.empty() || later_.begin()->first > time) return true;
-      runtime::Task task = std::move(later_.begin()->second);
-      later_.erase(later_.begin());
-      task();
-    }
-  }
-  void Later(uint64_t millis, runtime::Task task) {
-    later_.emplace(Now() + absl::Milliseconds(millis), std::move(task));
-  }
-
-  void Down(bool power, absl::Duration duration) {
-    world_.KillHost(power);
-    later_.emplace(Now() + duration, [this] { StartHost(); });
-  }
-  void EnclaveDown(uint64_t millis) {
-    world_.KillEnclave();
-    Later(millis, [this] {
-      Say("the enclave starts");
-      world_.StartEnclave();
-    });
-  }
-  // So many steps go by, and not much time.
-  void Step(uint64_t steps) {
-    const uint64_t last = world_.scheduler().steps() + steps;
-    world_.scheduler().RunUntil(
-        [&] { return world_.scheduler().steps() >= last || world_.power_failed(); },
-        absl::Milliseconds(20));
-  }
-  // A supervisor tries again and again.
-  void StartHost() {
-    Say("the host starts");
-    if (!world_.StartHost()) later_.emplace(Now() + kRestart, [this] { StartHost(); });
-  }
-
-  void Take(const Action& action);
-  bool TakeJournal(const Action& action);
-  void EditRegistry(uint64_t millis);
-  bool TakeApi(const Action& action);
-  bool TakeProcess(const Action& action);
-  bool TakeDisk(const Action& action);
-  bool TakeChain(const Action& action);
-  void Mend();
-  void ComeToRest();
-  void AwaitRest();
-  // Once more, with what is left of the keys: both start anew, and sign with yet another one.
-  void RotateAtRest();
-  Result Summary();
-
-  const Watcher& watcher_;
-  World world_;
-  Auditor auditor_;
-  const absl::Time begin_;
-  std::multimap<absl::Time, runtime::Task> later_;
-  uint64_t power_down_ = 100;  // ms, of the next loss of power in mid-operation
-  uint64_t rotations_ = 0;     // of the signing key, that were asked for
-  std::string failure_;
-};
 
 void Run::Take(const Action& action) {
   if (TakeJournal(action) || TakeApi(action) || TakeProcess(action) || TakeDisk(action)) return;
@@ -411,80 +294,6 @@ bool Run::TakeChain(const Action& action) {
   }
 }
 
-// Everything that was broken is whole again, and whoever has to do something has done it.
-void Run::Mend() {
-  world_.Partition(false);
-  for (host::FaultyDisk* disk : {&world_.disk(), &world_.journal_disk()}) {
-    disk->set_capacity(~uint64_t{0});
-    disk->Heal();
-  }
-  world_.log_files().Heal();
-  world_.nodes().SetFaults(chain::NodeFaults());
-  chain::ChainModel& chain = world_.chain();
-  chain.SetPaused(false);
-  chain.FailInner(0);
-  chain.InitializeRound();
-  chain.SetBaseFee(100'000'000);
-  chain.DropAllPending();  // the nodes were started again, too
-  chain.AddDeposit(world_.signing_address(), kEnough);
-  world_.journal().FinishPartial();
-  world_.journal().RegisterAll();
-  world_.PausePayouts(false);
-  world_.StartEnclave();
-  world_.KillHostIfDiskFailed();
-  StartHost();
-}
-
-void Run::ComeToRest() {
-  while (failure_.empty() && !later_.empty()) Until(later_.begin()->first);
-  if (!failure_.empty()) return;
-  Say("no more faults");
-  Mend();
-  // But one: whoever waits for an answer has to be told that none comes.
-  world_.scheduler().RunUntil(
-      [this] { return world_.requests_in_flight() > 0 || !auditor_.Observed().empty(); },
-      absl::Seconds(5));
-  world_.CutLink();
-  AwaitRest();
-  if (failure_.empty() && rotations_ > 0) RotateAtRest();
-}
-
-void Run::RotateAtRest() {
-  const size_t before = world_.state()->payouts().keys().size();
-  EnclaveDown(20);
-  Down(false, absl::Milliseconds(30));
-  AwaitRest();
-  // One that drains for ever, for what is held for ever, lets no other come.
-  if (!failure_.empty() || world_.state()->payouts().draining() != nullptr) return;
-  for (int tries = 0; tries < 20 && !world_.RotateSigningKey(); ++tries) {
-    if (!Until(Now() + absl::Milliseconds(250))) return;
-  }
-  AwaitRest();
-  if (!failure_.empty() || world_.state()->payouts().keys().size() == before + 1) return;
-  Broken("liveness: a signing key was asked for, at rest, and there is none");
-}
-
-void Run::AwaitRest() {
-  const absl::Time bound = Now() + kLivenessBound;
-  std::string unrest;
-  for (uint64_t turn = 0; Now() < bound; ++turn) {
-    world_.chain().Mine(8);
-    if (turn % 20 == 0) world_.ReplayDeadLetters();
-    world_.FundSigningKey(kEnough);
-    if (!Until(Now() + absl::Milliseconds(250)) || Broken(auditor_.CheckAlways())) return;
-    if (!world_.api().quiet() || turn < 4) continue;
-    unrest = auditor_.CheckAtRest();
-    if (!unrest.empty()) continue;
-    unrest = auditor_.CheckKeys();
-    if (unrest.empty()) return Say("at rest");
-    // What waits for a later round and for no payee.
-    if (turn % 8 == 0) world_.chain().AdvanceRound(true);
-  }
-  Broken(unrest.empty()
-             ? absl::StrCat("liveness: the API's events were not answered: ", world_.Trouble())
-             : unrest);
-}
-
 Result Run::Summary() {
   Result result;
   result.failure = failure_;
@@ -506,8 +315,6 @@ Result Run::Summary() {
   result.trace = world_.scheduler().trace();
   return result;
 }
-
-}  // namespace
 
 Result RunPlan(uint64_t seed, const Swarm& swarm, const Plan& plan, const Watcher& watcher) {
   return Run(seed, swarm, watcher).Go(plan);

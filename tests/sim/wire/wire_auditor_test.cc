@@ -483,15 +483,8 @@ TEST(WireAuditorTest, I2TotalsThatAreNotTheSums) {
   Door door;
   door.FoundAndCredit();
   ServerFrame frame;
-  v1::Status* status = frame.mutable_status();
-  status->set_phase(v1::PHASE_READY);
-  status->set_stored_sequence(2);
-  status->set_stored_hash(std::string(door.head.view()));
-  status->mutable_audit()->set_log_key("coffer/" + HostileWorldKey().address().ToHex() + "+key");
-  status->mutable_audit()->set_size(door.tree.size());
-  status->mutable_audit()->set_root(std::string(door.tree.Root().view()));
-  status->mutable_totals()->mutable_credited()->set_low(100);
-  status->mutable_totals()->mutable_available()->set_low(99);
+  *frame.mutable_status() = door.Status(0);
+  frame.mutable_status()->mutable_totals()->mutable_available()->set_low(99);
   ClientFrame request;
   request.mutable_status();
   door.Say(frame, door.Ask(request));
