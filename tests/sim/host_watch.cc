@@ -7,10 +7,12 @@
 namespace coffer::sim {
 
 void HostWatch::OnToEnclave(uint64_t enclave, uint64_t connection, std::string_view payload) {
+  connections_.emplace(enclave, connection);
+  const bool of_this_host = !before_.contains({enclave, connection});
   boundary::v1::ClientFrame frame;
   if (frame.ParseFromArray(payload.data(), static_cast<int>(payload.size()))) {
     if (frame.has_report_receipt()) CheckReceipt(frame.report_receipt().block_number());
-    if (frame.has_apply_events()) CheckEvents(frame.apply_events());
+    if (frame.has_apply_events() && of_this_host) CheckEvents(frame.apply_events());
   }
   next_->OnToEnclave(enclave, connection, payload);
 }

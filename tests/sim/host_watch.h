@@ -5,8 +5,10 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "proto/boundary.pb.h"
 #include "tests/sim/chain/sim_nodes.h"
@@ -22,7 +24,10 @@ class HostWatch : public FrameObserver {
             uint32_t confirmations)
       : next_(next), chain_(chain), nodes_(nodes), confirmations_(confirmations) {}
 
-  void OnHostStart() { recipients_.clear(); }
+  void OnHostStart() {
+    recipients_.clear();
+    before_ = connections_;
+  }
   void OnToEnclave(uint64_t enclave, uint64_t connection, std::string_view payload) override;
   void OnFromEnclave(uint64_t enclave, uint64_t connection, std::string_view payload) override {
     next_->OnFromEnclave(enclave, connection, payload);
@@ -45,6 +50,10 @@ class HostWatch : public FrameObserver {
   const chain::SimNodes* const nodes_;
   const uint32_t confirmations_;
   std::map<std::string, std::string> recipients_;  // by account, of one life of the host
+  // Enclave and connection. What the last host sent may come to an enclave that had stopped when
+  // the next one speaks already.
+  using Connections = std::set<std::pair<uint64_t, uint64_t>>;
+  Connections connections_, before_;  // all, and those of hosts before this one
   std::string broken_;
 };
 
