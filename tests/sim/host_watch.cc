@@ -10,7 +10,9 @@ void HostWatch::OnToEnclave(uint64_t enclave, uint64_t connection, std::string_v
   boundary::v1::ClientFrame frame;
   if (frame.ParseFromArray(payload.data(), static_cast<int>(payload.size()))) {
     if (frame.has_report_receipt()) CheckReceipt(frame.report_receipt().block_number());
-    if (frame.has_apply_events()) CheckEvents(frame.apply_events());
+    if (frame.has_apply_events()) {
+      CheckEvents(frame.apply_events(), &recipients_[{enclave, connection}]);
+    }
   }
   next_->OnToEnclave(enclave, connection, payload);
 }
@@ -24,10 +26,11 @@ void HostWatch::CheckReceipt(uint64_t block) {
 
 // The journal names accounts, the registry recipients: what a running host once knew of an account
 // is not changed by an edited file (I1 begins at the host).
-void HostWatch::CheckEvents(const boundary::v1::ApplyEvents& request) {
+void HostWatch::CheckEvents(const boundary::v1::ApplyEvents& request,
+                            std::map<std::string, std::string>* recipients) {
   for (const boundary::v1::Event& event : request.events()) {
     if (event.id().rfind("ledger:", 0) != 0) continue;
-    const auto known = recipients_.emplace(event.account(), event.recipient()).first;
+    const auto known = recipients->emplace(event.account(), event.recipient()).first;
     if (known->second == event.recipient()) continue;
     Broken(absl::StrCat("I1: the host gives ", event.account(), " another recipient"));
   }

@@ -7,6 +7,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "proto/boundary.pb.h"
 #include "tests/sim/chain/sim_nodes.h"
@@ -22,7 +23,6 @@ class HostWatch : public FrameObserver {
             uint32_t confirmations)
       : next_(next), chain_(chain), nodes_(nodes), confirmations_(confirmations) {}
 
-  void OnHostStart() { recipients_.clear(); }
   void OnToEnclave(uint64_t enclave, uint64_t connection, std::string_view payload) override;
   void OnFromEnclave(uint64_t enclave, uint64_t connection, std::string_view payload) override {
     next_->OnFromEnclave(enclave, connection, payload);
@@ -38,13 +38,16 @@ class HostWatch : public FrameObserver {
     if (broken_.empty()) broken_ = std::move(sentence);
   }
   void CheckReceipt(uint64_t block);
-  void CheckEvents(const boundary::v1::ApplyEvents& request);
+  void CheckEvents(const boundary::v1::ApplyEvents& request,
+                   std::map<std::string, std::string>* recipients);
 
   FrameObserver* const next_;
   const chain::ChainModel* const chain_;
   const chain::SimNodes* const nodes_;
   const uint32_t confirmations_;
-  std::map<std::string, std::string> recipients_;  // by account, of one life of the host
+  // By account, of one connection: an enclave that was stopped hears of an earlier life of the host
+  // after the next one has begun.
+  std::map<std::pair<uint64_t, uint64_t>, std::map<std::string, std::string>> recipients_;
   std::string broken_;
 };
 

@@ -142,7 +142,6 @@ bool World::StartHost() {
     return false;
   }
   ++host_starts_;
-  watch_.OnHostStart();
   host_ = std::make_unique<HostProcess>(this, scheduler_.NewDispatcher("host"),
                                         scheduler_.NewDispatcher("store"), std::move(records),
                                         std::move(keys));
