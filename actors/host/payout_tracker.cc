@@ -14,6 +14,15 @@ using boundary::v1::PayoutItem;
 
 PayoutDecision Only(PayoutCondition condition) { return {PayoutAction::kNone, condition, {}, {}}; }
 
+// Only the newest transaction of a nonce is sent, so one that the balance cannot pay would hold up
+// the nonce for good. A sweep leaves little.
+bool Affordable(const Payout& payout, const Attempt& newest, const Fees& fees,
+                const ChainState& chain) {
+  const absl::uint128 moved = IsTickets(payout) ? 0 : ledger::FromProto(payout.total());
+  const absl::uint128 gas = newest.fees().gas_limit() * fees.max_fee;
+  return moved <= chain.balance && gas <= chain.balance - moved;
+}
+
 // A transaction that was taken and is not mined, or that the node keeps refusing.
 PayoutDecision Unstick(const PayoutRecord& record, const Attempt& newest, const SendMemory& send,
                        bool first_in_line, const TrackerContext& context) {
@@ -35,7 +44,7 @@ PayoutDecision Unstick(const PayoutRecord& record, const Attempt& newest, const 
                       ledger::FromProto(newest.fees().max_priority_fee_per_gas())};
     fees = BumpToMarket(before, context.chain->base_fee, options.priority_fee, context.fee_limits);
   }
-  if (fees.has_value()) {
+  if (fees.has_value() && Affordable(record.payout, newest, *fees, *context.chain)) {
     decision.action = PayoutAction::kBump;
     decision.fees = *fees;
     return decision;
