@@ -35,10 +35,12 @@ TEST_F(KeyDrainTest, UnlocksWaitsWithdrawsSweepsAndRetires) {
   EXPECT_EQ(Next(), Step::kAwaitRound);
   chain_.round = 102;
   EXPECT_EQ(Next(), Step::kAwaitRound);
+  EXPECT_TRUE(drain_.Waits()) << "for a round, which takes hours";
   chain_.round = 103;
   EXPECT_EQ(Next(), Step::kWithdraw);
   chain_.deposit = chain_.withdraw_round = 0;
   EXPECT_EQ(Next(), Step::kSweep);
+  EXPECT_FALSE(drain_.Waits());
   chain_.balance = 0;
   EXPECT_EQ(Next(), Step::kMakeSure);
   EXPECT_EQ(Next(), Step::kMakeSure);

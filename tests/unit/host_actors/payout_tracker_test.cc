@@ -157,6 +157,24 @@ TEST_F(Tracker, TheCeilingEndsBumps) {
   Expect(PayoutAction::kSend, PayoutCondition::kFeeCeiling);
 }
 
+// Simulation seed 20509: only the newest transaction is sent, so one that cannot be paid ends it.
+TEST_F(Tracker, NoBumpBeyondTheBalance) {
+  record_.payout.set_strategy(boundary::v1::STRATEGY_SWEEP);
+  record_.payout.clear_items();
+  ledger::ToProto(500, record_.payout.mutable_total());
+  record_.payout.mutable_attempts(0)->mutable_fees()->set_gas_limit(10);
+  Tried("A", 2, absl::Seconds(120), absl::Seconds(60), true);
+  chain_.balance = 1'000'000;
+  Expect(PayoutAction::kBump, PayoutCondition::kPending);
+  const absl::uint128 needed = 500 + 10 * Next().fees.max_fee;
+  chain_.balance = needed;
+  Expect(PayoutAction::kBump, PayoutCondition::kPending);
+  chain_.balance = needed - 1;
+  Expect(PayoutAction::kSend, PayoutCondition::kFeeCeiling);
+  chain_.balance = 499;
+  Expect(PayoutAction::kSend, PayoutCondition::kFeeCeiling);
+}
+
 TEST_F(Tracker, HigherFeesAreNoHelpWithoutMoney) {
   Tried("A", 5, absl::Hours(2), absl::Hours(1), false);
   Expect(PayoutAction::kBump, PayoutCondition::kWaiting);
