@@ -7,7 +7,8 @@
 // it or look for it as a prefix. Then our own fields, each ";key=value", in this order where
 // present:
 //
-//   draining  0x and 40 hex digits: the address of the signing key before, which still brings to its
+//   draining  0x and 40 hex digits: the address of the signing key before, which still brings to
+//   its
 //             end what it began
 //   policy    0x and 64 hex digits: the hash of the policy in force (docs/policy.md)
 //   log       the transparency log's verifier key, <name>+<id>+<base64> (audit/note.h)

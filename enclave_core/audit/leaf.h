@@ -43,22 +43,22 @@ using ethereum::Hash;
 
 // The numbers are part of the format: never reused, never renumbered.
 enum class LeafKind : uint8_t {
-  kGenesis = 1,          // recipient: the signing key's address; content: the first policy's hash
-  kAccountOpened = 2,    // the account's recipient was fixed (I1)
-  kCredit = 3,           // content: reason and metadata of the event
-  kAdjustUp = 4,         //
-  kAdjustDown = 5,       //
-  kPayoutReserved = 6,   // one leaf an item
-  kPayoutSigned = 7,     // one leaf a transaction, bumps and retries included
-  kTicketSigned = 8,     // one leaf a ticket
-  kItemPaid = 9,         // amount: what was paid; a shortfall came back in delta
-  kItemVoided = 10,      // the whole item came back
-  kPayoutReverted = 11,  // a receipt that a reorg took back; one leaf an item that changed
-  kFunding = 12,         // amount: for the broker's deposit and reserve
-  kPolicyChanged = 13,   // content: the new policy's hash
-  kSignature = 14,       // the signer profile: digest is what was signed
-  kCarriedOver = 15,     // what an account had when a state from before the log began one
-  kSigningKeyAdded = 16,    // recipient: the address of the key that signs from here on
+  kGenesis = 1,           // recipient: the signing key's address; content: the first policy's hash
+  kAccountOpened = 2,     // the account's recipient was fixed (I1)
+  kCredit = 3,            // content: reason and metadata of the event
+  kAdjustUp = 4,          //
+  kAdjustDown = 5,        //
+  kPayoutReserved = 6,    // one leaf an item
+  kPayoutSigned = 7,      // one leaf a transaction, bumps and retries included
+  kTicketSigned = 8,      // one leaf a ticket
+  kItemPaid = 9,          // amount: what was paid; a shortfall came back in delta
+  kItemVoided = 10,       // the whole item came back
+  kPayoutReverted = 11,   // a receipt that a reorg took back; one leaf an item that changed
+  kFunding = 12,          // amount: for the broker's deposit and reserve
+  kPolicyChanged = 13,    // content: the new policy's hash
+  kSignature = 14,        // the signer profile: digest is what was signed
+  kCarriedOver = 15,      // what an account had when a state from before the log began one
+  kSigningKeyAdded = 16,  // recipient: the address of the key that signs from here on
   kSigningKeyRetired = 17,  // recipient: the address of a key that is wiped
 };
 

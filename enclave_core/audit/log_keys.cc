@@ -36,8 +36,7 @@ absl::StatusOr<LogKeys> LogKeys::Derive(const ethereum::PrivateKey& signing_key)
 absl::StatusOr<LogKeys> LogKeys::FromSecrets(const ethereum::Address& address,
                                              ethereum::SecretBytes seed,
                                              ethereum::SecretBytes audit_secret) {
-  absl::StatusOr<ethereum::PrivateKey> audit =
-      ethereum::PrivateKey::FromBytes(audit_secret.view());
+  absl::StatusOr<ethereum::PrivateKey> audit = ethereum::PrivateKey::FromBytes(audit_secret.view());
   if (!audit.ok()) return audit.status();
   absl::StatusOr<NoteSigner> log =
       NoteSigner::Create(LogOrigin(address), KeyType::kEd25519, std::move(seed));

@@ -39,9 +39,10 @@ absl::Status Authority::Adopt(absl::Span<const ethereum::Address> held,
   COFFER_CHECK(founded(), "there is no state to adopt");
   for (const payouts::SigningKey& key : payouts_.keys()) {
     if (key.retired || std::find(held.begin(), held.end(), key.address) != held.end()) continue;
-    return Refuse(ERROR_STATE_REFUSED,
-                  absl::StrCat("the state belongs to the key of ", ethereum::ToChecksum(key.address),
-                               ", this enclave holds the key of ", Names(held)));
+    return Refuse(
+        ERROR_STATE_REFUSED,
+        absl::StrCat("the state belongs to the key of ", ethereum::ToChecksum(key.address),
+                     ", this enclave holds the key of ", Names(held)));
   }
   // Until a second key comes the log's keys are not in the state: they are derived from the oldest
   // that is held, which so has to be the one that founded it.

@@ -93,9 +93,11 @@ absl::StatusOr<signing::Request> Authority::SignTicket(const boundary::v1::SignT
   // Without a policy there is no winProb in it: a payer's tickets always win.
   const ethereum::U256 win_prob =
       policy_.unrestricted ? ethereum::Ticket().win_prob : policy_.win_prob;
-  const absl::StatusOr<ethereum::Ticket> ticket = signing::ParseTicket(request, address(), win_prob);
+  const absl::StatusOr<ethereum::Ticket> ticket =
+      signing::ParseTicket(request, address(), win_prob);
   if (!ticket.ok()) return ticket.status();
-  const absl::StatusOr<std::vector<Spend>> spends = policy::CheckTicket(policy_, address(), *ticket);
+  const absl::StatusOr<std::vector<Spend>> spends =
+      policy::CheckTicket(policy_, address(), *ticket);
   if (!spends.ok()) return spends.status();
   if (absl::Status s = Count(*spends, out); !s.ok()) return s;
   signing::Request allowed(*ticket);

@@ -206,7 +206,8 @@ void Authority::FillKeys(boundary::v1::Status* answer) const {
 
 bool Authority::pristine() const {
   return log_.size() <= 1 && ledger_.size() == 0 && event_ids_.size() == 0 &&
-         payouts_.size() == 0 && policy_sequence_ == 0 && last_time_ == 0 && !log_secrets_.has_value();
+         payouts_.size() == 0 && policy_sequence_ == 0 && last_time_ == 0 &&
+         !log_secrets_.has_value();
 }
 
 ethereum::Hash Authority::LedgerRoot() { return tree_.Root(ledger_); }

@@ -7,8 +7,8 @@ namespace coffer::payouts {
 using boundary::v1::PayoutState;
 
 bool IsMove(Strategy strategy) {
-  return strategy == boundary::v1::STRATEGY_UNLOCK ||
-         strategy == boundary::v1::STRATEGY_WITHDRAW || strategy == boundary::v1::STRATEGY_SWEEP;
+  return strategy == boundary::v1::STRATEGY_UNLOCK || strategy == boundary::v1::STRATEGY_WITHDRAW ||
+         strategy == boundary::v1::STRATEGY_SWEEP;
 }
 
 namespace {

@@ -2,8 +2,8 @@
 // of the payout events. Pure state; commands are checked by authority/, and a violation here stops
 // the process.
 //
-// A payout is signed by one key for life. Nonces and the broker's deposit belong to a key's address;
-// senderNonces are counted over all keys, so that one number is one ticket.
+// A payout is signed by one key for life. Nonces and the broker's deposit belong to a key's
+// address; senderNonces are counted over all keys, so that one number is one ticket.
 #ifndef COFFER_ENCLAVE_CORE_PAYOUTS_PAYOUTS_H_
 #define COFFER_ENCLAVE_CORE_PAYOUTS_PAYOUTS_H_
 

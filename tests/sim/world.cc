@@ -208,9 +208,7 @@ void World::RotateStateKey() {
   if (host_ != nullptr) (void)host_->rotation.Start("");
 }
 
-bool World::RotateSigningKey() {
-  return host_ != nullptr && host_->signing_rotation.Start().ok();
-}
+bool World::RotateSigningKey() { return host_ != nullptr && host_->signing_rotation.Start().ok(); }
 
 void World::FundSigningKey(uint64_t deposit) {
   if (state() == nullptr || !state()->founded() || state()->address() == signing_address_) return;

@@ -262,8 +262,9 @@ TEST(AdoptTest, TheProfileIsSealed) {
   for (const v1::Profile sealed : {v1::PROFILE_AUTHORITY, v1::PROFILE_SIGNER}) {
     Bank bank(WidePolicy(), 0x11, sealed);
     for (const v1::Profile started : {v1::PROFILE_AUTHORITY, v1::PROFILE_SIGNER}) {
-      EXPECT_EQ(CodeOf(bank.state.Adopt({Key().address()}, WidePolicy(), true, bank.Next(), started)),
-                sealed == started ? v1::ERROR_UNSPECIFIED : v1::ERROR_STATE_REFUSED);
+      EXPECT_EQ(
+          CodeOf(bank.state.Adopt({Key().address()}, WidePolicy(), true, bank.Next(), started)),
+          sealed == started ? v1::ERROR_UNSPECIFIED : v1::ERROR_STATE_REFUSED);
     }
   }
 }

@@ -335,8 +335,8 @@ class Trial {
   uint64_t events_ = 0;
   uint64_t time_ = 1000;
   std::map<ReferenceModel::Ref, ethereum::Hash> tickets_;
-  std::map<uint64_t, uint32_t> signers_;  // epoch, by payout
-  std::set<ethereum::Hash> seen_;         // transactions
+  std::map<uint64_t, uint32_t> signers_;                      // epoch, by payout
+  std::set<ethereum::Hash> seen_;                             // transactions
   std::map<std::pair<uint32_t, uint64_t>, uint64_t> nonces_;  // payout, by key and nonce
 };
 

@@ -439,7 +439,7 @@ TEST(PayoutDrivers, AnyMixOfTroublesEndsWithTheOldKeyRetired) {
         world.chain.lost_percent = 0;
         world.Run(absl::Seconds(15));
         world.chain.lost_percent = 4;
-            world.enclave.Adopt();
+        world.enclave.Adopt();
       }
       switch (random.Below(16)) {
         case 0:

@@ -29,9 +29,7 @@ class SigningKeysTest : public testing::Test {
     COFFER_CHECK(bank_.Pay({{"alice"}}).ok(), "the payout is signed");
     COFFER_CHECK(bank_.Rotate(0x22).ok(), "a key follows");
   }
-  void SettleTheFirst() {
-    ASSERT_TRUE(bank_.Report(bank_.ReceiptOf(1, 0, {{0, 100}})).ok());
-  }
+  void SettleTheFirst() { ASSERT_TRUE(bank_.Report(bank_.ReceiptOf(1, 0, {{0, 100}})).ok()); }
   std::vector<v1::SigningKeyState::Use> Uses() const {
     v1::Status status;
     bank_.state.FillStatus(&status);
@@ -175,8 +173,7 @@ TEST_F(SigningKeysTest, AReorgAfterTheRetirement) {
 }
 
 TEST_F(SigningKeysTest, TheOldKeysFundsFollowWhenNothingOfItIsOpen) {
-  for (const v1::Strategy move :
-       {v1::STRATEGY_UNLOCK, v1::STRATEGY_WITHDRAW, v1::STRATEGY_SWEEP}) {
+  for (const v1::Strategy move : {v1::STRATEGY_UNLOCK, v1::STRATEGY_WITHDRAW, v1::STRATEGY_SWEEP}) {
     EXPECT_EQ(CodeOf(bank_.Fund(move, move == v1::STRATEGY_SWEEP ? 9 : 0)), v1::ERROR_WRONG_STATE);
   }
   SettleTheFirst();
@@ -213,8 +210,7 @@ TEST_F(SigningKeysTest, TheOldKeysFundsFollowWhenNothingOfItIsOpen) {
 TEST_F(SigningKeysTest, TheKeyThatSignsKeepsItsFunds) {
   SettleTheFirst();
   ASSERT_TRUE(bank_.Retire(first_).ok());
-  for (const v1::Strategy move :
-       {v1::STRATEGY_UNLOCK, v1::STRATEGY_WITHDRAW, v1::STRATEGY_SWEEP}) {
+  for (const v1::Strategy move : {v1::STRATEGY_UNLOCK, v1::STRATEGY_WITHDRAW, v1::STRATEGY_SWEEP}) {
     const auto refused = bank_.Fund(move, move == v1::STRATEGY_SWEEP ? 9 : 0);
     EXPECT_EQ(CodeOf(refused), v1::ERROR_WRONG_STATE);
     EXPECT_THAT(std::string(refused.status().message()), HasSubstr("no signing key is draining"));
