@@ -13,6 +13,7 @@ import { POLICY, withEnclave } from '../js/lib/enclave.mjs';
 import { JournalWriter } from '../js/lib/journal_writer.mjs';
 import { JsonConnection, decodeAnswer } from '../js/lib/json_client.mjs';
 import { FakeImds } from '../js/lib/kms/imds.mjs';
+import { rotateUntilItSigns, stepOf, untilRetired } from '../js/lib/kms/signing_rotation.mjs';
 import { openStoredKeys } from '../js/lib/kms/stored_keys.mjs';
 import { SIGNING_CONTEXT, useKmsWorld } from '../js/lib/kms/world.mjs';
 import { Program, temporaryFolder, until } from '../js/lib/program.mjs';
@@ -101,8 +102,8 @@ const AWS = {
 
 /** {name: bytes} of what a host's ciphertexts hold. */
 function keysOf(stack) {
-  const { signing, state } = openStoredKeys(kms, stack.dataDir, SIGNING_CONTEXT);
-  const keys = { 'the signing key': signing };
+  const { inUse, state } = openStoredKeys(kms, stack.dataDir, SIGNING_CONTEXT);
+  const keys = Object.fromEntries(inUse.map(({ address, secret }) => [`the signing key of ${address}`, secret]));
   for (const [epoch, bytes] of state) keys[`the state key of epoch ${epoch}`] = bytes;
   return keys;
 }
@@ -149,6 +150,24 @@ async function rotate(stack) {
   });
 }
 
+/** Another signing key, while the old one has still something to do; then without it. */
+async function rotateSigningKey({ stack, chain, node }) {
+  const old = keysOf(stack)[`the signing key of ${stack.address}`];
+  assert.ok(old.length === 32);
+  await watched(stack, keysOf(stack), () => rotateUntilItSigns(stack));
+  await until('the snapshot under the new state key', async () => (await stepOf(stack)) === 'draining');
+  checkBoth(stack, 'with two signing keys');
+  await watched(stack, keysOf(stack), () => restart(stack, 'enclave'));
+  checkBoth(stack, 'with two signing keys, after a restart of the enclave');
+  await untilRetired(stack, chain, node);
+  const retired = { 'the retired signing key': old };
+  checkHost(stack.host.pid, { ...keysOf(stack), ...AWS, ...retired }, 'retired');
+  checkEnclave(stack.enclave.pid, keysOf(stack), { ...AWS, ...retired }, 'retired');
+  await restart(stack, 'enclave');
+  checkEnclave(stack.enclave.pid, keysOf(stack), { ...AWS, ...retired }, 'retired, after a restart of the enclave');
+  return retired;
+}
+
 async function restart(stack, name) {
   await stack[name].kill();
   stack[name].start();
@@ -187,7 +206,7 @@ async function checkFiles(stack, secrets) {
   fs.writeFileSync(answers, await answersOf(stack));
   const { files, hits } = scanFolder(stack.folder, needles);
   assert.deepEqual(told(hits), [], 'in the files of the run');
-  for (const name of ['host.log', 'enclave.log', 'signing.ciphertext', 'state-1.json', 'state-2.json', 'journal.cursor'])
+  for (const name of ['host.log', 'enclave.log', 'signing.ciphertext', 'signing-1.json', 'state-1.json', 'state-2.json', 'journal.cursor'])
     assert.ok(files.some((file) => path.basename(file).startsWith(name)), `${name} is not among ${files}`);
 }
 
@@ -239,7 +258,7 @@ test('provision, seal, sign, rotate, restart: each key only in the enclave', tra
     hostEnv: imds.environment,
   });
   try {
-    await withChain({ seed, ...options }, async ({ stack, ids, credit }) => {
+    await withChain({ seed, contracts: { unlockPeriod: 1 }, ...options }, async ({ stack, chain, node, ids, credit }) => {
       for (const name of ['enclave', 'host']) stack[name].wrap = withCores(cores);
       await watched(stack, { 'the signing key': signing }, () => stack.start());
       checkBoth(stack, 'provisioned');
@@ -257,7 +276,8 @@ test('provision, seal, sign, rotate, restart: each key only in the enclave', tra
         await restart(stack, 'host');
         checkBoth(stack, 'after a restart of the host');
       }
-      const secrets = { ...keysOf(stack), ...AWS };
+      const retired = await rotateSigningKey({ stack, chain, node });
+      const secrets = { ...keysOf(stack), ...AWS, ...retired };
       for (const program of [stack.enclave, stack.host]) checkDump(t, program, secrets);
       await provokeErrors(stack);
       checkBoth(stack, 'after refusals');

@@ -15,6 +15,7 @@ import { FrameProxy } from '../js/lib/frame_proxy.mjs';
 import { JournalWriter } from '../js/lib/journal_writer.mjs';
 import { killAt, nameOf, revive, turns } from '../js/lib/kms/kills.mjs';
 import { RETIREMENT, SIGNING_ROTATION } from '../js/lib/kms/kill_points.mjs';
+import { fund, order, rotateUntilItSigns, stepOf, untilRetired, usesOf } from '../js/lib/kms/signing_rotation.mjs';
 import { openStoredKeys } from '../js/lib/kms/stored_keys.mjs';
 import { SIGNING_CONTEXT, useKmsWorld } from '../js/lib/kms/world.mjs';
 import { ApiLoad, JournalLoad, neverPaidTwice, owedAfter, settleApi } from '../js/lib/load.mjs';
@@ -31,53 +32,6 @@ test.after(() => fs.rmSync(folder, { recursive: true, force: true }));
 const ETHER = parseEther('1');
 const UNLOCK_PERIOD = 2;
 const HOST = { 'payouts.interval': '500ms', 'payouts.max-tickets': 8 };
-
-const rotation = (stack) => stack.api.get('/api/tee/rotate-signing-key');
-const order = (stack) => stack.api.raw('POST', '/api/tee/rotate-signing-key').catch(() => {});
-const statusOf = (stack) => stack.api.status();
-const stepOf = async (stack) => (await rotation(stack).catch(() => ({}))).step;
-
-/** What the enclave calls its signing keys: {address: use}. */
-const usesOf = async (stack) => Object.fromEntries((await statusOf(stack)).signing_keys.map(({ address, use }) => [address, use]));
-
-/** Ordered until the new key signs; gives the rotation's progress. */
-async function rotateUntilItSigns(stack) {
-  await order(stack);
-  return until('the new key to sign', async () => {
-    const progress = await rotation(stack).catch(() => ({}));
-    if (progress.step === 'failed' || progress.step === 'idle') await order(stack);
-    return ['draining', 'done'].includes(progress.step) && progress;
-  });
-}
-
-/**
- * Deposit and reserve of a key that has signed nothing. They are sent as if by it and its nonce put back, which a driver must not
- * see: the first nonce of a key is the one that it reads.
- */
-async function fund(stack, chain, sender) {
-  await stack.api.post('/api/payouts/pause');
-  await sleep(500);
-  await chain.fundBroker(sender, { deposit: parseEther('5000'), reserve: ETHER, gas: parseEther('100') });
-  await sleep(2000); // a turn of the driver that has read the nonce in between is over
-  await stack.api.post('/api/payouts/resume');
-}
-
-/** Blocks and rounds go by until the old key is retired and the folder says so, or `enough`. */
-async function untilRetired(stack, chain, node, enough = () => false) {
-  let turn = 0;
-  const retired = async () => {
-    await node.mine(40);
-    if (++turn % 5 === 0) await chain.advanceRound();
-    return enough() || (await stepOf(stack)) === 'done';
-  };
-  try {
-    await until('the old key to be retired', retired, { timeoutMs: 120_000, everyMs: 100 });
-  } catch (error) {
-    const { driver, draining } = await stack.api.get('/api/payouts?limit=1');
-    error.message += `\n-- rotation ${JSON.stringify(await rotation(stack))}\n-- draining ${JSON.stringify(draining)}\n-- driver ${JSON.stringify(driver)}`;
-    throw error;
-  }
-}
 
 /** Every transaction of a payout that the chain has is by the payout's one key; how many payouts are whose. */
 async function oneKeyAPayout(stack, node, senders) {
@@ -105,7 +59,7 @@ test('new payouts come from the new key, the old one is drained, swept and wiped
   await withChain({ seed, count: 4, deposit: parseEther('50'), contracts: { unlockPeriod: UNLOCK_PERIOD }, ...options }, async (run) => {
     const { stack, chain, node, ids, credit } = run;
     await stack.start();
-    const { audit_address: auditAddress } = await statusOf(stack);
+    const { audit_address: auditAddress } = await stack.api.status();
     for (const id of ids) await credit(id, 1000);
     await stack.payEverybody();
     // Under way under the old key when it begins to drain: nothing is mined meanwhile.
@@ -119,7 +73,7 @@ test('new payouts come from the new key, the old one is drained, swept and wiped
     assert.equal(world.released, released + 2, 'a signing key and a state key');
     const { from_address: first, address: second } = await rotateUntilItSigns(stack);
     assert.equal(first, stack.address);
-    assert.equal((await statusOf(stack)).address, second);
+    assert.equal((await stack.api.status()).address, second);
     assert.deepEqual(await usesOf(stack), { [first]: 'draining', [second]: 'current' });
 
     await fund(stack, chain, second);
@@ -138,8 +92,8 @@ test('new payouts come from the new key, the old one is drained, swept and wiped
     assert.ok((await node.provider.getBalance(second)) > before + parseEther('140'), `${before} before`);
 
     await restart(stack);
-    assert.equal((await statusOf(stack)).address, second);
-    assert.equal((await statusOf(stack)).audit_address, auditAddress, 'the log has its keys for life');
+    assert.equal((await stack.api.status()).address, second);
+    assert.equal((await stack.api.status()).audit_address, auditAddress, 'the log has its keys for life');
     for (const id of ids) await credit(id, 200);
     await stack.payEverybody();
     await audit({ api: stack.api, chain, expected: new Map(ids.map((id) => [id, 2000n])) });

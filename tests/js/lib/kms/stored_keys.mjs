@@ -24,14 +24,16 @@ function openSigningKeys(kms, file, names, signingContext) {
 
 /**
  * Opens everything in a host's folder of keys: {address (of the oldest signing key in use), signing (its 32 bytes), signingKeys
- * (by epoch), state: Map epoch -> 32 bytes}. Throws where something is missing, is not to be opened with the context that it
+ * (all, by epoch), inUse (those of them that are not retired), state (the keys that go with those): Map epoch -> 32 bytes}. Throws where something is missing, is not to be opened with the context that it
  * must have, or is of another address.
  */
 export function openStoredKeys(kms, dataDir, signingContext, keys = 'keys') {
   const file = (name) => path.join(dataDir, keys, name);
   const names = fs.readdirSync(file('')).sort();
   const signingKeys = openSigningKeys(kms, file, names, signingContext);
-  const root = signingKeys.findLast((key) => key.root) ?? signingKeys[0];
+  const first = Math.max(0, signingKeys.findLastIndex((key) => key.root));
+  const root = signingKeys[first];
+  const inUse = signingKeys.slice(first);
   const state = new Map();
   for (const name of names) {
     const epoch = /^state-(\d+)\.json$/.exec(name)?.[1];
@@ -40,7 +42,8 @@ export function openStoredKeys(kms, dataDir, signingContext, keys = 'keys') {
     if (String(stored.epoch) !== epoch) throw new Error(`${name} is of epoch ${stored.epoch}`);
     const address = (stored.address ?? signingKeys[0].address).toLowerCase();
     const context = { 'coffer:purpose': 'state-key', 'coffer:address': address, 'coffer:epoch': epoch };
-    state.set(Number(epoch), kms.store.decrypt(Buffer.from(stored.ciphertext_b64, 'base64'), context));
+    const plaintext = kms.store.decrypt(Buffer.from(stored.ciphertext_b64, 'base64'), context);
+    if (inUse.some((key) => key.address.toLowerCase() === address)) state.set(Number(epoch), plaintext);
   }
-  return { address: root.address, signing: root.secret, signingKeys, state };
+  return { address: root.address, signing: root.secret, signingKeys, inUse, state };
 }
