@@ -22,7 +22,7 @@ import { ApiLoad, JournalLoad, neverPaidTwice, owedAfter, settleApi } from '../j
 import { runProgram, temporaryFolder, until } from '../js/lib/program.mjs';
 import { Random, testSeed } from '../js/lib/random.mjs';
 
-const KILLS = Number(process.env.COFFER_KMS_KILLS ?? 8);
+const KILLS = Number(process.env.COFFER_KMS_KILLS ?? 4);
 const seed = testSeed('kms_signing_rotation');
 const world = await useKmsWorld(test);
 const { kms } = world;
