@@ -73,6 +73,7 @@ void Run::AwaitRest() {
     world_.chain().Mine(8);
     if (turn % 20 == 0) world_.ReplayDeadLetters();
     world_.FundSigningKey(kEnough);
+    world_.TopUpDrainingKey(kEnough);
     if (!Until(Now() + absl::Milliseconds(250)) || Broken(auditor_.CheckAlways())) return;
     if (!world_.api().quiet() || turn < 4) continue;
     unrest = auditor_.CheckAtRest();

@@ -218,6 +218,15 @@ void World::FundSigningKey(uint64_t deposit) {
   chain_.AddReserve(signing_address_, kReserve);
 }
 
+void World::TopUpDrainingKey(uint64_t deposit) {
+  const payouts::SigningKey* draining =
+      state() == nullptr || !state()->founded() ? nullptr : state()->payouts().draining();
+  if (draining == nullptr || draining->outstanding_tickets == 0) return;
+  if (topped_up_.insert(draining->address).second) {
+    chain_.AddDeposit(draining->address, deposit);
+  }
+}
+
 bool World::rotation_rests() const {
   return host_ != nullptr && !host_->signing_rotation.under_way() && host_->keys->Next() == nullptr;
 }

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <random>
+#include <set>
 #include <string>
 
 #include "actors/host/key_store.h"
@@ -98,6 +99,8 @@ class World {
   const ethereum::Address& signing_address() const { return signing_address_; }
   // What an operator does about a new signing key: it gets ether and a deposit of its own.
   void FundSigningKey(uint64_t deposit);
+  // And, once, about one that drains and still has to pay: others may have used up its deposit.
+  void TopUpDrainingKey(uint64_t deposit);
   // Nothing of a rotation of the signing key is under way at the host.
   bool rotation_rests() const;
   const policy::Policy& policy() const { return policy_; }
@@ -128,6 +131,7 @@ class World {
   const policy::Policy policy_;
   const ethereum::Address address_;
   ethereum::Address signing_address_;
+  std::set<ethereum::Address> topped_up_;
   std::mt19937_64 power_;
   test::FakeKms kms_;
   test::AnyAttester attester_;
