@@ -104,7 +104,10 @@ void PayoutDriver::CheckWatched() {
   for (auto& [tx_hash, watched] : watched_) {
     const auto found = turn_->receipts.find(tx_hash);
     if (found == turn_->receipts.end() || chain.number < watched.block_number) continue;
-    if (watched.block_hash.empty() && found->second.has_value()) {
+    // After a start the block of a stranger's redemption is not known: the one that it is in now is
+    // taken for it, unless it cannot have paid there. It may have left the chain meanwhile and have
+    // been mined again in vain.
+    if (watched.block_hash.empty() && found->second.has_value() && found->second->succeeded) {
       watched.block_number = found->second->block_number;
       watched.block_hash = std::string(found->second->block_hash.view());
     }
