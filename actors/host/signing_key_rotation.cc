@@ -118,7 +118,7 @@ void SigningKeyRotation::GoOn(const Status& status) {
   from_ = ports_.keys->Root()->address;
   to_ = AddressOf(ports_.keys->Next()->address());
   const SigningKeyState* const older = Find(status, from_.has_value() ? from_->view() : "");
-  if (older != nullptr && older->use() == SigningKeyState::USE_RETIRED) return Retire();
+  if (older != nullptr && older->use() == SigningKeyState::USE_RETIRED) return ConfirmRetired();
   switch (UseOf(status, to_->view())) {
     case SigningKeyState::USE_CURRENT:
       return Drain(older == nullptr ? 0 : older->open_payouts());
@@ -210,7 +210,19 @@ void SigningKeyRotation::OnRetired(const ethereum::Address& address) {
   if (under_way()) return;  // it looks after the older key once it is through
   from_ = address;
   to_ = AddressOf(ports_.keys->Next()->address());
-  Retire();
+  ConfirmRetired();
+}
+
+// A status says what a crash may still take back. The answer to this, asked again of a key that is
+// retired, comes when that is stored.
+void SigningKeyRotation::ConfirmRetired() {
+  ClientFrame frame;
+  frame.mutable_retire_signing_key()->set_address(std::string(from_->view()));
+  ports_.enclave->Call(std::move(frame), [this](absl::StatusOr<ServerFrame> answer) {
+    if (under_way() || ports_.keys->Next() == nullptr) return;
+    if (answer.ok() && answer->has_signing_key_retired()) return Retire();
+    LookIn(options_.drain_poll);
+  });
 }
 
 bool SigningKeyRotation::SnapshotIsOurs() const {

@@ -69,6 +69,7 @@ class SigningKeyRotation final : public Rotation {
   bool SnapshotIsOurs() const;
   // The folder's part of it, once nothing that is stored needs the older key's state keys.
   absl::Status NoteRetired();
+  void ConfirmRetired();
   void Retire();
 
   uint32_t state_key_epoch_ = 0;  // as the rotation began

@@ -144,6 +144,9 @@ class KeyEnclave {
         return RotateSigningKey(answer);
       case ClientFrame::kAdoptSigningKey:
         return AdoptSigningKey(request.adopt_signing_key().address(), answer);
+      case ClientFrame::kRetireSigningKey:  // asked again: it is stored by now
+        answer.mutable_signing_key_retired();
+        return true;
       default:
         return Refuse(answer, boundary::v1::ERROR_UNKNOWN_METHOD);
     }

@@ -58,6 +58,7 @@ class SigningKeyRotationTest : public KeyWorld {
   void Retired() {
     enclave_->Retire();
     rotation().OnRetired(AddressOf('\x11'));
+    scheduler_.Advance(absl::Milliseconds(500));
   }
   static ethereum::Address AddressOf(char fill) {
     return *ethereum::Address::FromBytes(KeyEnclave::Address(fill));

@@ -46,6 +46,8 @@ class FakeClient final : public host::EnclaveClient {
     } else if (request.has_adopt_signing_key()) {
       adopted = true;
       Say(frame.mutable_signing_key_adopted());
+    } else if (request.has_retire_signing_key()) {
+      Say(frame.mutable_signing_key_retired());
     } else {
       Say(frame.mutable_status());
     }
@@ -197,7 +199,7 @@ TEST_F(HostKeysTest, ARotationOfTheSigningKeyIsStartedAndWatchedLikewise) {
   EXPECT_THAT(metrics.Text(), HasSubstr("coffer_kms_signing_keys 2"));
   EXPECT_THAT(metrics.Text(), HasSubstr("coffer_kms_draining_payouts 4"));
   keys_->OnSigningKeyRetired(*ethereum::Address::FromBytes(std::string(20, '\x11')));
-  EXPECT_EQ(Signing()["step"].asString(), "done");
+  ASSERT_TRUE(runtime::TurnUntil(loop_, [this] { return Signing()["step"].asString() == "done"; }));
   EXPECT_TRUE(Signing()["open_payouts"].isNull());
   EXPECT_EQ(keys_->store().root_epoch(), 1u);
   host.Refresh();
