@@ -74,6 +74,8 @@ void HostMetrics::Add(const host::StateStore* store) {
         [store] { return store->status().groups; });
   Total("coffer_store_written_bytes_total", "sealed bytes made durable",
         [store] { return store->status().bytes; });
+  Total("coffer_store_slow_writes_total", "writes that took longer than a second",
+        [store] { return store->status().slow_writes; });
   Total("coffer_store_failures_total", "writes that failed or were refused",
         [store] { return store->status().failures; });
 }

@@ -120,7 +120,10 @@ absl::Status StateStore::CommitRecords() {
     waiting_.pop_front();
   }
   if (group_.empty()) return absl::OkStatus();
-  if (absl::Status s = store_->Append(group_); !s.ok()) return s;
+  const absl::Time began = dispatcher_->Now();
+  const absl::Status stored = store_->Append(group_);
+  NoteDuration(began);
+  if (!stored.ok()) return stored;
   GroupDone({store_->last_sequence(), 0, 0, group_.size(), group_bytes_});
   return absl::OkStatus();
 }
@@ -181,8 +184,10 @@ absl::Status StateStore::CommitChunks() {
   const bool known =
       group_chunks_->sequence < newest || (group_chunks_->sequence == newest && !again);
   if (!known) {
+    const absl::Time began = dispatcher_->Now();
     status = store_->AppendChunks(group_chunks_->sequence, group_chunks_->index,
                                   group_chunks_->count, group_);
+    NoteDuration(began);
   }
   if (absl::IsInvalidArgument(status)) {
     // Chunks of a snapshot whose beginning is not here. Not acknowledged, so it is never taken for
@@ -262,6 +267,15 @@ void StateStore::Failed(const absl::Status& why) {
   Publish(std::string(broken_.message()));
 }
 
+void StateStore::NoteDuration(absl::Time began) {
+  const absl::Duration took = dispatcher_->Now() - began;
+  if (took < options_.slow_write) return;
+  ++slow_writes_;
+  static runtime::LogEvery log(absl::Seconds(10));
+  log.Log(runtime::Level::kWarn, "store", "the disk is slow: answers waited for one write",
+          {{"seconds", absl::ToDoubleSeconds(took)}, {"bytes", group_bytes_}});
+}
+
 void StateStore::Publish(const std::string& trouble) {
   // Once when it begins and once when it is over: the retries in between are counted.
   if (trouble.empty() != status_.trouble.empty()) {
@@ -277,6 +291,7 @@ void StateStore::Publish(const std::string& trouble) {
                    bytes_,
                    failures_,
                    snapshots_,
+                   slow_writes_,
                    trouble,
                    held_.empty() ? store_->cleanup_error() : held_};
 }

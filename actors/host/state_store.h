@@ -87,6 +87,7 @@ class StateStore final : public runtime::Actor<StoreMessage> {
     size_t read_bytes = 4u << 20;                      // of one ReadBatch
     absl::Duration retry = absl::Seconds(1);           // of a full disk
     absl::Duration cleanup_retry = absl::Seconds(10);  // of a removal that is held back
+    absl::Duration slow_write = absl::Seconds(1);      // a write that takes longer is told of
   };
   // For /readyz and the metrics; a copy, from any thread.
   struct Status {
@@ -96,9 +97,10 @@ class StateStore final : public runtime::Actor<StoreMessage> {
     uint64_t groups = 0;              // writes made durable since start
     uint64_t bytes = 0;               // sealed bytes and leaves made durable since start
     uint64_t failures = 0;
-    uint64_t snapshots = 0;  // made whole and durable since start
-    std::string trouble;     // why nothing is acknowledged; empty when all is well
-    std::string cleanup;     // why files that are no longer needed stay; empty when none do
+    uint64_t snapshots = 0;    // made whole and durable since start
+    uint64_t slow_writes = 0;  // took longer than slow_write, whatever came of them
+    std::string trouble;       // why nothing is acknowledged; empty when all is well
+    std::string cleanup;       // why files that are no longer needed stay; empty when none do
   };
 
   // Bind this to its mailbox and `events` to its reader before the first message. `leaves` may be
@@ -134,6 +136,9 @@ class StateStore final : public runtime::Actor<StoreMessage> {
   void ReadOn();
   void Contradict(absl::Status why, size_t bytes);
   void Failed(const absl::Status& why);
+  // Of a write that began then: answers wait for it, and a disk that hangs looks like an enclave
+  // that does.
+  void NoteDuration(absl::Time began);
   void Publish(const std::string& trouble);
 
   const Options options_;
@@ -158,6 +163,7 @@ class StateStore final : public runtime::Actor<StoreMessage> {
   uint64_t bytes_ = 0;
   uint64_t failures_ = 0;
   uint64_t snapshots_ = 0;
+  uint64_t slow_writes_ = 0;
   mutable std::mutex mutex_;
   Status status_;  // guarded by mutex_
 };

@@ -13,7 +13,7 @@ import { makeRecipients, withChain, withStack } from '../js/lib/e2e.mjs';
 import { FrameProxy } from '../js/lib/frame_proxy.mjs';
 import { JournalWriter } from '../js/lib/journal_writer.mjs';
 import { AGAIN, FIRST, ROTATION } from '../js/lib/kms/kill_points.mjs';
-import { killAt, nameOf, revive, turns } from '../js/lib/kms/kills.mjs';
+import { askedAgain, killAt, nameOf, revive, turns } from '../js/lib/kms/kills.mjs';
 import { openStoredKeys } from '../js/lib/kms/stored_keys.mjs';
 import { SIGNING_CONTEXT, useKmsWorld } from '../js/lib/kms/world.mjs';
 import { ApiLoad, JournalLoad, neverPaidTwice, owedAfter, settleApi } from '../js/lib/load.mjs';
@@ -77,7 +77,7 @@ async function firstProvisioning(way, point) {
       assert.ok(killed, `never came to: ${nameOf(point)}`);
       revive(stack);
       // The host may believe for a moment still that whoever is dead is there.
-      await until('the credit', () => credit().then(() => true));
+      await askedAgain(stack, 'the credit', credit);
       await survives(stack, account, 7n);
     } finally {
       await proxy.close();

@@ -162,9 +162,28 @@ export class Program {
     return text.slice(text.lastIndexOf('---- start '));
   }
 
-  /** The last lines of the log, for error messages. */
+  /** The last lines of the log, for error messages; without the options that a program says at its start. */
   tail(lines = 25) {
-    return this.text().trimEnd().split('\n').slice(-lines).join('\n');
+    const said = this.text().trimEnd().split('\n').filter((line) => !/^[\w.-]+ = .*  # /.test(line));
+    return [...said.slice(-lines), ...this.threads()].join('\n');
+  }
+
+  /** Where each thread is in the kernel while it runs: tells a disk that hangs (state D) from a lost wake-up. */
+  threads() {
+    if (!this.running) return [];
+    const read = (file) => {
+      try {
+        return fs.readFileSync(file, 'utf8').trim();
+      } catch {
+        return '?'; // it has ended, or may not be looked at
+      }
+    };
+    const tasks = `/proc/${this.pid}/task`;
+    const list = fs.existsSync(tasks) ? fs.readdirSync(tasks) : [];
+    return list.map((task) => {
+      const [comm, wchan, stat] = ['comm', 'wchan', 'stat'].map((name) => read(`${tasks}/${task}/${name}`));
+      return `thread ${comm}: state ${/\) (\w)/.exec(stat)?.[1] ?? '?'}, in ${wchan}`;
+    });
   }
 
   /** Throws if it has ended by itself. */

@@ -33,17 +33,35 @@ struct Events final : runtime::Actor<StoreEvent> {
   std::vector<StoreEvent> got;
 };
 
+// Whose clock is further at each look.
+struct HurriedDispatcher final : runtime::Dispatcher {
+  explicit HurriedDispatcher(runtime::Dispatcher* real) : real_(real) {}
+  void Post(runtime::Task task) override { real_->Post(std::move(task)); }
+  std::unique_ptr<runtime::Timer> After(absl::Duration delay, runtime::Task task) override {
+    return real_->After(delay, std::move(task));
+  }
+  absl::Time Now() const override { return now_ += step; }
+  absl::Time WallNow() const override { return real_->WallNow(); }
+
+  absl::Duration step = absl::ZeroDuration();
+
+ private:
+  runtime::Dispatcher* const real_;
+  mutable absl::Time now_ = absl::UnixEpoch();
+};
+
 class StateStoreTest : public ::testing::Test {
  protected:
   StateStoreTest()
       : scheduler_(3),
         main_(scheduler_.NewDispatcher("main")),
         thread_(scheduler_.NewDispatcher("store")),
+        hurried_(thread_),
         to_store_(thread_, "store", 4096),
         from_store_(main_, "link", 4096) {
     from_store_.Bind(&events_);
     store_ = std::make_unique<StateStore>(
-        StateStore::Options{}, thread_,
+        StateStore::Options{}, &hurried_,
         *RecordStore::Open(&disk_, {.segment_bytes = 4096, .hold_segments = true}), &from_store_,
         &sink_);
     to_store_.Bind(store_.get());
@@ -62,6 +80,7 @@ class StateStoreTest : public ::testing::Test {
   runtime::TestScheduler scheduler_;
   runtime::TestDispatcher* main_;
   runtime::TestDispatcher* thread_;
+  HurriedDispatcher hurried_;
   FaultyDisk disk_;
   runtime::Mailbox<StoreMessage> to_store_;
   runtime::Mailbox<StoreEvent> from_store_;
@@ -100,6 +119,21 @@ TEST_F(StateStoreTest, OfARecordSentAgainTheFirstLeavesStay) {
   EXPECT_EQ(std::get<StoredUpTo>(events_.got[1]).bytes, 206u + 17u);
   EXPECT_EQ(sink_.got.size(), 1u);
   EXPECT_EQ(sink_.got[0].second, "first");
+}
+
+TEST_F(StateStoreTest, WritesThatTakeLongAreCounted) {
+  hurried_.step = absl::Milliseconds(900);
+  Send(1, "leaves");
+  Run();
+  EXPECT_EQ(store_->status().slow_writes, 0u);
+  hurried_.step = absl::Milliseconds(1100);
+  Send(2, "leaves");
+  Run();
+  EXPECT_EQ(store_->status().slow_writes, 1u);
+  to_store_.Send(StoreChunk{2, 0, 1, "chunk"});
+  Run();
+  EXPECT_EQ(store_->status().slow_writes, 2u);
+  EXPECT_EQ(store_->status().snapshots, 1u) << "slow, and done all the same";
 }
 
 TEST_F(StateStoreTest, NothingIsHandedOnWhileTheDiskIsFull) {

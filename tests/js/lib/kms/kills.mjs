@@ -1,4 +1,6 @@
 // Somebody is killed at a chosen moment, and comes back as under a service manager.
+import assert from 'node:assert/strict';
+import { until } from '../program.mjs';
 
 function shuffled(list, random) {
   const copy = [...list];
@@ -36,4 +38,18 @@ export const nameOf = ({ name, victims }) => `${name}: ${victims.join(' and ')}`
 /** Starts whoever is dead, as a service manager does. */
 export function revive(stack) {
   for (const name of ['enclave', 'host']) if (!stack[name].running) stack[name].start();
+}
+
+/**
+ * Asks until it is answered well. A request that nobody answers in time may have waited for a disk that hung, and
+ * for nothing else: then the host says so, or a thread of it stands in the kernel.
+ */
+export async function askedAgain(stack, what, ask) {
+  let hung;
+  await until(what, () => ask().then(() => true, (error) => {
+    if (error.name === 'TimeoutError') hung = [stack.host, stack.enclave].map((one) => one.tail()).join('\n-- enclave\n');
+    throw error;
+  }), { timeoutMs: 100_000 });
+  if (hung === undefined || /the disk is slow/.test(stack.host.text())) return;
+  assert.match(hung, /state D/, 'a request was not answered, and no disk is slow');
 }
