@@ -164,6 +164,9 @@ void PayoutDriver::DecideAll() {
   context.chain = &*turn_->chain;
   context.receipts = &turn_->receipts;
   context.options = &options_;
+  if (const auto broker = ethereum::Address::FromBytes(turn_->enclave.broker()); broker.ok()) {
+    context.broker = *broker;
+  }
   context.fee_limits = turn_->fee_limits;
   context.ticket_validity = turn_->enclave.policy().ticket_validity_rounds();
   const bool retired = status_.use == boundary::v1::SigningKeyState::USE_RETIRED;

@@ -105,7 +105,8 @@ void PayoutDriver::Scanned(uint64_t payout_id, uint64_t to_block,
                if (!answer.ok() || answer->refused) return;
                const absl::StatusOr<std::optional<Receipt>> receipt = ParseReceipt(answer->result);
                if (!receipt.ok() || !receipt->has_value() || (*receipt)->tx_hash != tx_hash) return;
-               if ((*receipt)->block_number > turn_->chain->confirmed) return;
+               const auto broker = ethereum::Address::FromBytes(turn_->enclave.broker());
+               if (!broker.ok() || !ReportDue(**receipt, *broker, *turn_->chain, options_)) return;
                Report(payout_id, **receipt, false);
              });
   }

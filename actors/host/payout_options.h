@@ -47,7 +47,8 @@ struct PayoutDriverOptions {
   enum class Finality { kConfirmations, kSafe, kFinalized };
   Finality finality = Finality::kConfirmations;
   uint64_t confirmations = 1;  // at least 1
-  // For so many blocks a reported receipt is looked for again; 0: never. Not with kFinalized.
+  // For so many blocks a reported receipt is looked for again, and a ticket that paid in part is
+  // reported when it is as deep; 0: never, and at once. Not with kFinalized.
   uint64_t reorg_window = 64;
   // A receipt counts as gone after it was missing in this many readings in a row: behind one URL
   // there may be many nodes, some of them late.

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "enclave_core/ethereum/ticket_broker.h"
 #include "enclave_core/ledger/wei.h"
 
 namespace coffer::host {
@@ -65,8 +66,8 @@ PayoutDecision DecideUnderWay(const PayoutRecord& record, const TrackerContext& 
     if (found == context.receipts->end()) {
       all_answered = false;
     } else if (found->second.has_value()) {
-      const bool confirmed = found->second->block_number <= context.chain->confirmed;
-      return {confirmed ? PayoutAction::kReport : PayoutAction::kNone,
+      const bool due = ReportDue(*found->second, context.broker, *context.chain, *context.options);
+      return {due ? PayoutAction::kReport : PayoutAction::kNone,
               PayoutCondition::kConfirming,
               attempt->tx_hash(),
               {}};
@@ -198,6 +199,18 @@ bool IsTickets(const Payout& payout) {
 
 bool IsFunding(const Payout& payout) {
   return !IsTickets(payout) && payout.strategy() != boundary::v1::STRATEGY_ETH_TRANSFER;
+}
+
+bool ReportDue(const Receipt& receipt, const ethereum::Address& broker, const ChainState& chain,
+               const PayoutDriverOptions& options) {
+  if (receipt.block_number > chain.confirmed) return false;
+  if (options.finality == PayoutDriverOptions::Finality::kFinalized) return true;
+  const auto redemptions = ethereum::DecodeRedemptions(broker, receipt.logs);
+  // What cannot be read the enclave refuses, and says why.
+  const bool in_part =
+      redemptions.ok() && std::any_of(redemptions->begin(), redemptions->end(),
+                                      [](const auto& r) { return r.paid < r.face_value; });
+  return !in_part || chain.number - receipt.block_number >= options.reorg_window;
 }
 
 bool Expired(const Payout& payout, uint64_t round, uint64_t validity) {

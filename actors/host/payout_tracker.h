@@ -59,6 +59,7 @@ struct TrackerContext {
   const ChainState* chain = nullptr;
   const Receipts* receipts = nullptr;
   const PayoutDriverOptions* options = nullptr;
+  ethereum::Address broker;  // whose logs say what tickets paid
   FeeLimits fee_limits;
   uint64_t ticket_validity = 0;  // rounds
   bool may_sign = false;         // new nonces may be used
@@ -111,6 +112,12 @@ absl::uint128 OpenWei(const boundary::v1::Payout& payout);
 bool IsTickets(const boundary::v1::Payout& payout);
 // Without items: what moves the key's own funds.
 bool IsFunding(const boundary::v1::Payout& payout);
+// Whether the enclave may be told of a receipt: its block is believed, and where a ticket paid less
+// than its face value, as deep as the reorg window. Once told, the rest is owed again and may go
+// out in another ticket; nothing takes that one back when the first is paid in full on another
+// branch (I3).
+bool ReportDue(const Receipt& receipt, const ethereum::Address& broker, const ChainState& chain,
+               const PayoutDriverOptions& options);
 // TicketBroker: creationRound + ticketValidityPeriod <= currentRound.
 bool Expired(const boundary::v1::Payout& payout, uint64_t round, uint64_t validity);
 // TicketBroker refuses redemptions of a sender whose unlock period is over.

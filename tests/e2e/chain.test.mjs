@@ -87,6 +87,10 @@ describe('the chain', { concurrency: 3 }, () => {
       // The third ticket would be sent again at once, and be in the way of the new deposit's nonce.
       await stack.api.post('/api/payouts/pause');
       await node.mine();
+      await until('the receipt', async () => (await driver(stack)).counters.sent >= 1);
+      await sleep(2500); // two looks at the chain
+      assert.equal((await stack.api.status()).totals.paid, '0', 'what paid in part is told once it is deep');
+      await node.mine(64);
       await until('the settlement', async () =>
         BigInt((await stack.api.status()).totals.paid) === ETHER - taken);
       // One was paid in full, one in part, and the third ticket found nothing and is still good.

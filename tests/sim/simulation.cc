@@ -226,12 +226,6 @@ bool Run::TakeChain(const Action& action) {
     case What::kReorg: {
       chain::ChainModel::Branch branch;
       branch.depth = action.a;
-      // Deeper than what is reported, a ticket that was paid in part may be paid in full, after the
-      // rest went out in another: settlement tier T0 leaves that to the confirmations.
-      if (world_.swarm().small_deposit || chain.broker().paid_in_part()) {
-        branch.depth = std::min<uint64_t>(branch.depth, world_.swarm().confirmations - 1);
-        if (branch.depth == 0) return true;
-      }
       branch.keep = action.b % 4 < 2 ? action.b / 4 : UINT64_MAX;
       branch.keep_strangers = action.b % 2 == 0;
       branch.new_blocks = action.b % 5;

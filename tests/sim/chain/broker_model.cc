@@ -279,7 +279,6 @@ class BrokerModel::Run {
     const U256 funds = store_.Get({F::kReserve, ticket.sender});
     const U256 claimed = std::min(
         {missing, funds, model_.ClaimableReserveAt(ticket.sender, ticket.recipient, UINT64_MAX)});
-    if (claimed < missing) model_.paid_in_part_ = true;
     if (claimed > 0) {
       store_.Set({F::kReserve, ticket.sender}, funds - claimed);
       store_.Add({F::kClaimedInRound, ticket.sender, round_}, claimed);

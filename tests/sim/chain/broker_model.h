@@ -92,8 +92,6 @@ class BrokerModel {
   U256 ClaimableReserve(const Address& holder, const Address& claimant) const;
   U256 FeesCredited(const Address& recipient) const;
   bool Used(const Hash& ticket_hash) const;
-  // A ticket was ever paid less than its face value, on whatever branch.
-  bool paid_in_part() const { return paid_in_part_; }
   const BrokerOptions& options() const { return options_; }
 
  private:
@@ -103,7 +101,6 @@ class BrokerModel {
   bool SignedBySender(const TicketCall& ticket, const Hash& hash, std::string* why);
 
   VersionedStore* const store_;
-  bool paid_in_part_ = false;
   const BrokerOptions options_;
   // Recovering a signer is slow, and after a reorganisation the same tickets come again.
   absl::flat_hash_map<std::string, std::optional<Address>> signers_;

@@ -34,10 +34,47 @@ TEST(PayoutDriverChain, PartialPaymentReturnsTheShortfall) {
   world.Run(absl::Seconds(1), false);
   ASSERT_EQ(Open(world), 1u);
   world.chain.now().deposit = 600;  // fell after the ticket was made
-  ASSERT_TRUE(world.Settle(absl::Minutes(1)));
+  // Not before it is as deep as the reorg window, at a block a second.
+  ASSERT_FALSE(world.Settle(absl::Seconds(60)));
+  EXPECT_EQ(Account(world, 1).balances.available, 0);
+  ASSERT_TRUE(world.Settle(absl::Seconds(10)));
   EXPECT_EQ(world.Paid(1), 600);
   EXPECT_EQ(Account(world, 1).balances.available, 400);
   EXPECT_EQ(world.Payout(1).State(), boundary::v1::PAYOUT_STATE_PARTLY_SETTLED);
+}
+
+// Reported at once, the rest would have gone out in a second ticket before the first was paid in
+// full (I3).
+TEST(PayoutDriverChain, WhatPaidInPartMayPayInFullAfterAReorg) {
+  World world;
+  world.Credit(1, 1000);
+  world.Start(Options());
+  world.Run(absl::Seconds(1), false);
+  world.chain.now().deposit = 600;
+  world.Run(absl::Seconds(30));
+  ASSERT_EQ(world.Paid(1), 600);
+  world.chain.Reorg(40);
+  world.chain.now().deposit = 5000;
+  ASSERT_TRUE(world.Settle(absl::Minutes(3)));
+  EXPECT_EQ(world.Paid(1), 1000);
+  EXPECT_EQ(Account(world, 1).balances.available, 0);
+  EXPECT_EQ(world.enclave.authority().payouts().size(), 1u);
+}
+
+TEST(PayoutDriverChain, AStrangersRedemptionInPartIsReportedWhenItIsDeep) {
+  World world;
+  world.Credit(1, 1000);
+  PayoutDriver& driver = world.Start(Options());
+  world.Run(absl::Seconds(1), false);
+  world.chain.now().deposit = 600;
+  world.chain.StrangerRedeems(world.Calldata(1), 0);
+  ASSERT_FALSE(world.Settle(absl::Seconds(60)));
+  EXPECT_EQ(world.Paid(1), 600);
+  EXPECT_EQ(Account(world, 1).balances.available, 0);
+  world.chain.now().deposit = 5000;
+  ASSERT_TRUE(world.Settle(absl::Minutes(3)));
+  EXPECT_EQ(driver.Status().counters.foreign, 1u);
+  EXPECT_EQ(world.Payout(1).items[0].paid, 600);
 }
 
 TEST(PayoutDriverChain, AFailureThatABatchSwallowsIsRetriedWithTheSameTicket) {

@@ -3,7 +3,12 @@
 #include <gtest/gtest.h>
 
 #include <set>
+#include <string>
+#include <utility>
+#include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "enclave_core/ethereum/ticket_broker.h"
 #include "enclave_core/ledger/wei.h"
 
 namespace coffer::host {
@@ -115,6 +120,62 @@ TEST_F(Tracker, ReportsAReceiptWhenItIsFinalEnough) {
   Mined("A", 49);
   Expect(PayoutAction::kNone, PayoutCondition::kConfirming);
   Mined("A", 48);
+  Expect(PayoutAction::kReport, PayoutCondition::kConfirming);
+}
+
+// The log of a ticket that should have paid 1000 wei.
+std::vector<ethereum::Log> Redeemed(const ethereum::Address& broker, uint64_t paid) {
+  const std::string sender = std::string(12, '\0') + std::string(20, '\x51');
+  const std::string recipient = std::string(12, '\0') + std::string(20, '\x52');
+  const auto word = [](const ethereum::U256& value) { return ethereum::ToBytes32(value); };
+  std::vector<ethereum::Log> logs;
+  const auto add = [&](const ethereum::Hash& topic, std::string data) {
+    logs.push_back(
+        {broker,
+         {topic, *ethereum::Hash::FromBytes(sender), *ethereum::Hash::FromBytes(recipient)},
+         std::move(data),
+         logs.size()});
+  };
+  if (paid != 0) add(ethereum::WinningTicketTransferTopic(), word(paid));
+  add(ethereum::WinningTicketRedeemedTopic(),
+      absl::StrCat(word(1000), word(~ethereum::U256(0)), word(1), word(2), word(160), word(64),
+                   word(100), word(3)));
+  return logs;
+}
+
+// Its rest is owed again once it is reported, and may go out in another ticket: on another branch
+// the first may be paid in full (I3).
+TEST_F(Tracker, ReportsWhatPaidInPartWhenNoReorgIsReckonedWith) {
+  options_.reorg_window = 20;
+  for (const uint64_t paid : {uint64_t{0}, uint64_t{999}}) {
+    Mined("A", 40);
+    receipts_["A"]->logs = Redeemed(context_.broker, paid);
+    chain_.number = 59;
+    chain_.confirmed = 59;
+    Expect(PayoutAction::kNone, PayoutCondition::kConfirming);
+    chain_.number = 60;
+    Expect(PayoutAction::kReport, PayoutCondition::kConfirming);
+    chain_.confirmed = 39;
+    Expect(PayoutAction::kNone, PayoutCondition::kConfirming);
+  }
+  chain_.number = 41;
+  chain_.confirmed = 40;
+  receipts_["A"]->logs = Redeemed(context_.broker, 1000);
+  Expect(PayoutAction::kReport, PayoutCondition::kConfirming);
+  receipts_["A"]->logs = Redeemed(ethereum::Address(), 1);
+  context_.broker = *ethereum::Address::FromBytes(std::string(20, '\xb0'));
+  Expect(PayoutAction::kReport, PayoutCondition::kConfirming);  // another contract says so
+}
+
+TEST_F(Tracker, AFinalizedBlockNeedsNoDepth) {
+  Mined("A", 40);
+  receipts_["A"]->logs = Redeemed(context_.broker, 1);
+  chain_.number = 41;
+  chain_.confirmed = 40;
+  Expect(PayoutAction::kNone, PayoutCondition::kConfirming);
+  options_.finality = PayoutDriverOptions::Finality::kSafe;  // may still be reorganised
+  Expect(PayoutAction::kNone, PayoutCondition::kConfirming);
+  options_.finality = PayoutDriverOptions::Finality::kFinalized;
   Expect(PayoutAction::kReport, PayoutCondition::kConfirming);
 }
 
