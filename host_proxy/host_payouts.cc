@@ -65,8 +65,8 @@ Json::Value AddressJson(const std::string& address) {
   return address.empty() ? Json::Value() : Json::Value(ethereum::ToHex(address));
 }
 
-// Of a key that is not the current one: what there is to know of its way to its end.
-Json::Value OldKeyJson(const host::PayoutDriverStatus& status) {
+// What the driver of any key says, be it the current one or one on its way to its end.
+Json::Value KeyJson(const host::PayoutDriverStatus& status) {
   Json::Value json;
   json["address"] = AddressJson(status.address);
   json["open_payouts"] = Number(status.open_payouts);
@@ -186,41 +186,28 @@ std::string HostPayouts::Nodes() const {
 
 Json::Value HostPayouts::StatusJson() const {
   const host::PayoutDriverStatus& status = driver_status();
-  Json::Value json;
+  Json::Value json = KeyJson(status);
   json["running"] = running_;
   json["paused"] = status.paused;
   json["dry_run"] = status.dry_run;
-  json["address"] = AddressJson(status.address);
-  json["halts"] = HaltsJson(status.halts);
-  json["notes"] = NotesJson(status.notes);
   json["last_run"] = TimeText(status.last_run);
-  json["last_reading"] = TimeText(status.last_reading);
   json["last_plan"] = status.last_plan;
-  json["open_payouts"] = Number(status.open_payouts);
-  json["under_way"] = Number(status.under_way);
   json["retry_waiting"] = Number(status.retry_waiting);
   json["expired"] = Number(status.expired);
   json["at_fee_ceiling"] = Number(status.at_fee_ceiling);
-  json["watched_receipts"] = Number(status.watched_receipts);
-  json["next_nonce"] = status.nonce_known ? Number(status.next_nonce) : Json::Value();
-  json["chain_nonce"] = Number(status.chain_nonce);
   json["block_number"] = Number(status.block_number);
   json["round"] = Number(status.round);
-  json["deposit"] = Decimal(status.deposit);
-  json["reserve"] = Decimal(status.reserve);
-  json["balance"] = Decimal(status.balance);
   json["owed"] = Decimal(status.owed);
-  json["outstanding"] = Decimal(status.outstanding);
   json["counters"] = CountersJson(counters());
   json["draining"] = Json::Value();
   if (const host::PayoutDriverStatus* draining = draining_status(); draining != nullptr) {
-    json["draining"] = OldKeyJson(*draining);
+    json["draining"] = KeyJson(*draining);
     json["draining"]["step"] = draining->drain;
   }
   // Of retired keys: payouts that a deep reorganisation opened again.
   json["reopened"] = Json::Value(Json::arrayValue);
   for (const host::PayoutDriverStatus* retired : drivers_->Reopened()) {
-    json["reopened"].append(OldKeyJson(*retired));
+    json["reopened"].append(KeyJson(*retired));
   }
   return json;
 }

@@ -5,13 +5,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <map>
 #include <string>
 #include <vector>
 
 #include "enclave_core/authority/authority.h"
-#include "tests/sim/adversary/hostile_world.h"
-#include "tests/sim/adversary/memory.h"
+#include "tests/sim/adversary/scripted_host.h"
 
 namespace coffer::sim {
 namespace {
@@ -20,78 +18,25 @@ namespace v1 = boundary::v1;
 using v1::ClientFrame;
 using v1::ServerFrame;
 
-policy::Policy ScenarioPolicy() {
-  policy::Policy policy;
-  policy.chain_id = 42161;
-  policy.broker = *ethereum::Address::FromBytes(std::string(20, '\xb0'));
+policy::Policy WithTransfers() {
+  policy::Policy policy = ScenarioPolicy();
   policy.allow_eth_transfer = true;
-  policy.max_face_value = policy.max_transfer = policy.max_batch_total = 1'000'000;
-  policy.max_tickets = 4;
-  policy.max_gas_limit = 1'000'000;
-  policy.max_fee_per_gas = policy.max_priority_fee_per_gas = 1'000;
-  policy.ticket_validity_rounds = 2;
   return policy;
 }
 
 const std::string kPayee(20, '\x77');
 const std::string kHost(20, '\x66');
 
-// A host that does exactly what its test says.
-class Scenario : public testing::Test {
+class Scenario : public ScriptedHost {
  protected:
-  void Begin(const policy::Policy& policy = ScenarioPolicy()) {
-    world_ = std::make_unique<HostileWorld>(1, policy);
-    world_->OnFrame([this](HostileWorld::Session* session, std::string payload) {
-      ServerFrame frame;
-      ASSERT_TRUE(frame.ParseFromString(payload));
-      if (frame.has_store()) {
-        newest_ = std::max(newest_, memory_.Keep(frame.store()));
-        ClientFrame stored;
-        stored.mutable_stored()->set_sequence(frame.store().sequence());
-        if (acknowledges_) session->Send(stored.SerializeAsString());
-      } else if (frame.has_audit_checkpoint()) {
-        heads_.push_back(frame.audit_checkpoint());
-      }
-      answers_[frame.request_id()] = frame;
-    });
+  void Begin(const policy::Policy& policy = WithTransfers()) {
+    Open(policy);
     Load(0, -1);
   }
-  void TearDown() override { EXPECT_EQ(world_->auditor().broken(), ""); }
-
   // Starts (again) in this place with the state that ends at this record.
   void Load(size_t slot, int record) {
-    world_->Kill(slot);
-    world_->Start(slot);
-    sessions_[slot] = world_->Connect(slot);
-    world_->Advance(absl::Milliseconds(5));
-    ClientFrame frame;
-    frame.mutable_load_begin();
-    Call(slot, frame);
-    for (const std::string& piece : memory_.Pieces(record, true)) {
-      frame.mutable_load_record()->set_sealed(piece);
-      ASSERT_TRUE(Call(slot, frame).has_record_loaded());
-    }
-    frame.mutable_load_end();
-    ASSERT_TRUE(Call(slot, frame).has_load_done());
-    world_->Advance(absl::Milliseconds(5));
-  }
-  ServerFrame Call(size_t slot, ClientFrame frame) {
-    frame.set_request_id(++id_);
-    sessions_[slot]->Send(frame.SerializeAsString());
-    world_->Advance(absl::Milliseconds(20));
-    return answers_[id_];
-  }
-
-  ServerFrame Credit(size_t slot, const std::string& id, uint64_t amount,
-                     const std::string& recipient = kPayee) {
-    ClientFrame frame;
-    v1::Event* event = frame.mutable_apply_events()->add_events();
-    event->set_id(id);
-    event->set_kind(v1::Event::KIND_CREDIT);
-    event->set_account("payee");
-    event->set_recipient(recipient);
-    event->mutable_amount()->set_low(amount);
-    return Call(slot, frame);
+    Restart(slot);
+    ASSERT_TRUE(LoadState(slot, record).has_load_done());
   }
   ServerFrame Prepare(size_t slot, uint64_t nonce, uint64_t round, uint64_t deposit = 1'000'000,
                       v1::Strategy strategy = v1::STRATEGY_LIVEPEER_TICKET) {
@@ -99,51 +44,19 @@ class Scenario : public testing::Test {
     auto* prepare = frame.mutable_prepare_payout();
     prepare->set_strategy(strategy);
     prepare->add_items()->set_account("payee");
-    Read(nonce, round, deposit, prepare->mutable_reading());
+    Read(nonce, prepare->mutable_reading(), round, deposit);
     Fees(prepare->mutable_fees());
     return Call(slot, frame);
   }
   ServerFrame Retry(size_t slot, uint64_t nonce) {
     ClientFrame frame;
     frame.mutable_retry_payout()->set_payout_id(1);
-    Read(nonce, 100, 1'000'000, frame.mutable_retry_payout()->mutable_reading());
+    Read(nonce, frame.mutable_retry_payout()->mutable_reading());
     Fees(frame.mutable_retry_payout()->mutable_fees());
     return Call(slot, frame);
   }
-  static void Read(uint64_t nonce, uint64_t round, uint64_t deposit, v1::ChainReading* out) {
-    out->set_account_nonce(nonce);
-    out->mutable_deposit()->set_low(deposit);
-    out->set_round(round);
-    out->set_round_block_hash(std::string(32, '\x0b'));
-  }
-  static void Fees(v1::Fees* out) {
-    out->set_gas_limit(1'000'000);
-    out->mutable_max_fee_per_gas()->set_low(100);
-    out->mutable_max_priority_fee_per_gas()->set_low(10);
-  }
-  // What the last transaction of this payout is, read from its bytes.
   wire::SignedTransaction Last(const v1::Payout& payout) {
-    wire::SignedTransaction transaction;
-    transaction.tickets.resize(1);
-    EXPECT_GT(payout.attempts_size(), 0);
-    if (payout.attempts().empty()) return transaction;
-    transaction.tickets.clear();
-    EXPECT_EQ(ReadTransaction(payout.attempts().rbegin()->raw_tx(), {world_->address()},
-                              world_->policy().broker, &transaction),
-              "");
-    return transaction;
-  }
-  ServerFrame Receipt(size_t slot, const wire::SignedTransaction& transaction, uint64_t paid,
-                      bool succeeded = true) {
-    ClientFrame frame;
-    auto* receipt = frame.mutable_report_receipt();
-    receipt->set_tx_hash(std::string(transaction.hash.view()));
-    receipt->set_succeeded(succeeded);
-    receipt->set_block_hash(std::string(32, '\x0c'));
-    for (const wire::Ticket& ticket : transaction.tickets) {
-      if (succeeded) AppendLogs(world_->policy().broker, ticket, paid, receipt->mutable_logs());
-    }
-    return Call(slot, frame);
+    return ScriptedHost::Last(payout, {world_->address()});
   }
   v1::Account Account(size_t slot) {
     ClientFrame frame;
@@ -156,32 +69,6 @@ class Scenario : public testing::Test {
     frame.mutable_void_tickets()->set_round(round);
     return Call(slot, frame);
   }
-  void SignHead(size_t slot) {
-    ClientFrame frame;
-    frame.mutable_get_checkpoint();
-    heads_.push_back(Call(slot, frame).audit_checkpoint());
-  }
-  // Two heads of one size and different roots: what a witness, the registry and every reader who
-  // comes back refuse.
-  bool HeadsContradict() const {
-    for (const auto& one : heads_) {
-      for (const auto& other : heads_) {
-        if (one.size() == other.size() && one.root() != other.root()) return true;
-      }
-    }
-    return false;
-  }
-
-  std::unique_ptr<HostileWorld> world_;
-  Memory memory_;
-  int newest_ = -1;
-  bool acknowledges_ = true;
-  std::vector<v1::AuditCheckpoint> heads_;
-
- private:
-  std::map<size_t, HostileWorld::Session*> sessions_;
-  std::map<uint64_t, ServerFrame> answers_;
-  uint64_t id_ = 0;
 };
 
 // Item 1.
@@ -336,7 +223,7 @@ TEST_F(Scenario, AMadeUpDepositComesBackWithTheReceipt) {
 
 // Item 7.
 TEST_F(Scenario, AVoidThatIsALiePaysTwiceWhereThePolicyLetsIt) {
-  policy::Policy policy = ScenarioPolicy();
+  policy::Policy policy = WithTransfers();
   policy.void_on_host_word = true;
   Begin(policy);
   Credit(0, "e1", 100);
@@ -361,7 +248,7 @@ TEST_F(Scenario, NothingIsVoidOnTheHostsWordByDefault) {
 // Item 7: the same word decides about transfers.
 TEST_F(Scenario, ATransferThatIsSaidToHaveFailedPaysTwiceWhereThePolicyLetsIt) {
   for (const bool lets : {false, true}) {
-    policy::Policy policy = ScenarioPolicy();
+    policy::Policy policy = WithTransfers();
     policy.void_on_host_word = lets;
     memory_ = Memory();
     newest_ = -1;
@@ -382,7 +269,7 @@ TEST_F(Scenario, ATransferThatIsSaidToHaveFailedPaysTwiceWhereThePolicyLetsIt) {
 
 // Item 8.
 TEST_F(Scenario, AClockThatIsSetForwardLetsAWindowPass) {
-  policy::Policy policy = ScenarioPolicy();
+  policy::Policy policy = WithTransfers();
   policy.velocity_window = 3600;
   policy.velocity_total = 150;
   Begin(policy);
@@ -399,7 +286,7 @@ TEST_F(Scenario, AClockThatIsSetForwardLetsAWindowPass) {
 
 // Item 8: and a roll-back takes back what was counted.
 TEST_F(Scenario, ARollBackForgetsWhatAWindowCounted) {
-  policy::Policy policy = ScenarioPolicy();
+  policy::Policy policy = WithTransfers();
   policy.velocity_window = 3600;
   policy.velocity_total = 150;
   Begin(policy);

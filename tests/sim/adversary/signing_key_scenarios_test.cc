@@ -3,16 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <map>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "enclave_core/sealing/state_key.h"
-#include "tests/sim/adversary/hostile_world.h"
 #include "tests/sim/adversary/key_sets.h"
-#include "tests/sim/adversary/memory.h"
+#include "tests/sim/adversary/scripted_host.h"
 
 namespace coffer::sim {
 namespace {
@@ -23,46 +20,18 @@ using v1::ClientFrame;
 using v1::ServerFrame;
 using Use = v1::SigningKeyState;
 
-policy::Policy RotationPolicy() {
-  policy::Policy policy;
-  policy.chain_id = 42161;
-  policy.broker = *ethereum::Address::FromBytes(std::string(20, '\xb0'));
-  policy.max_face_value = policy.max_transfer = policy.max_batch_total = 1'000'000;
-  policy.max_tickets = 4;
-  policy.max_gas_limit = 1'000'000;
-  policy.max_fee_per_gas = policy.max_priority_fee_per_gas = 1'000;
-  policy.ticket_validity_rounds = 2;
-  return policy;
-}
-
-class SigningKeyScenario : public testing::Test {
+class SigningKeyScenario : public ScriptedHost {
  protected:
-  SigningKeyScenario() : world_(1, RotationPolicy(), HostileWorld::KeysFrom::kKms) {
+  SigningKeyScenario() {
+    Open(ScenarioPolicy(), HostileWorld::KeysFrom::kKms);
     v1::SigningKey& first = keys_.signing.emplace_back();
-    first.set_address(std::string(world_.address().view()));
-    first.set_ciphertext(world_.kms().Encrypt(std::string(32, '\x42')));
-    world_.OnFrame([this](HostileWorld::Session* session, std::string payload) {
-      ServerFrame frame;
-      ASSERT_TRUE(frame.ParseFromString(payload));
-      if (frame.has_store()) {
-        newest_ = std::max(newest_, memory_.Keep(frame.store()));
-        ClientFrame stored;
-        stored.mutable_stored()->set_sequence(frame.store().sequence());
-        if (acknowledges_) session->Send(stored.SerializeAsString());
-      } else if (frame.has_audit_checkpoint()) {
-        heads_.push_back(frame.audit_checkpoint());
-      }
-      answers_[frame.request_id()] = frame;
-    });
+    first.set_address(std::string(world_->address().view()));
+    first.set_ciphertext(world_->kms().Encrypt(std::string(32, '\x42')));
   }
-  void TearDown() override { EXPECT_EQ(world_.auditor().broken(), ""); }
 
   // ---- enclaves
   ServerFrame Give(size_t slot, const KeySet& keys) {
-    world_.Kill(slot);
-    world_.Start(slot);
-    sessions_[slot] = world_.Connect(slot);
-    world_.Advance(absl::Milliseconds(5));
+    Restart(slot);
     ClientFrame frame;
     test::FillCredentials(frame.mutable_provision()->mutable_aws());
     Fill(keys, frame.mutable_provision());
@@ -75,54 +44,20 @@ class SigningKeyScenario : public testing::Test {
     for (const v1::StateKey& key : given.provisioned().new_state_keys()) {
       keys_.state.push_back(key);
     }
-    ClientFrame frame;
-    frame.mutable_load_begin();
-    Call(slot, frame);
-    for (const std::string& piece : memory_.Pieces(record, true)) {
-      frame.mutable_load_record()->set_sealed(piece);
-      ASSERT_TRUE(Call(slot, frame).has_record_loaded());
-    }
-    frame.mutable_load_end();
-    ASSERT_TRUE(Call(slot, frame).has_load_done());
-    world_.Advance(absl::Milliseconds(5));
+    ASSERT_TRUE(LoadState(slot, record).has_load_done());
   }
-  uint64_t Ask(size_t slot, ClientFrame frame) {
-    frame.set_request_id(++id_);
-    sessions_[slot]->Send(frame.SerializeAsString());
-    world_.Advance(absl::Milliseconds(20));
-    return id_;
-  }
-  ServerFrame Call(size_t slot, const ClientFrame& frame) { return answers_[Ask(slot, frame)]; }
 
   // ---- what is asked
   void Credit(size_t slot, const std::string& id, uint64_t amount) {
-    ClientFrame frame;
-    v1::Event* event = frame.mutable_apply_events()->add_events();
-    event->set_id(id);
-    event->set_kind(v1::Event::KIND_CREDIT);
-    event->set_account("payee");
-    event->set_recipient(std::string(20, '\x77'));
-    event->mutable_amount()->set_low(amount);
-    EXPECT_EQ(Call(slot, frame).events_applied().applied(), 1u);
+    EXPECT_EQ(ScriptedHost::Credit(slot, id, amount).events_applied().applied(), 1u);
   }
   static ClientFrame PayFrame(uint64_t nonce) {
     ClientFrame frame;
     frame.mutable_prepare_payout()->set_strategy(v1::STRATEGY_LIVEPEER_TICKET);
     frame.mutable_prepare_payout()->add_items()->set_account("payee");
     Read(nonce, frame.mutable_prepare_payout()->mutable_reading());
-    Fees(100, frame.mutable_prepare_payout()->mutable_fees());
+    Fees(frame.mutable_prepare_payout()->mutable_fees());
     return frame;
-  }
-  static void Read(uint64_t nonce, v1::ChainReading* out) {
-    out->set_account_nonce(nonce);
-    out->mutable_deposit()->set_low(1'000'000);
-    out->set_round(100);
-    out->set_round_block_hash(std::string(32, '\x0b'));
-  }
-  static void Fees(uint64_t fee, v1::Fees* out) {
-    out->set_gas_limit(1'000'000);
-    out->mutable_max_fee_per_gas()->set_low(fee);
-    out->mutable_max_priority_fee_per_gas()->set_low(fee / 10);
   }
   static ClientFrame RotateFrame() {
     ClientFrame frame;
@@ -144,7 +79,7 @@ class SigningKeyScenario : public testing::Test {
     frame.mutable_prepare_funding()->set_strategy(strategy);
     frame.mutable_prepare_funding()->mutable_amount()->set_low(amount);
     Read(nonce, frame.mutable_prepare_funding()->mutable_reading());
-    Fees(100, frame.mutable_prepare_funding()->mutable_fees());
+    Fees(frame.mutable_prepare_funding()->mutable_fees());
     return Call(slot, frame);
   }
   // Made, kept and adopted; its address.
@@ -154,35 +89,18 @@ class SigningKeyScenario : public testing::Test {
     EXPECT_TRUE(Call(slot, AdoptFrame(made.signing_key().address())).has_signing_key_adopted());
     return made.signing_key().address();
   }
-  // The last transaction of a payout, read from its bytes.
   wire::SignedTransaction Last(const v1::Payout& payout) {
-    wire::SignedTransaction transaction;
     std::vector<ethereum::Address> signers;
     for (const v1::SigningKey& key : keys_.signing) {
       signers.push_back(*ethereum::Address::FromBytes(key.address()));
     }
-    EXPECT_GT(payout.attempts_size(), 0);
-    if (payout.attempts().empty()) return transaction;
-    EXPECT_EQ(ReadTransaction(payout.attempts().rbegin()->raw_tx(), signers, world_.policy().broker,
-                              &transaction),
-              "");
-    return transaction;
+    return ScriptedHost::Last(payout, signers);
   }
+  // All of them paid in full.
   ServerFrame Receipt(size_t slot, const wire::SignedTransaction& transaction) {
-    ClientFrame frame;
-    auto* receipt = frame.mutable_report_receipt();
-    receipt->set_tx_hash(std::string(transaction.hash.view()));
-    receipt->set_succeeded(true);
-    receipt->set_block_hash(std::string(32, '\x0c'));
-    for (const wire::Ticket& ticket : transaction.tickets) {
-      AppendLogs(world_.policy().broker, ticket, ticket.face_value, receipt->mutable_logs());
-    }
-    return Call(slot, frame);
-  }
-  v1::Status Status(size_t slot) {
-    ClientFrame frame;
-    frame.mutable_status();
-    return Call(slot, frame).status();
+    const ethereum::U256 face =
+        transaction.tickets.empty() ? ethereum::U256(0) : transaction.tickets[0].face_value;
+    return ScriptedHost::Receipt(slot, transaction, face);
   }
   std::vector<Use::Use> Uses(size_t slot) {
     std::vector<Use::Use> out;
@@ -190,32 +108,19 @@ class SigningKeyScenario : public testing::Test {
     for (const auto& key : status.signing_keys()) out.push_back(key.use());
     return out;
   }
-  void SignHead(size_t slot) {
-    ClientFrame frame;
-    frame.mutable_get_checkpoint();
-    heads_.push_back(Call(slot, frame).audit_checkpoint());
-  }
-  bool HeadsContradict() const {
-    for (const auto& one : heads_) {
-      for (const auto& other : heads_) {
-        if (one.size() == other.size() && one.root() != other.root()) return true;
-      }
-    }
-    return false;
-  }
   // As whoever may encrypt under the KMS key makes it: a key that the host knows, with the context
   // of one that an enclave had made, and a state key that it vouches for.
   v1::NextSigningKey HostsKey() {
     const auto own = ethereum::PrivateKey::FromBytes(std::string(32, '\x43'));
     const auto tag_key = sealing::StateKeyTagKey(*own);
     const kms::EncryptionContext context = {{"coffer:purpose", "signing-key"},
-                                            {"coffer:after", world_.address().ToHex()},
+                                            {"coffer:after", world_->address().ToHex()},
                                             {"coffer:epoch", "1"}};
     v1::NextSigningKey out;
     v1::SigningKey& key = *out.mutable_signing_key();
     key.set_epoch(1);
     key.set_address(std::string(own->address().view()));
-    key.set_ciphertext(world_.kms().Encrypt(std::string(32, '\x43'), context));
+    key.set_ciphertext(world_->kms().Encrypt(std::string(32, '\x43'), context));
     key.mutable_encryption_context()->insert(context.begin(), context.end());
     key.set_tag(
         std::string(sealing::SigningKeyTag(*tag_key, 1, own->address(), key.ciphertext()).view()));
@@ -223,26 +128,16 @@ class SigningKeyScenario : public testing::Test {
     state.set_epoch(2);
     state.set_address(key.address());
     state.set_ciphertext(
-        world_.kms().Encrypt(std::string(32, 'h'), {{"coffer:purpose", "state-key"},
-                                                    {"coffer:address", own->address().ToHex()},
-                                                    {"coffer:epoch", "2"}}));
+        world_->kms().Encrypt(std::string(32, 'h'), {{"coffer:purpose", "state-key"},
+                                                     {"coffer:address", own->address().ToHex()},
+                                                     {"coffer:epoch", "2"}}));
     auto secret = ethereum::SecretBytes::CopyOf(std::string(32, 'h'));
     state.set_tag(std::string(
         sealing::StateKeyTag(*tag_key, {2, *std::move(secret)}, state.ciphertext())->view()));
     return out;
   }
 
-  HostileWorld world_;
   KeySet keys_;
-  Memory memory_;
-  int newest_ = -1;
-  bool acknowledges_ = true;
-  std::vector<v1::AuditCheckpoint> heads_;
-  std::map<uint64_t, ServerFrame> answers_;
-
- private:
-  std::map<size_t, HostileWorld::Session*> sessions_;
-  uint64_t id_ = 0;
 };
 
 TEST_F(SigningKeyScenario, ARotationWithEverythingAnsweredLateReleasesNothingEarly) {
@@ -257,8 +152,8 @@ TEST_F(SigningKeyScenario, ARotationWithEverythingAnsweredLateReleasesNothingEar
   const std::string second = made.next_signing_key().signing_key().address();
   const uint64_t adopted = Ask(0, AdoptFrame(second));
   const uint64_t paid = Ask(0, PayFrame(3));
-  EXPECT_FALSE(answers_.contains(adopted));
-  EXPECT_FALSE(answers_.contains(paid)) << "no signature of a key that a crash takes back";
+  EXPECT_FALSE(Answered(adopted));
+  EXPECT_FALSE(Answered(paid)) << "no signature of a key that a crash takes back";
   // Whoever kept the keys goes on from wherever the disk ends.
   keys_.Add(made.next_signing_key());
   acknowledges_ = true;
@@ -268,15 +163,15 @@ TEST_F(SigningKeyScenario, ARotationWithEverythingAnsweredLateReleasesNothingEar
   get.mutable_get_payout()->set_id(2);
   EXPECT_EQ(Call(0, get).payout().sender(), second);
   // The signer of the one that drains is slow, and its answer comes after everything else.
-  world_.StopSigner(0, absl::Milliseconds(100));
+  world_->StopSigner(0, absl::Milliseconds(100));
   ClientFrame bump;
   bump.mutable_bump_transaction()->set_payout_id(1);
-  Fees(200, bump.mutable_bump_transaction()->mutable_fees());
+  Fees(bump.mutable_bump_transaction()->mutable_fees(), 200);
   const uint64_t bumped = Ask(0, bump);
   EXPECT_EQ(Call(0, RetireFrame(first)).error().code(), v1::ERROR_WRONG_STATE);
-  world_.Advance(absl::Milliseconds(200));
-  EXPECT_EQ(answers_[bumped].payout().sender(), first);
-  ASSERT_TRUE(Receipt(0, Last(answers_[bumped].payout())).receipt().known());
+  world_->Advance(absl::Milliseconds(200));
+  EXPECT_EQ(AnswerOf(bumped).payout().sender(), first);
+  ASSERT_TRUE(Receipt(0, Last(AnswerOf(bumped).payout())).receipt().known());
   EXPECT_TRUE(Call(0, RetireFrame(first)).has_signing_key_retired());
 }
 
@@ -292,7 +187,7 @@ TEST_F(SigningKeyScenario, AForgedNextSigningKeyIsRefused) {
   EXPECT_EQ(Give(1, forged).error().code(), v1::ERROR_STATE_REFUSED);
   // Nor is a genuine one taken behind a key that the host knows, which would then be swept to it.
   forged = keys_;
-  forged.signing[0].set_ciphertext(world_.kms().Encrypt(std::string(32, '\x43')));
+  forged.signing[0].set_ciphertext(world_->kms().Encrypt(std::string(32, '\x43')));
   forged.signing[0].set_address(own.signing_key().address());
   forged.state.clear();
   forged.Add(genuine);
