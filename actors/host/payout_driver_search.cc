@@ -40,11 +40,11 @@ void PayoutDriver::Scan(PayoutRecord& record) {
   uint64_t from = record.first_block;
   if (record.scan_next.has_value()) {
     from = *record.scan_next;
-  } else if (record.scanned_to.has_value()) {
-    // What was not final when it was looked at is looked at again.
+  } else {
+    // What is not final when it is looked at is looked at again, however deep it is by then.
     const uint64_t again = std::max(options_.reorg_window, uint64_t{64});
-    const uint64_t settled = std::min(turn_->chain->confirmed, latest - std::min(latest, again));
-    from = std::max(from, std::min(*record.scanned_to + 1, settled));
+    record.scan_settled = std::min(turn_->chain->confirmed, latest - std::min(latest, again));
+    if (record.scanned_to.has_value()) from = std::max(from, *record.scanned_to + 1);
   }
   from = std::min(from, latest);
   const uint64_t to = std::min(latest, from + (logs_range_ - 1));
@@ -114,7 +114,7 @@ void PayoutDriver::Scanned(uint64_t payout_id, uint64_t to_block,
   if (!found.empty() || unconfirmed) return;
   if (to_block >= turn_->chain->number) {
     record->scan_next.reset();
-    record->scanned_to = to_block;
+    record->scanned_to = record->scan_settled;
     record->scan_complete = dispatcher_->Now();
   } else {
     record->scan_next = to_block + 1;

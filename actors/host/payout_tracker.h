@@ -41,7 +41,8 @@ struct PayoutRecord {
   absl::Time not_before = absl::InfinitePast();
   // The search for strangers' redemptions goes in passes up to the latest block.
   std::optional<uint64_t> scan_next;                // the next block of the pass under way
-  std::optional<uint64_t> scanned_to;               // where the last complete pass ended
+  uint64_t scan_settled = 0;                        // no reorg was reckoned with when it began
+  std::optional<uint64_t> scanned_to;               // what need not be looked at again
   absl::Time scan_complete = absl::InfinitePast();  // when it did
   absl::Time nonce_lost = absl::InfiniteFuture();   // since when its nonce is spent, unexplained
   uint32_t contradicted = 0;  // readings in a row that contradict what the enclave was told

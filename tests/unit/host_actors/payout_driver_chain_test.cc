@@ -137,6 +137,30 @@ TEST(PayoutDriverChain, AStrangersRedemptionBeforeTheRestartIsFound) {
   EXPECT_EQ(driver.Status().counters.foreign, 1u);
 }
 
+// Found by the simulation (seed 12001155): what had been the newest block was replaced after it was
+// searched, and was deep enough to be believed when the next search began.
+TEST(PayoutDriverChain, AStrangersRedemptionThatAReorgBringsIsFoundHoweverLate) {
+  World world;
+  world.Credit(1, 100);
+  world.chain.now().unregistered = {TestRecipient(1)};
+  PayoutDriverOptions options = Options();
+  options.retry_after = absl::Seconds(100);  // and so the next search
+  options.logs_range = 1000;
+  PayoutDriver& driver = world.Start(options);
+  uint64_t searched = 0;
+  for (int i = 0; i < 200 && world.chain.calls("eth_getLogs") == 0; ++i) {
+    searched = world.chain.height();
+    world.Run(absl::Seconds(1));
+  }
+  world.chain.now().unregistered.clear();
+  world.chain.StrangerRedeems(world.Calldata(1), 0);
+  world.chain.Reorg(world.chain.height() + 1 - searched);
+  ASSERT_EQ(world.Paid(1), 100);
+  ASSERT_TRUE(world.Settle(absl::Minutes(15)));
+  EXPECT_EQ(driver.Status().counters.foreign, 1u);
+  EXPECT_EQ(driver.Status().counters.reorged, 0u) << "our own attempt stayed where it was";
+}
+
 TEST(PayoutDriverChain, StuckGoesOutAgainThenWithHigherFees) {
   World world;
   world.Credit(1, 100);
