@@ -110,8 +110,8 @@ class AuthorityActor : public runtime::Actor<AuthorityMessage> {
   absl::Status CheckKeysFromKms() const;
   absl::Status HandleSigningKey(const boundary::v1::ClientFrame& frame, ServerFrame* answer,
                                 Batch* batch);
-  absl::Status AdoptSigningKey(std::string_view address, Batch* batch);
-  absl::Status RetireSigningKey(std::string_view address, Batch* batch);
+  absl::Status AdoptSigningKey(std::string_view bytes, Batch* batch);
+  absl::Status RetireSigningKey(std::string_view bytes, Batch* batch);
   absl::Status TakePendingSigningKey();
   // Once a state is loaded: which of the keys it signs with, and the log's own keys.
   absl::Status SortKeys(const authority::Authority& state);

@@ -75,7 +75,7 @@ absl::Status KeyStore::Load() {
         return absl::DataLossError(absl::StrCat(path(), "/", name, " ", epoch.status().message()));
       }
       if (!epoch->has_value()) continue;
-      const absl::Status loaded =
+      absl::Status loaded =
           kind == KeyFile::kState ? LoadStateKey(name, **epoch) : LoadLater(name, **epoch);
       if (!loaded.ok()) return loaded;
     }
@@ -284,8 +284,7 @@ absl::Status KeyStore::MakeRoot(const ethereum::Address& address) {
 
 absl::Status KeyStore::WriteLater(const LaterSigningKey& signing) {
   const uint32_t epoch = signing.key.epoch();
-  const absl::Status written =
-      Write(KeyFileName(KeyFile::kSigning, epoch), SigningKeyText(signing));
+  absl::Status written = Write(KeyFileName(KeyFile::kSigning, epoch), SigningKeyText(signing));
   if (written.ok()) later_[epoch] = signing;
   return written;
 }

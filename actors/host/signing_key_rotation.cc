@@ -10,7 +10,6 @@ namespace coffer::host {
 using boundary::v1::ClientFrame;
 using boundary::v1::NextSigningKey;
 using boundary::v1::ServerFrame;
-using boundary::v1::SigningKey;
 using boundary::v1::SigningKeyState;
 using boundary::v1::Status;
 using runtime::Level;

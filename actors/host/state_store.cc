@@ -121,7 +121,7 @@ absl::Status StateStore::CommitRecords() {
   }
   if (group_.empty()) return absl::OkStatus();
   const absl::Time began = dispatcher_->Now();
-  const absl::Status stored = store_->Append(group_);
+  absl::Status stored = store_->Append(group_);
   NoteDuration(began);
   if (!stored.ok()) return stored;
   GroupDone({store_->last_sequence(), 0, 0, group_.size(), group_bytes_});

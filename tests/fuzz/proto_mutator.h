@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <memory>
 #include <random>
 #include <string>
@@ -152,7 +151,7 @@ size_t MutateMessage(uint8_t* data, size_t size, size_t max_size, unsigned seed)
   ProtoMutator(seed).Mutate(&message);
   const std::string bytes = message.SerializeAsString();
   if (bytes.size() > max_size) return size;
-  std::memcpy(data, bytes.data(), bytes.size());
+  std::copy(bytes.begin(), bytes.end(), data);
   return bytes.size();
 }
 
@@ -206,7 +205,7 @@ size_t MutateSequence(uint8_t* data, size_t size, size_t max_size, unsigned seed
     out += step.body;
   }
   if (out.size() > max_size) return size;
-  std::memcpy(data, out.data(), out.size());
+  std::copy(out.begin(), out.end(), data);
   return out.size();
 }
 

@@ -272,14 +272,13 @@ class Bank {
   // The next signing key: the one of 32 bytes of `fill`.
   absl::Status Rotate(uint8_t fill) {
     ethereum::PrivateKey next = Key(fill);
-    const absl::Status status =
-        state.AddSigningKey(next.address(), Bytes32(0x66), Bytes32(0x67), Next());
+    absl::Status status = state.AddSigningKey(next.address(), Bytes32(0x66), Bytes32(0x67), Next());
     if (status.ok()) later_keys_.push_back(std::move(next));
     return status;
   }
   // A key that signs after this is a bug of the state's.
   absl::Status Retire(const ethereum::Address& address) {
-    const absl::Status status = state.RetireSigningKey(address, Next());
+    absl::Status status = state.RetireSigningKey(address, Next());
     if (status.ok()) retired_.insert(address);
     return status;
   }

@@ -127,7 +127,7 @@ class FaultyDisk final : public Disk {
     File(FaultyDisk* disk, std::shared_ptr<Inode> inode) : disk_(disk), inode_(std::move(inode)) {}
 
     absl::Status Write(uint64_t offset, std::string_view bytes) override {
-      const absl::Status status = disk_->Operation();
+      absl::Status status = disk_->Operation();
       // A write that is cut short may have put down any part.
       if (!status.ok() && !disk_->crashed_) return status;
       if (absl::Status s = Resize(std::max<uint64_t>(inode_->now.size(), offset + bytes.size()));

@@ -67,7 +67,7 @@ class StateStoreTest : public ::testing::Test {
     to_store_.Bind(store_.get());
     scheduler_.RunUntilIdle();
   }
-  ~StateStoreTest() override {
+  void TearDown() override {
     main_->Crash();
     thread_->Crash();
   }
