@@ -13,8 +13,6 @@ namespace coffer::sim {
 namespace {
 
 namespace v1 = boundary::v1;
-using v1::ClientFrame;
-using v1::ServerFrame;
 
 class KeyScenario : public ScriptedHost {
  protected:

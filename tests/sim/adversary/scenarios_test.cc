@@ -15,8 +15,6 @@ namespace coffer::sim {
 namespace {
 
 namespace v1 = boundary::v1;
-using v1::ClientFrame;
-using v1::ServerFrame;
 
 policy::Policy WithTransfers() {
   policy::Policy policy = ScenarioPolicy();

@@ -16,8 +16,6 @@ namespace {
 
 namespace v1 = boundary::v1;
 using testing::ElementsAre;
-using v1::ClientFrame;
-using v1::ServerFrame;
 using Use = v1::SigningKeyState;
 
 class SigningKeyScenario : public ScriptedHost {
