@@ -3,6 +3,7 @@
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/event.h>
+#include <sys/socket.h>
 
 #include <boost/beast/core/string.hpp>
 #include <boost/beast/http.hpp>
@@ -22,6 +23,9 @@ namespace {
 
 std::string Text(boost::beast::string_view view) { return std::string(view.data(), view.size()); }
 
+// How long the rest of a request is thrown away that was answered before its end.
+constexpr absl::Duration kLinger = absl::Seconds(1);
+
 // What a parse error means for the client.
 HttpResponse Complaint(const boost::beast::error_code& error, const HttpLimits& limits) {
   if (error == http::error::header_limit) {
@@ -37,6 +41,14 @@ HttpResponse Complaint(const boost::beast::error_code& error, const HttpLimits& 
   }
   return HttpError(400, "malformed_request",
                    absl::StrCat("not an HTTP request: ", error.message()));
+}
+
+// How long the connection stays open without a request. A client that isn't told finds out when it
+// loses a request on a connection that was just closed, and may not know whether that was done
+// (RFC 9112, 9.3.1). The second kept back is for what is on its way; less than one can't be said.
+std::string KeepAlive(absl::Duration request_time) {
+  const int64_t seconds = absl::ToInt64Seconds(request_time) - 1;
+  return seconds < 1 ? "" : absl::StrCat("Keep-Alive: timeout=", seconds, "\r\n");
 }
 
 }  // namespace
@@ -146,6 +158,7 @@ void HttpConnection::Answer(const HttpResponse& response, bool keep_alive) {
       "\r\nContent-Security-Policy: default-src 'none'; frame-ancestors 'none'"
       "\r\nConnection: ",
       keep_alive_ ? "keep-alive" : "close", "\r\n");
+  if (keep_alive_) absl::StrAppend(&head, KeepAlive(limits_.request_time));
   for (const auto& [name, value] : response.headers)
     absl::StrAppend(&head, name, ": ", value, "\r\n");
   head.append("\r\n");
@@ -170,8 +183,24 @@ void HttpConnection::Close() {
   closed();
 }
 
+// Closed with bytes unread, a connection is reset, and the client may lose the answer with it (RFC
+// 9112, 9.6). So the answer's end is sent, and the rest is read until the client has closed.
+void HttpConnection::Linger() {
+  lingering_ = true;
+  shutdown(bufferevent_getfd(bev_), SHUT_WR);
+  deadline_ = dispatcher_->After(kLinger, [this] { Close(); });
+  bufferevent_enable(bev_, EV_READ);
+  DropInput();
+}
+
+void HttpConnection::DropInput() {
+  evbuffer* const input = bufferevent_get_input(bev_);
+  evbuffer_drain(input, evbuffer_get_length(input));
+}
+
 void HttpConnection::OnRead(bufferevent*, void* self) {
   const auto alive = static_cast<HttpConnection*>(self)->shared_from_this();
+  if (alive->lingering_) return alive->DropInput();
   alive->Read();
 }
 
@@ -180,6 +209,7 @@ void HttpConnection::OnWritten(bufferevent*, void* self) {
   if (!alive->writing_) return;
   alive->writing_ = false;
   if (alive->keep_alive_) return alive->NextRequest();
+  if (!alive->parser_->request.is_done() && !alive->finishing_) return alive->Linger();
   alive->Close();
 }
 

@@ -54,6 +54,8 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   void Handle();
   void Refuse(int status, const std::string& code, const std::string& message);
   void Answer(const HttpResponse& response, bool keep_alive);
+  void Linger();
+  void DropInput();
   void Close();
 
   bufferevent* bev_;
@@ -69,6 +71,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   bool head_ = false;      // ... and it is a HEAD
   bool writing_ = false;
   bool keep_alive_ = false;
+  bool lingering_ = false;  // all is answered; what still comes is thrown away
   bool finishing_ = false;
 };
 
