@@ -21,10 +21,14 @@ function(coffer_precompiled_header NAME HEADER)
   # Not from the compiler cache: it would preprocess the header by way of the one that was compiled before.
   set_target_properties(${NAME} PROPERTIES CXX_COMPILER_LAUNCHER "")
   # No two precompiled headers have the same bytes, so ccache is told by what it is to know them (CCACHE_PCH_EXTSUM): the text.
-  set(GCH ${CMAKE_CURRENT_BINARY_DIR}/CMakeFiles/${NAME}.dir/cmake_pch.hxx.gch)
+  set(PRECOMPILED_SUFFIX gch)
+  if(CMAKE_CXX_COMPILER_ID MATCHES Clang)
+    set(PRECOMPILED_SUFFIX pch)
+  endif()
+  set(GCH ${CMAKE_CURRENT_BINARY_DIR}/CMakeFiles/${NAME}.dir/cmake_pch.hxx.${PRECOMPILED_SUFFIX})
   separate_arguments(FLAGS UNIX_COMMAND "${CMAKE_CXX_FLAGS}")
   add_custom_command(OUTPUT ${GCH}.sum
-    COMMAND sh -c "\"$@\" | sha256sum >${GCH}.sum" text ${CMAKE_CXX_COMPILER} ${FLAGS} -std=c++20 -E -P -fmacro-prefix-map=${CMAKE_SOURCE_DIR}=.
+    COMMAND sh -c "\"$@\" | sha256sum >${GCH}.sum" text ${CMAKE_CXX_COMPILER} ${FLAGS} -std=c++20 -x c++ -E -P -fmacro-prefix-map=${CMAKE_SOURCE_DIR}=.
             -I${CMAKE_SOURCE_DIR} -I${CMAKE_BINARY_DIR}/generated ${CMAKE_SOURCE_DIR}/cmake/${HEADER}
     DEPENDS ${GCH} VERBATIM)
   add_custom_target(${NAME}_sum DEPENDS ${GCH}.sum)
@@ -39,12 +43,15 @@ function(coffer_use_precompiled_headers)
     list(APPEND QUIET "$<$<CXX_COMPILER_ID:GNU>:-Wno-stringop-overread;-Wno-maybe-uninitialized>")
   endif()
   coffer_targets_of(${CMAKE_SOURCE_DIR} TARGETS)
-  add_compile_options(-fpch-preprocess -fPIC)  # the former is what ccache needs
+  # What ccache needs to see what a precompiled header was made of, or to find it unchanged.
+  set(CACHEABLE "$<IF:$<CXX_COMPILER_ID:GNU>,-fpch-preprocess,SHELL:-Xclang -fno-pch-timestamp>")
+  add_compile_options(${CACHEABLE} -fPIC)
   set(COMMON coffer_proto absl::status absl::statusor absl::strings absl::str_format absl::flat_hash_map absl::flat_hash_set
              absl::any_invocable absl::function_ref absl::int128 absl::time absl::span)
   coffer_precompiled_header(coffer_precompiled precompiled.h ${COMMON})
   if(COFFER_TESTS)
     coffer_precompiled_header(coffer_precompiled_tests precompiled_tests.h ${COMMON} GTest::gmock)
+    target_compile_options(coffer_precompiled_tests PRIVATE ${COFFER_TEST_FLAGS})
   endif()
   foreach(NAME ${TARGETS})
     get_target_property(TYPE ${NAME} TYPE)
@@ -53,8 +60,9 @@ function(coffer_use_precompiled_headers)
       continue()
     endif()
     # One header serves libraries and programs only when both are compiled alike; the last flag counts.
-    target_compile_options(${NAME} PRIVATE -fpch-preprocess -fPIC ${QUIET})
+    target_compile_options(${NAME} PRIVATE ${CACHEABLE} -fPIC ${QUIET})
     if("${LINKED}" MATCHES "GTest::")
+      target_compile_options(${NAME} PRIVATE ${COFFER_TEST_FLAGS})
       target_precompile_headers(${NAME} REUSE_FROM coffer_precompiled_tests)
       add_dependencies(${NAME} coffer_precompiled_tests_sum)
     else()

@@ -1,5 +1,31 @@
 # How the project names its targets. Sources are found by folder, so that a new file needs no list to be edited.
 
+# coffer_unity(NAME): with COFFER_UNITY, the sources of a library are compiled some at a time, which parses their headers and
+# instantiates their templates once. Grouped by first letters, so that a new file changes one group and no other.
+function(coffer_unity NAME)
+  if(NOT COFFER_UNITY)
+    return()
+  endif()
+  get_target_property(SOURCES ${NAME} SOURCES)
+  foreach(SOURCE ${SOURCES})
+    get_filename_component(FILE ${SOURCE} NAME)
+    foreach(LETTERS a-b c-d e-k l-o p-p q-r s-z)
+      if(FILE MATCHES "^[${LETTERS}]")
+        set_property(SOURCE ${SOURCE} PROPERTY UNITY_GROUP ${LETTERS})
+      endif()
+    endforeach()
+  endforeach()
+  set_target_properties(${NAME} PROPERTIES UNITY_BUILD ON UNITY_BUILD_MODE GROUP UNITY_BUILD_UNIQUE_ID COFFER_UNIT)
+  # Names that many sources have for something of their own are made different before each of them.
+  set(OWN_NAMES "#define COFFER_OWN__(a, b) a##b\n#define COFFER_OWN_(a, b) COFFER_OWN__(a, b)\n")
+  foreach(OWN Wrong kComponent)
+    string(APPEND OWN_NAMES "#define ${OWN} COFFER_OWN_(${OWN}_, COFFER_UNIT)\n")
+  endforeach()
+  set_target_properties(${NAME} PROPERTIES UNITY_BUILD_CODE_BEFORE_INCLUDE "${OWN_NAMES}")
+  # GCC takes a source that is included for a header, whose types should not have members of an anonymous namespace.
+  target_compile_options(${NAME} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
+endfunction()
+
 # coffer_library(NAME [DIR dir] [EXCEPT files...] DEPS targets...): all *.cc of a folder except *_main.cc and EXCEPT.
 function(coffer_library NAME)
   cmake_parse_arguments(ARG "" "DIR" "DEPS;EXCEPT" ${ARGN})
@@ -16,6 +42,7 @@ function(coffer_library NAME)
   endif()
   add_library(${NAME} STATIC ${SOURCES})
   set_target_properties(${NAME} PROPERTIES LINKER_LANGUAGE CXX)
+  coffer_unity(${NAME})
   target_include_directories(${NAME} PUBLIC ${CMAKE_SOURCE_DIR})
   target_link_libraries(${NAME} PUBLIC ${ARG_DEPS})
 endfunction()

@@ -18,7 +18,7 @@ namespace coffer::host_proxy {
 namespace {
 
 // A process that was killed holds its locks until the kernel has taken it apart.
-constexpr absl::Duration kLockPatience = absl::Seconds(3);
+constexpr absl::Duration kKeysLockPatience = absl::Seconds(3);
 
 absl::StatusOr<std::string> ReadCiphertext(const std::string& path) {
   std::string content;
@@ -41,7 +41,7 @@ absl::StatusOr<std::unique_ptr<HostKeys>> HostKeys::Create(Ports ports, KmsOptio
                                                            host::aws::AwsEnvironment environment,
                                                            const std::string& folder) {
   std::unique_ptr<HostKeys> keys(new HostKeys());
-  auto store = host::KeyStore::OpenFolder(folder, kLockPatience);
+  auto store = host::KeyStore::OpenFolder(folder, kKeysLockPatience);
   if (!store.ok()) return store.status();
   keys->store_ = *std::move(store);
   if (absl::Status s = TakeOver(options, *keys->store_); !s.ok()) return s;

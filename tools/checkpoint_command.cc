@@ -112,7 +112,7 @@ absl::StatusOr<Settings> ReadSettings(const PublishArguments& arguments) {
 
 int CodeOf(const absl::Status& status) { return absl::IsDataLoss(status) ? kAlarm : kFailed; }
 
-int Fail(const absl::Status& why, int code) {
+int GiveUp(const absl::Status& why, int code) {
   std::cerr << "coffer: " << why.message() << "\n";
   return code;
 }
@@ -134,7 +134,7 @@ absl::Status CheckChain(BlockingChain& chain, uint64_t* chain_id) {
 
 int RunOnce(Publisher& publisher) {
   const absl::StatusOr<PublishResult> result = publisher.Once();
-  if (!result.ok()) return Fail(result.status(), CodeOf(result.status()));
+  if (!result.ok()) return GiveUp(result.status(), CodeOf(result.status()));
   std::cout << Describe(*result) << "\n";
   return result->equivocated ? kAlarm : kDone;
 }
@@ -245,21 +245,21 @@ CLI::App* AddCheckpointPublish(CLI::App& app, PublishArguments& arguments) {
 int RunCheckpointPublish(const PublishArguments& arguments) {
   absl::StatusOr<Settings> settings = ReadSettings(arguments);
   absl::StatusOr<std::optional<ethereum::PrivateKey>> key = ReadKey(arguments);
-  if (!settings.ok()) return Fail(settings.status(), kWrongArgument);
-  if (!key.ok()) return Fail(key.status(), kWrongArgument);
+  if (!settings.ok()) return GiveUp(settings.status(), kWrongArgument);
+  if (!key.ok()) return GiveUp(key.status(), kWrongArgument);
   const auto host = HttpFetcher::Create(arguments.url, "", arguments.ca_file, kHostTimeout);
-  if (!host.ok()) return Fail(Wrong("--url", host.status().message()), kWrongArgument);
+  if (!host.ok()) return GiveUp(Wrong("--url", host.status().message()), kWrongArgument);
   runtime::LogOptions log;
   log.json = arguments.json_log;
   runtime::InitLog(log);
   runtime::EventLoop loop;
   const auto chain =
       BlockingChain::Make(&loop, {.url = arguments.rpc, .ca_file = arguments.ca_file});
-  if (!chain.ok()) return Fail(Wrong("--rpc", chain.status().message()), kWrongArgument);
+  if (!chain.ok()) return GiveUp(Wrong("--rpc", chain.status().message()), kWrongArgument);
   runtime::ShutdownSignals signals(&loop, [&](int) { (*chain)->Cancel(); });
   PublishOptions options = settings->publish;
   if (absl::Status fits = CheckChain(**chain, &options.sender.chain_id); !fits.ok()) {
-    return Fail(fits, kFailed);
+    return GiveUp(fits, kFailed);
   }
   const uint64_t chain_id = options.sender.chain_id;
   Publisher publisher(chain->get(), host->get(), *key ? &**key : nullptr, std::move(options));

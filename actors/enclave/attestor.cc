@@ -10,7 +10,7 @@ namespace coffer::enclave {
 
 using boundary::v1::AttestedKey;
 
-boundary::v1::AttestationKind ToProto(attestation::Kind kind) {
+boundary::v1::AttestationKind KindToProto(attestation::Kind kind) {
   return kind == attestation::Kind::kNitro ? boundary::v1::ATTESTATION_KIND_NITRO
                                            : boundary::v1::ATTESTATION_KIND_DEVELOPMENT;
 }

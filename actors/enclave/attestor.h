@@ -13,7 +13,7 @@
 
 namespace coffer::enclave {
 
-boundary::v1::AttestationKind ToProto(attestation::Kind kind);
+boundary::v1::AttestationKind KindToProto(attestation::Kind kind);
 
 // Accepts: an Answer with an order, from the sealer. Sends to the gateway: Release, with the
 // document or with an error.

@@ -8,7 +8,7 @@
 namespace coffer::enclave {
 namespace {
 
-sealing::StateKey CopyOf(const sealing::StateKey& key) {
+sealing::StateKey LockedCopyOf(const sealing::StateKey& key) {
   absl::StatusOr<ethereum::SecretBytes> secret = ethereum::SecretBytes::CopyOf(key.secret.view());
   COFFER_CHECK(secret.ok(), "no locked memory for the state key");
   return {key.epoch, *std::move(secret)};
@@ -20,9 +20,9 @@ std::unique_ptr<sealing::Vault> NewVault(const std::vector<sealing::StateKey>& k
   sealing::Hash salt;
   random->Fill(absl::MakeSpan(salt.bytes));
   const sealing::StateKey& newest = keys.back();
-  auto vault = std::make_unique<sealing::Vault>(CopyOf(newest), salt);
+  auto vault = std::make_unique<sealing::Vault>(LockedCopyOf(newest), salt);
   for (const sealing::StateKey& key : keys) {
-    if (key.epoch != newest.epoch) vault->AddKey(CopyOf(key));
+    if (key.epoch != newest.epoch) vault->AddKey(LockedCopyOf(key));
   }
   return vault;
 }
@@ -34,7 +34,7 @@ audit::LogKeys NewLogKeys(const ethereum::PrivateKey& key) {
 }
 
 boundary::v1::AttestationKind KindOf(const attestation::Attester* attester) {
-  return attester == nullptr ? boundary::v1::ATTESTATION_KIND_NONE : ToProto(attester->kind());
+  return attester == nullptr ? boundary::v1::ATTESTATION_KIND_NONE : KindToProto(attester->kind());
 }
 
 AuthorityOptions OptionsFor(const EnclaveOptions& options, const policy::Policy& policy,

@@ -9,7 +9,7 @@
 namespace coffer::host {
 namespace {
 
-constexpr size_t kPiece = 256 << 10;
+constexpr size_t kReadBytes = 256 << 10;
 // A whole line of 1 MiB, every byte escaped to six; longer is no entry of ours and is passed over.
 constexpr size_t kMaxEntryBytes = 8u << 20;
 
@@ -45,7 +45,7 @@ absl::StatusOr<bool> DeadLetterReader::FillLine() {
     }
     searched = buffer_.size();
     const absl::StatusOr<std::string> piece =
-        file_->Read(at_, static_cast<size_t>(std::min<uint64_t>(kPiece, end_ - at_)));
+        file_->Read(at_, static_cast<size_t>(std::min<uint64_t>(kReadBytes, end_ - at_)));
     if (!piece.ok()) return piece.status();
     if (piece->empty()) return false;
     at_ += piece->size();

@@ -159,7 +159,7 @@ void PayoutDriver::Fund() {
   call.data = ethereum::EncodeFundDeposit();
   call.value = ledger::ToU256(amount);
   constexpr const char* kWhat = "funding the deposit";
-  Estimate(call, kWhat, [this, amount, kWhat](uint64_t gas_limit) {
+  Estimate(call, kWhat, [this, amount](uint64_t gas_limit) {
     PrepareFunding(boundary::v1::STRATEGY_FUND_DEPOSIT, amount, gas_limit, kWhat);
   });
 }

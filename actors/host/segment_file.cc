@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::string_view kFileMagic = "COFFSEG1";
 constexpr std::string_view kGroupMagic = "CofGroup";
-constexpr std::string_view kEndMark = "GroupEnd";
+constexpr std::string_view kGroupEnd = "GroupEnd";
 constexpr size_t kGroupHeaderBytes = 32;
 constexpr uint64_t kWindowBytes = 1u << 20;
 // Every record carries a length of its own, and none is empty.
@@ -65,7 +65,7 @@ std::optional<std::vector<std::string>> SplitBody(std::string_view body, uint32_
 
 // Whether an extent that starts at a sector was never completely written.
 bool Incomplete(std::string_view extent) {
-  if (AnyZero(extent.substr(extent.size() - kEndMark.size()))) return true;
+  if (AnyZero(extent.substr(extent.size() - kGroupEnd.size()))) return true;
   for (size_t at = 0; at < extent.size(); at += kSectorBytes) {
     if (AllZero(extent.substr(at, kSectorBytes))) return true;
   }
@@ -107,7 +107,7 @@ std::string EncodeGroup(uint64_t first_sequence, absl::Span<const std::string> r
   }
   COFFER_CHECK(body_bytes > 0 && body_bytes <= kMaxBodyBytes, "a group has a bad size");
   std::string out;
-  out.reserve(kGroupHeaderBytes + body_bytes + kEndMark.size());
+  out.reserve(kGroupHeaderBytes + body_bytes + kGroupEnd.size());
   AppendLittleEndian(out, static_cast<uint32_t>(body_bytes));
   AppendLittleEndian(out, static_cast<uint32_t>(records.size()));
   AppendLittleEndian(out, first_sequence);
@@ -123,7 +123,7 @@ std::string EncodeGroup(uint64_t first_sequence, absl::Span<const std::string> r
   AppendLittleEndian(checks, Crc32c(std::string_view(out).substr(0, 20)));
   checks.append(kGroupMagic);
   out.replace(20, 12, checks);
-  out.append(kEndMark);
+  out.append(kGroupEnd);
   return out;
 }
 
@@ -179,14 +179,14 @@ absl::StatusOr<std::optional<SegmentReader::Group>> SegmentReader::Next() {
   if (header->first_sequence != next_sequence_) {
     return Damaged(absl::StrCat("record ", header->first_sequence, " is there instead"));
   }
-  const uint64_t extent = kGroupHeaderBytes + header->body_bytes + kEndMark.size();
+  const uint64_t extent = kGroupHeaderBytes + header->body_bytes + kGroupEnd.size();
   absl::StatusOr<std::string> bytes = Bytes(offset_, AlignToSector(extent));
   if (!bytes.ok()) return bytes.status();
   const std::string_view whole = std::string_view(*bytes).substr(0, extent);
   const std::string_view body = whole.size() < extent
                                     ? std::string_view()
                                     : whole.substr(kGroupHeaderBytes, header->body_bytes);
-  if (whole.size() < extent || whole.substr(extent - kEndMark.size()) != kEndMark ||
+  if (whole.size() < extent || whole.substr(extent - kGroupEnd.size()) != kGroupEnd ||
       Crc32c(body) != header->body_crc) {
     if (whole.size() == extent && !Incomplete(whole)) {
       return Damaged("its bytes are all there but were changed (CRC-32C differs)");

@@ -14,7 +14,7 @@ namespace coffer::host {
 namespace {
 
 constexpr std::string_view kMagic = "COFFSNP1";
-constexpr std::string_view kEndMark = "SnapDone";
+constexpr std::string_view kSnapshotEnd = "SnapDone";
 constexpr size_t kHeaderBytes = 32;
 constexpr size_t kChunkHeaderBytes = 8;
 
@@ -72,7 +72,7 @@ absl::Status SnapshotWriter::Append(absl::Span<const std::string> chunks) {
     bytes.append(sealed);
   }
   const bool last = index == chunk_count_;
-  if (last) bytes.append(kEndMark);
+  if (last) bytes.append(kSnapshotEnd);
   if (absl::Status s = file_->Write(offset_, bytes); !s.ok()) return s;
   if (absl::Status s = file_->Sync(); !s.ok()) return s;
   if (last) {
@@ -114,9 +114,9 @@ absl::Status SnapshotReader::Damaged(absl::string_view what) const {
 
 absl::StatusOr<std::optional<std::string>> SnapshotReader::Next() {
   if (index_ == chunk_count_) {
-    absl::StatusOr<std::string> end = file_->Read(offset_, kEndMark.size());
+    absl::StatusOr<std::string> end = file_->Read(offset_, kSnapshotEnd.size());
     if (!end.ok()) return end.status();
-    if (*end != kEndMark || offset_ + kEndMark.size() != size_) {
+    if (*end != kSnapshotEnd || offset_ + kSnapshotEnd.size() != size_) {
       return Damaged("the file does not end where it should");
     }
     return std::nullopt;

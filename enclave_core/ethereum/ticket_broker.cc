@@ -6,7 +6,7 @@
 namespace coffer::ethereum {
 namespace {
 
-RedemptionArguments Arguments(const SignedTicket& ticket) {
+RedemptionArguments ArgumentsOf(const SignedTicket& ticket) {
   return {ticket.ticket, ticket.signature.ToBytes65(), ticket.recipient_rand};
 }
 
@@ -36,13 +36,13 @@ Hash Ticket::SigningHash() const { return Eip191Hash(TicketHash().view()); }
 Hash RecipientRandHash(const U256& recipient_rand) { return Keccak256(ToBytes32(recipient_rand)); }
 
 std::string EncodeRedeemWinningTicket(const SignedTicket& ticket) {
-  return EncodeBrokerCall({BrokerCall::Kind::kRedeem, {Arguments(ticket)}});
+  return EncodeBrokerCall({BrokerCall::Kind::kRedeem, {ArgumentsOf(ticket)}});
 }
 
 std::string EncodeBatchRedeemWinningTickets(absl::Span<const SignedTicket> tickets) {
   BrokerCall call{BrokerCall::Kind::kBatchRedeem, {}};
   call.tickets.reserve(tickets.size());
-  for (const SignedTicket& ticket : tickets) call.tickets.push_back(Arguments(ticket));
+  for (const SignedTicket& ticket : tickets) call.tickets.push_back(ArgumentsOf(ticket));
   return EncodeBrokerCall(call);
 }
 

@@ -11,10 +11,11 @@ namespace coffer::ethereum {
 namespace {
 
 constexpr size_t kMaxTopics = 4;
-constexpr size_t kAuxDataBytes = 64;
+constexpr size_t kLoggedAuxDataBytes = 64;
 // faceValue, winProb, senderNonce, recipientRand, the offset of auxData; then auxData.
 constexpr size_t kRedeemedHeadWords = 5;
-constexpr size_t kRedeemedBytes = kRedeemedHeadWords * abi::kWord + abi::BytesSize(kAuxDataBytes);
+constexpr size_t kRedeemedBytes =
+    kRedeemedHeadWords * abi::kWord + abi::BytesSize(kLoggedAuxDataBytes);
 
 absl::Status Malformed(const Log& log, const char* event, absl::string_view what) {
   return absl::InvalidArgumentError(absl::StrCat("log ", log.log_index, ": ", event, ": ", what));
@@ -81,7 +82,7 @@ absl::StatusOr<TicketAuxData> ReadAuxData(const Log& log) {
   absl::StatusOr<uint64_t> offset = abi::ReadUint64(WordAt(log.data, 4));
   absl::StatusOr<uint64_t> length = abi::ReadUint64(WordAt(log.data, kRedeemedHeadWords));
   if (!offset.ok() || *offset != kRedeemedHeadWords * abi::kWord || !length.ok() ||
-      *length != kAuxDataBytes) {
+      *length != kLoggedAuxDataBytes) {
     return Malformed(log, kRedeemed, "auxData is not 64 bytes behind the static words");
   }
   absl::StatusOr<uint64_t> round = abi::ReadUint64(WordAt(log.data, kRedeemedHeadWords + 1));

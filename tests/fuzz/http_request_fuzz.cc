@@ -128,7 +128,7 @@ size_t CheckAnswers(std::string_view bytes) {
     if (error == http::error::need_more || (!error && !parser.is_done())) return answers + 1;
     COFFER_CHECK(!error && parser.is_done(), "an answer is HTTP");
     const auto& message = parser.get();
-    COFFER_CHECK(std::string_view(HttpReason(message.result_int())) != "Unknown",
+    COFFER_CHECK(std::string_view(HttpReason(static_cast<int>(message.result_int()))) != "Unknown",
                  "a status has a reason");
     if (message[http::field::content_type] == "application/json" && !message.body().empty() &&
         message.result_int() != 200) {

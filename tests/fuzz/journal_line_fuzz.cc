@@ -43,7 +43,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (std::holds_alternative<Rejected>(first)) return 0;
   CheckAccepted(line);
   if (const Credit* const credit = std::get_if<Credit>(&first)) {
-    COFFER_CHECK(credit->wei > 0 && credit->wei >> 127 == 0, "an amount is within its bounds");
+    COFFER_CHECK(credit->wei > 0 && (credit->wei >> 127) == 0, "an amount is within its bounds");
     COFFER_CHECK(!credit->orchestrator_id.empty() && credit->orchestrator_id.size() <= 128,
                  "an id is within its bounds");
     COFFER_CHECK(credit->wei == std::get<Credit>(second).wei, "an amount is the same twice");

@@ -34,7 +34,7 @@ class Words {
     return wrong_ ? 0 : static_cast<size_t>(value);
   }
   Address AddressAt(size_t at) {
-    if (Uint(at) >> 160 != 0) wrong_ = true;
+    if ((Uint(at) >> 160) != 0) wrong_ = true;
     return wrong_ ? Address{} : *Address::FromBytes(Bytes(at + 12, 20));
   }
   Hash HashAt(size_t at) { return *Hash::FromBytes(Bytes(at, 32)); }

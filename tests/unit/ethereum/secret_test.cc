@@ -25,7 +25,7 @@ using testing::HasSubstr;
 
 // The address and thread sanitizers turn mlock into nothing, so what it does can't be seen under
 // them.
-#if defined(__SANITIZE_ADDRESS__) || defined(COFFER_THREAD_SANITIZER)
+#if defined(COFFER_ADDRESS_SANITIZER) || defined(COFFER_THREAD_SANITIZER)
 #define COFFER_SKIP_WITHOUT_MLOCK() GTEST_SKIP() << "sanitizers disable mlock"
 #else
 #define COFFER_SKIP_WITHOUT_MLOCK() static_cast<void>(0)

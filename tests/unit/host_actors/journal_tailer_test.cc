@@ -103,7 +103,7 @@ TEST_F(JournalTailerTest, AHundredMegabyteLineIsALetterAndNotMemory) {
   const long before = peak();
   Begin();
   Run();
-#if !defined(__SANITIZE_ADDRESS__) && \
+#if !defined(COFFER_ADDRESS_SANITIZER) && \
     !defined(COFFER_THREAD_SANITIZER)  // their own memory is counted too
   EXPECT_LT(peak() - before, 32 << 10);
 #else

@@ -73,7 +73,7 @@ TEST_F(EventNetworkLimitsTest, PartsOfFramesBeyondTheBoundCostTheSlowestItsConne
 }
 
 TEST_F(EventNetworkLimitsTest, OutOfDescriptorsTheListenerRestsAndRecovers) {
-#ifdef __SANITIZE_ADDRESS__
+#ifdef COFFER_ADDRESS_SANITIZER
   GTEST_SKIP() << "UBSan looks at an object's type through a pipe, and calls it wrong where no "
                   "descriptor is left for one; the plain build and TSan run this";
 #endif
