@@ -3,10 +3,15 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { UsageError, parseInteger, parseOptions } from '../tests/js/lib/cli.mjs';
-import { boundary, hasHost, http, journalReplay } from './lib/cases.mjs';
+import { boundary } from './lib/boundary.mjs';
 import { Figures, compare, render } from './lib/figures.mjs';
+import { hasHost } from './lib/host.mjs';
+import { http } from './lib/http_cases.mjs';
+import { journalFor, journalReplay } from './lib/journal.mjs';
 import { addMicroFigures, runMicro } from './lib/micro.mjs';
+import { hasPostgres, postgres } from './lib/postgres.mjs';
 import { ROOT, isBuilt, run } from './lib/programs.mjs';
+import { renderReport } from './lib/report.mjs';
 import { signing } from './lib/signing.mjs';
 
 const USAGE = `Measures Coffer on this machine, with real processes, each figure beside its limit in the same run.
@@ -16,19 +21,24 @@ const USAGE = `Measures Coffer on this machine, with real processes, each figure
     --lines N            journal lines, and credits of the boundary cases (default 1,000,000)
     --repeats N          default 3; the table shows median, least and most
     --seconds N          length of each latency case (default 5)
-    --only a,b           of micro, boundary, signing, journal, http (the rest is left out, and limits with it)
+    --minutes N          length of the soak (default 10)
+    --only a,b           of micro, boundary, signing, postgres, journal, http (the rest is left out, and limits with it)
+                         and soak, which runs only when it is named: minutes of credits and payouts on a local chain
     --large              the micro-benchmarks with 10,000,000 ids too (2 GB of memory)
     --compare OLD.json   ratios to an earlier run
-    --out FILE           where the JSON goes (default build/bench/DATE-COMMIT.json)
+    --out FILE           where the JSON goes (default build/bench/DATE-COMMIT.json); a page for reading goes
+                         beside it, as FILE with .html for .json, and both as latest.* into build/bench
+    --report FILE.json   measures nothing: only makes the page of an earlier run, beside its file
     --help
 
 The disk that is measured is the one that holds build/. Leave the machine alone meanwhile.
 
 Examples
   ./dev bench --quick
-  ./dev bench --only micro,journal --compare build/bench/latest.json`;
+  ./dev bench --only micro,journal --compare build/bench/latest.json
+  ./dev bench --report build/bench/latest.json`;
 
-const GROUPS = ['micro', 'boundary', 'signing', 'journal', 'http'];
+const GROUPS = ['micro', 'boundary', 'signing', 'postgres', 'journal', 'http', 'soak'];
 
 function parse(args) {
   const flags = new Set(args.filter((arg) => arg === '--quick' || arg === '--large'));
@@ -38,7 +48,8 @@ function parse(args) {
     lines: quick ? '100000' : '1000000',
     repeats: quick ? '1' : '3',
     seconds: quick ? '1' : '5',
-    only: GROUPS.join(','),
+    minutes: '10',
+    only: GROUPS.filter((group) => group !== 'soak').join(','),
     compare: undefined,
     out: undefined,
   });
@@ -52,10 +63,28 @@ function parse(args) {
     lines: parseInteger('lines', options.lines, 1000, 100_000_000),
     repeats: parseInteger('repeats', options.repeats, 1, 100),
     seconds: parseInteger('seconds', options.seconds, 1, 3600),
+    minutes: parseInteger('minutes', options.minutes, 1, 24 * 60),
     only,
     compare: options.compare,
     out: options.out,
   };
+}
+
+const pageOf = (file) => `${file.replace(/\.json$/, '')}.html`;
+
+/** The page of an earlier run, whose file may come from another machine or an older harness. */
+function reportOnly(args, say) {
+  if (args.length !== 2 || args[0] !== '--report') throw new UsageError('--report FILE.json takes no other option; see --help');
+  const file = args[1];
+  let result;
+  try {
+    result = JSON.parse(fs.readFileSync(file, 'utf8'));
+  } catch (error) {
+    throw new UsageError(`--report: cannot read ${file}: ${error.message}`);
+  }
+  if (!Array.isArray(result?.figures)) throw new UsageError(`--report: ${file} has no figures: ./dev bench did not write it`);
+  fs.writeFileSync(pageOf(file), renderReport(result));
+  say(`written to ${pageOf(file)}`);
 }
 
 /** What has to be known to judge the figures. */
@@ -89,6 +118,8 @@ function header(machine) {
 }
 
 async function main(args) {
+  const say = (text) => console.error(`bench: ${text}`);
+  if (args.includes('--report')) return reportOnly(args, say);
   const options = parse(args);
   const old = options.compare === undefined ? undefined : JSON.parse(fs.readFileSync(options.compare, 'utf8'));
   for (const program of ['coffer-enclave', 'coffer-bench', 'coffer-sign-bench']) {
@@ -97,7 +128,6 @@ async function main(args) {
   const base = path.join(ROOT, 'build/bench');
   fs.mkdirSync(base, { recursive: true });
   const machine = describeMachine(options, base);
-  const say = (text) => console.error(`bench: ${text}`);
   const figures = new Figures();
   const wants = (group) => options.only.includes(group);
   const all = { base, say, ...options };
@@ -106,11 +136,21 @@ async function main(args) {
   if (wants('micro')) addMicroFigures(figures, of);
   if (wants('boundary')) await boundary(figures, of, all);
   if (wants('signing')) await signing(figures, all);
-  if (!hasHost() && (wants('journal') || wants('http'))) {
-    say('coffer-host is not built: no journal and no HTTP figures');
+  let rival;
+  if (wants('postgres') && hasPostgres()) {
+    rival = await postgres(figures, journalFor(base, options.lines, say), all);
+  } else if (wants('postgres')) {
+    say('PostgreSQL 15 is not installed (Debian: postgresql-15): no figures beside it');
+  }
+  if (!hasHost() && (wants('journal') || wants('http') || wants('soak'))) {
+    say('coffer-host is not built: no journal, no HTTP and no soak figures');
   } else {
-    if (wants('journal')) await journalReplay(figures, of, all);
+    if (wants('journal')) await journalReplay(figures, { ...all, rival });
     if (wants('http')) await http(figures, all);
+    if (wants('soak')) {
+      const { soak } = await import('./lib/soak.mjs'); // alone needs the npm packages and a chain
+      await soak(figures, all);
+    }
   }
 
   console.log(`${header(machine)}\n\n${render(figures.rows)}`);
@@ -122,10 +162,15 @@ async function main(args) {
   }
   const stamp = machine.date.slice(0, 19).replace(/[-:]/g, '');
   const out = options.out ?? path.join(base, `${stamp}-${machine.commit}.json`);
-  const json = `${JSON.stringify({ machine, figures: figures.rows }, null, 1)}\n`;
-  fs.writeFileSync(out, json);
-  fs.writeFileSync(path.join(base, 'latest.json'), json);
-  say(`written to ${path.relative(process.cwd(), out)}`);
+  const { rows, series, histograms, curves } = figures;
+  const result = { machine, figures: rows, series, histograms, curves };
+  const json = `${JSON.stringify(result, null, 1)}\n`;
+  const latest = path.join(base, 'latest.json');
+  for (const file of [out, latest]) fs.writeFileSync(file, json); // before the page: what was measured must not be lost
+  const page = renderReport(result);
+  for (const file of [out, latest]) fs.writeFileSync(pageOf(file), page);
+  const shown = (file) => path.relative(process.cwd(), file);
+  say(`written to ${shown(out)}, and as a page to ${shown(pageOf(out))} and ${shown(pageOf(latest))}`);
 }
 
 const args = process.argv.slice(2);

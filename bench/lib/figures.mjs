@@ -7,9 +7,35 @@ export function median(samples) {
   return sorted.length % 2 === 1 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
 }
 
-/** Collects figures in the order in which they are to be shown. */
+/** Collects figures in the order in which they are to be shown, and what a report draws of them. */
 export class Figures {
   rows = [];
+  series = []; // something over time: {group, name, unit, points: [[seconds, value], ...]}
+  histograms = []; // latencies: {group, name, unit, count, buckets: [[upper bound, count], ...]}
+  curves = []; // cost against size: {group, name, x, unit, points: [[x, median, min, max], ...]}
+
+  addSeries(group, name, unit, points) {
+    if (points.length > 1) this.series.push({ group, name, unit, points });
+  }
+
+  /** histograms: one a repeat, as coffer-bench prints them; they become one. */
+  addHistogram(group, name, histograms) {
+    const counts = new Map();
+    for (const [end, count] of histograms.flatMap((one) => one.buckets ?? [])) {
+      counts.set(end, (counts.get(end) ?? 0) + count);
+    }
+    const buckets = [...counts].sort(([a], [b]) => a - b);
+    const count = buckets.reduce((sum, [, n]) => sum + n, 0);
+    if (count > 0) this.histograms.push({ group, name, unit: 'us', count, buckets });
+  }
+
+  /** samples: Map of x -> samples at that size. */
+  addCurve(group, name, x, unit, samples) {
+    const points = [...samples]
+      .filter(([, list]) => list.length > 0)
+      .map(([at, list]) => [at, median(list), Math.min(...list), Math.max(...list)]);
+    if (points.length > 1) this.curves.push({ group, name, x, unit, points });
+  }
 
   /**
    * samples: one number a repeat. limit: {name, samples} in the same unit, or none. target: a number

@@ -5,23 +5,24 @@ export class HttpConnection {
   #buffer = Buffer.alloc(0);
   #waiting = null;
 
-  static connect(port) {
+  static connect(port, { token } = {}) {
     return new Promise((resolve, reject) => {
       const socket = net.connect({ host: '127.0.0.1', port, noDelay: true });
       socket.once('error', reject);
-      socket.once('connect', () => resolve(new HttpConnection(socket)));
+      socket.once('connect', () => resolve(new HttpConnection(socket, token)));
     });
   }
 
-  constructor(socket) {
+  constructor(socket, token) {
     this.socket = socket;
+    this.authorization = token === undefined ? '' : `Authorization: Bearer ${token}\r\n`;
     socket.on('data', (piece) => this.#data(piece));
     socket.on('error', (error) => this.#fail(error));
     socket.on('close', () => this.#fail(new Error('the host closed the connection')));
   }
 
   request(method, path, body = '') {
-    const head = `${method} ${path} HTTP/1.1\r\nHost: localhost\r\n`;
+    const head = `${method} ${path} HTTP/1.1\r\nHost: localhost\r\n${this.authorization}`;
     const content = body === '' ? '' : `Content-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n`;
     return new Promise((resolve, reject) => {
       this.#waiting = { resolve, reject };

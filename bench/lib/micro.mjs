@@ -2,6 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
+import { median } from './figures.mjs';
 import { isBuilt, programPath } from './programs.mjs';
 
 const NANOSECONDS = { ns: 1, us: 1e3, ms: 1e6, s: 1e9 };
@@ -35,7 +36,7 @@ export function runProgram(name, { repeats, seconds, filter, folder }) {
 /** All programs that are built: a function (benchmark, field) -> samples. */
 export function runMicro({ repeats, quick, large, folder, say }) {
   const all = new Map();
-  for (const program of ['machine', 'sealing', 'signing', 'ledger', 'journal', 'audit']) {
+  for (const program of ['machine', 'sealing', 'signing', 'credit_signature', 'ledger', 'journal', 'audit']) {
     if (!isBuilt(`bench_${program}`)) continue;
     say(`micro-benchmarks: ${program}`);
     const options = { repeats, seconds: quick ? 0.05 : 0.3, filter: large ? '.' : '-.*ids:10000000.*', folder };
@@ -61,6 +62,11 @@ export function addMicroFigures(figures, of) {
   for (const n of [1, 20, 100]) {
     figures.add('signing', `tickets signed, ${n} a transaction`, '/s', of(`BM_SignTickets/${n}`, 'items_per_second'), { limit: raw });
   }
+  const verify = { name: 'libsecp256k1 verify', samples: of('BM_LimitVerify', 'items_per_second') };
+  const target = verify.samples.length > 0 ? 0.9 * median(verify.samples) : undefined;
+  const checked = of('BM_CheckCreditSignature', 'items_per_second');
+  figures.add('signing', 'credits with a signature each, checked, one core', '/s', checked, { limit: verify, target });
+  figures.add('signing', 'keys recovered from signatures, by libsecp256k1', '/s', of('BM_LimitRecover', 'items_per_second'), { limit: verify });
   const megabytes = (name) => of(name, 'bytes_per_second').map((rate) => rate / 1e6);
   for (const bytes of [4096, 1 << 20]) {
     const size = bytes === 4096 ? '4 KB' : '1 MB';
@@ -83,12 +89,15 @@ export function addMicroFigures(figures, of) {
   const sum = parts[0].map((_, i) => parts.reduce((total, part) => total + part[i], 0));
   const limit = { name: 'protobuf + 2 SHA-256 + table insert', samples: sum };
   const names = ['hot accounts', 'fresh accounts', 'duplicates'];
+  const atSize = names.map(() => new Map());
   for (const ids of [10_000, 1_000_000, 10_000_000]) {
     names.forEach((name, mode) => {
       const samples = nsAnItem(of(`BM_ApplyEvents/mode:${mode}/ids:${ids}`, 'items_per_second'));
+      atSize[mode].set(ids, samples);
       figures.add('ledger', `a credit at ${ids.toLocaleString('en-US')} ids, ${name}`, 'ns', samples, { limit, higherIsBetter: false });
     });
   }
+  names.forEach((name, mode) => figures.addCurve('ledger', `a credit, ${name}`, 'remembered ids', 'ns', atSize[mode]));
   figures.add('ledger', 'memory of an id at 1,800,000', 'bytes', of('BM_MemoryOfAnId/1800000', 'bytes_each'), { limit: { name: 'its two fingerprints', samples: [24] }, higherIsBetter: false, target: 20 });
   figures.add('ledger', 'memory of an id at 1,000,000', 'bytes', of('BM_MemoryOfAnId/1000000', 'bytes_each'), { limit: { name: 'its two fingerprints', samples: [24] }, higherIsBetter: false, target: 20 });
   figures.add('ledger', 'memory of an account', 'bytes', of('BM_MemoryOfAnAccount/1000000', 'bytes_each'), { limit: { name: 'name, address, six sums', samples: [13 + 20 + 96] }, higherIsBetter: false, target: 150 });

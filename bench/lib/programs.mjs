@@ -20,6 +20,19 @@ export function programPath(name) {
 }
 export const isBuilt = (name) => fs.existsSync(programPath(name));
 
+/** CPU seconds of a process so far, and memory in bytes: resident now, and at most. */
+export function costOf(pid) {
+  const stat = fs.readFileSync(`/proc/${pid}/stat`, 'utf8');
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  const status = fs.readFileSync(`/proc/${pid}/status`, 'utf8');
+  const kilobytes = (field) => Number(new RegExp(`${field}:\\s+(\\d+)`).exec(status)[1]) * 1024;
+  return {
+    cpuSeconds: (Number(fields[11]) + Number(fields[12])) / TICKS_A_SECOND,
+    rssBytes: kilobytes('VmRSS'),
+    peakRssBytes: kilobytes('VmHWM'),
+  };
+}
+
 /** A program that runs until it is stopped; its output goes to `log`. */
 export class Process {
   constructor(name, args, { log, env = {} }) {
@@ -41,17 +54,8 @@ export class Process {
     return this.child.exitCode === null && this.child.signalCode === null;
   }
 
-  /** CPU seconds so far, and memory in bytes: resident now, and at most. */
   cost() {
-    const stat = fs.readFileSync(`/proc/${this.child.pid}/stat`, 'utf8');
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    const status = fs.readFileSync(`/proc/${this.child.pid}/status`, 'utf8');
-    const kilobytes = (field) => Number(new RegExp(`${field}:\\s+(\\d+)`).exec(status)[1]) * 1024;
-    return {
-      cpuSeconds: (Number(fields[11]) + Number(fields[12])) / TICKS_A_SECOND,
-      rssBytes: kilobytes('VmRSS'),
-      peakRssBytes: kilobytes('VmHWM'),
-    };
+    return costOf(this.child.pid);
   }
 
   async stop(signal = 'SIGTERM') {
@@ -75,6 +79,13 @@ export async function until(what, condition, { timeoutMs = 120_000, everyMs = 5,
     if (Date.now() > deadline) throw new Error(`${what} did not come within ${timeoutMs} ms`);
     await sleep(everyMs);
   }
+}
+
+export function freshFolder(base, name) {
+  const folder = path.join(base, name);
+  fs.rmSync(folder, { recursive: true, force: true });
+  fs.mkdirSync(folder, { recursive: true });
+  return folder;
 }
 
 export function freePort() {

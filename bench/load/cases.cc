@@ -51,6 +51,13 @@ class Errors {
   uint64_t duplicates_ = 0;
 };
 
+// What this process has taken of all cores so far: making requests, reading answers, storing.
+double CpuSeconds() {
+  timespec spent{};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &spent);
+  return absl::ToDoubleSeconds(absl::DurationFromTimespec(spent));
+}
+
 int64_t NanosSince(absl::Time start) {
   return absl::ToInt64Nanoseconds(runtime::OsMonotonicNow() - start);
 }
@@ -91,6 +98,7 @@ absl::StatusOr<std::string> Throughput(runtime::EventLoop* loop,
                                  });
     };
   }
+  const double cpu = CpuSeconds();
   const absl::Time start = runtime::OsMonotonicNow();
   for (int w = 0; w < options.window; ++w) {
     for (const auto& one : send) one();
@@ -100,6 +108,7 @@ absl::StatusOr<std::string> Throughput(runtime::EventLoop* loop,
   if (!errors.status().ok()) return errors.status();
   return absl::StrCat("{\"events\":", options.events, ",\"seconds\":", seconds,
                       ",\"per_second\":", static_cast<double>(options.events) / seconds,
+                      ",\"cpu_seconds\":", CpuSeconds() - cpu,
                       ",\"duplicates\":", errors.duplicates(), ",\"batch\":", options.batch,
                       ",\"window\":", options.window, ",\"clients\":", clients.size(),
                       ",\"request_latency\":", latency.ToJson(), "}");

@@ -40,14 +40,14 @@ class Histogram {
     return max_;
   }
 
-  // {"count":..,"mean_us":..,"p50_us":..,...}
+  // {"count":..,"mean_us":..,"p50_us":..,...,"buckets":[[end_us,count],..]}, empty buckets left out.
   std::string ToJson() const {
     const auto us = [](uint64_t ns) { return static_cast<double>(ns) / 1000; };
     return absl::StrCat("{\"count\":", count_, ",\"mean_us\":", mean() / 1000,
                         ",\"min_us\":", count_ == 0 ? 0 : us(min_),
                         ",\"p50_us\":", us(Quantile(0.5)), ",\"p90_us\":", us(Quantile(0.9)),
                         ",\"p99_us\":", us(Quantile(0.99)), ",\"p999_us\":", us(Quantile(0.999)),
-                        ",\"max_us\":", us(max_), "}");
+                        ",\"max_us\":", us(max_), ",\"buckets\":[", BucketsJson(), "]}");
   }
 
  private:
@@ -59,6 +59,15 @@ class Histogram {
     if (v < kSub) return v;
     const int shift = static_cast<int>(std::bit_width(v)) - kSubBits - 1;
     return static_cast<size_t>(shift + 1) * kSub + ((v >> shift) - kSub);
+  }
+  std::string BucketsJson() const {
+    std::string out;
+    for (size_t i = 0; i < kBuckets; ++i) {
+      if (counts_[i] == 0) continue;
+      absl::StrAppend(&out, out.empty() ? "[" : ",[", static_cast<double>(EndOf(i)) / 1000, ",",
+                      counts_[i], "]");
+    }
+    return out;
   }
   // The largest value of a bucket.
   static uint64_t EndOf(size_t bucket) {
