@@ -20,7 +20,8 @@ constexpr size_t kMailbox = 16;
 
 HostLog::HostLog(runtime::EventLoop* loop, runtime::Dispatcher* store)
     : loop_(loop),
-      reader_thread_("coffer-log"),
+      // Proofs and the index can wait; what is owed and paid, on the other threads, goes first.
+      reader_thread_("coffer-log", runtime::EventLoopThread::Priority::kBackground),
       contents_thread_("coffer-texts"),
       to_writer_(store, "log writer", kMailbox),
       to_publisher_(loop, "log publisher", kMailbox) {}

@@ -6,6 +6,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <condition_variable>
@@ -153,9 +155,23 @@ uint64_t EventLoop::wakeups() const {
   return wakeups_;
 }
 
-EventLoopThread::EventLoopThread(std::string name)
-    : thread_([this, name = name.substr(0, 15)] {
+namespace {
+
+constexpr int kBackgroundNice = 10;
+
+// Of the calling thread alone: Linux has a nice value for each (setpriority(2), "C library/kernel
+// differences"). A refusal costs speed and nothing else.
+void YieldToOthers() {
+  const auto self = static_cast<id_t>(gettid());
+  setpriority(PRIO_PROCESS, self, getpriority(PRIO_PROCESS, self) + kBackgroundNice);
+}
+
+}  // namespace
+
+EventLoopThread::EventLoopThread(std::string name, Priority priority)
+    : thread_([this, name = name.substr(0, 15), priority] {
         pthread_setname_np(pthread_self(), name.c_str());
+        if (priority == Priority::kBackground) YieldToOthers();
         loop_.Run();
       }) {}
 

@@ -61,8 +61,12 @@ class EventLoop final : public Dispatcher {
 // An EventLoop with a thread of its own. The destructor stops the loop and joins.
 class EventLoopThread {
  public:
+  // How the machine shares its cores when they are all wanted: kBackground has about a tenth of
+  // what another thread gets (10 steps of nice(2)), and all that the others leave.
+  enum class Priority { kNormal, kBackground };
+
   // `name` is what ps and gdb show, cut to 15 bytes (pthread_setname_np).
-  explicit EventLoopThread(std::string name);
+  explicit EventLoopThread(std::string name, Priority priority = Priority::kNormal);
   ~EventLoopThread();
 
   EventLoop* loop() { return &loop_; }

@@ -4,7 +4,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <thread>
 #include <vector>
@@ -126,6 +129,19 @@ struct Adder : Actor<std::unique_ptr<int>> {
   std::vector<int> batches;
   int in_batch = 0;
 };
+
+TEST(EventLoopThreadTest, ABackgroundThreadYieldsAndItsCreatorDoesNot) {
+  const auto own = [] { return getpriority(PRIO_PROCESS, static_cast<id_t>(gettid())); };
+  const int before = own();
+  int normal = 0, background = 0;
+  EventLoopThread("normal").RunAndWait([&] { normal = own(); });
+  EventLoopThread("back", EventLoopThread::Priority::kBackground).RunAndWait([&] {
+    background = own();
+  });
+  EXPECT_EQ(normal, before);
+  EXPECT_EQ(background, std::min(19, before + 10));
+  EXPECT_EQ(own(), before);
+}
 
 TEST(EventLoopTest, WhatLibeventGivesBackIsWiped) {
   EventLoop loop;
