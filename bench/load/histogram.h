@@ -5,6 +5,7 @@
 
 #include <array>
 #include <bit>
+#include <cmath>
 #include <cstdint>
 #include <string>
 
@@ -31,7 +32,7 @@ class Histogram {
   // The smallest value that `share` (0..1) of all values do not exceed, rounded up to its bucket's
   // end.
   uint64_t Quantile(double share) const {
-    const auto wanted = static_cast<uint64_t>(share * static_cast<double>(count_) + 0.5);
+    const auto wanted = static_cast<uint64_t>(std::llround(share * static_cast<double>(count_)));
     uint64_t seen = 0;
     for (size_t i = 0; i < kBuckets; ++i) {
       seen += counts_[i];
@@ -40,7 +41,8 @@ class Histogram {
     return max_;
   }
 
-  // {"count":..,"mean_us":..,"p50_us":..,...,"buckets":[[end_us,count],..]}, empty buckets left out.
+  // {"count":..,"mean_us":..,"p50_us":..,...,"buckets":[[end_us,count],..]}, empty buckets left
+  // out.
   std::string ToJson() const {
     const auto us = [](uint64_t ns) { return static_cast<double>(ns) / 1000; };
     return absl::StrCat("{\"count\":", count_, ",\"mean_us\":", mean() / 1000,

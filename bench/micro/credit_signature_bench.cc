@@ -45,7 +45,7 @@ struct Signed {
 
 void BM_LimitVerify(benchmark::State& run) {
   const Signed s;
-  for (auto _ : run) {
+  while (run.KeepRunning()) {
     COFFER_CHECK(secp256k1_ecdsa_verify(s.context, &s.signature, s.digest, &s.pubkey) == 1,
                  "the signature verifies");
   }
@@ -56,7 +56,7 @@ BENCHMARK(BM_LimitVerify);
 void BM_LimitRecover(benchmark::State& run) {
   const Signed s;
   secp256k1_pubkey found;
-  for (auto _ : run) {
+  while (run.KeepRunning()) {
     COFFER_CHECK(secp256k1_ecdsa_recover(s.context, &found, &s.recoverable, s.digest) == 1,
                  "the key is recovered");
   }
@@ -73,7 +73,7 @@ void BM_CheckCreditSignature(benchmark::State& run) {
   FillEvent(7, 7, &event);
   const auto digest = ethereum::Eip191Hash(authority::CreditDigest(event).view());
   event.set_signature(key.Sign(digest).ToBytes65());
-  for (auto _ : run) {
+  while (run.KeepRunning()) {
     COFFER_CHECK(authority::CheckCreditSignature(policy, event).ok(), "the reporter's signature");
   }
   run.SetItemsProcessed(run.iterations());
