@@ -10,7 +10,7 @@ import { http } from './lib/http_cases.mjs';
 import { journalFor, journalReplay } from './lib/journal.mjs';
 import { addMicroFigures, runMicro } from './lib/micro.mjs';
 import { hasPostgres, postgres } from './lib/postgres.mjs';
-import { ROOT, isBuilt, run } from './lib/programs.mjs';
+import { ROOT, isBuilt, removeFolders, run } from './lib/programs.mjs';
 import { renderReport } from './lib/report.mjs';
 import { signing } from './lib/signing.mjs';
 
@@ -127,6 +127,7 @@ async function main(args) {
   }
   const base = path.join(ROOT, 'build/bench');
   fs.mkdirSync(base, { recursive: true });
+  removeFolders(base); // of a run that was interrupted
   const machine = describeMachine(options, base);
   const figures = new Figures();
   const wants = (group) => options.only.includes(group);
@@ -165,6 +166,7 @@ async function main(args) {
   const { rows, series, histograms, curves } = figures;
   const result = { machine, figures: rows, series, histograms, curves };
   const json = `${JSON.stringify(result, null, 1)}\n`;
+  removeFolders(base);
   const latest = path.join(base, 'latest.json');
   for (const file of [out, latest]) fs.writeFileSync(file, json); // before the page: what was measured must not be lost
   const page = renderReport(result);

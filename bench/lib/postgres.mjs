@@ -7,6 +7,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import readline from 'node:readline';
 import { median } from './figures.mjs';
+import { freshFolder } from './programs.mjs';
 
 const BIN = '/usr/lib/postgresql/15/bin';
 // How many lines a transaction has, and how many connections share the work: which is best differs
@@ -51,7 +52,7 @@ export const hasPostgres = () => fs.existsSync(path.join(BIN, 'postgres'));
 /** A server of our own below `base`, on a unix socket there; as another user when this is root. */
 class Server {
   constructor(base) {
-    this.folder = path.join(base, 'postgres');
+    this.folder = freshFolder(base, 'postgres');
     this.data = path.join(this.folder, 'data');
   }
 
@@ -69,8 +70,6 @@ class Server {
   }
 
   start() {
-    fs.rmSync(this.folder, { recursive: true, force: true });
-    fs.mkdirSync(this.folder, { recursive: true, mode: 0o755 });
     if (process.getuid() === 0) {
       const id = (flag) => Number(spawnSync('id', [flag, 'postgres'], { encoding: 'utf8' }).stdout);
       fs.chownSync(this.folder, id('-u'), id('-g'));
@@ -109,8 +108,6 @@ function weiOf(line) {
 
 /** The journal's money as files that COPY takes, `batch` lines each: made before the clock starts. */
 async function makeBatches(folder, journal, batch) {
-  fs.rmSync(folder, { recursive: true, force: true });
-  fs.mkdirSync(folder, { recursive: true });
   const files = [];
   let lines = [];
   const flush = () => {
@@ -155,7 +152,7 @@ export async function postgres(figures, journal, { base, repeats, lines, say }) 
   try {
     for (const way of WAYS) {
       say(`postgres: making batches of ${way.batch} lines`);
-      const files = await makeBatches(path.join(base, 'postgres-lines'), journal, way.batch);
+      const files = await makeBatches(freshFolder(base, 'postgres-lines'), journal, way.batch);
       const rates = [];
       for (let i = 0; i < repeats; i++) {
         say(`postgres: ${way.batch} lines a transaction, ${way.connections} at once, repeat ${i + 1} of ${repeats}`);
@@ -165,8 +162,6 @@ export async function postgres(figures, journal, { base, repeats, lines, say }) 
     }
   } finally {
     server.stop();
-    fs.rmSync(path.join(base, 'postgres-lines'), { recursive: true, force: true });
-    fs.rmSync(server.folder, { recursive: true, force: true });
   }
   results.sort((a, b) => median(b.rates) - median(a.rates));
   const named = ({ batch, connections }) => `${batch.toLocaleString('en-US')} a transaction, ${connections} at once`;

@@ -1,9 +1,7 @@
 // The remote signer: transactions signed over the JSON protocol, beside what libsecp256k1 signs on
 // one core in the same minutes.
-import fs from 'node:fs';
-import path from 'node:path';
 import { runProgram } from './micro.mjs';
-import { runBench, startSigner } from './programs.mjs';
+import { freshFolder, runBench, startSigner } from './programs.mjs';
 
 const PARALLEL = 8; // threads of the case with a connection a request
 
@@ -17,9 +15,7 @@ function limitOf(folder) {
 }
 
 export async function signing(figures, { base, repeats, seconds, say }) {
-  const folder = path.join(base, 'signing');
-  fs.rmSync(folder, { recursive: true, force: true });
-  fs.mkdirSync(folder, { recursive: true });
+  const folder = freshFolder(base, 'signing');
   const limits = [];
   const rates = { pipelined: [], one: [], many: [] };
   const cpu = [];
