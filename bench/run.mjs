@@ -31,7 +31,8 @@ const USAGE = `Measures Coffer on this machine, with real processes, each figure
     --report FILE.json   measures nothing: only makes the page of an earlier run, beside its file
     --help
 
-The disk that is measured is the one that holds build/. Leave the machine alone meanwhile.
+The disk that is measured is the one that holds build/. Leave the machine alone meanwhile. On ext4 without a journal leave five
+minutes between two runs: what was deleted at the end of one slows down each new file of the next.
 
 Examples
   ./dev bench --quick
