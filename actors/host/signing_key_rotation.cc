@@ -117,7 +117,10 @@ void SigningKeyRotation::GoOn(const Status& status) {
   from_ = ports_.keys->Root()->address;
   to_ = AddressOf(ports_.keys->Next()->address());
   const SigningKeyState* const older = Find(status, from_.has_value() ? from_->view() : "");
-  if (older != nullptr && older->use() == SigningKeyState::USE_RETIRED) return ConfirmRetired();
+  if (older != nullptr && older->use() == SigningKeyState::USE_RETIRED) {
+    step_ = RotationStep::kDraining;  // whoever asked for this: nothing is under way any more
+    return ConfirmRetired();
+  }
   switch (UseOf(status, to_->view())) {
     case SigningKeyState::USE_CURRENT:
       return Drain(older == nullptr ? 0 : older->open_payouts());

@@ -118,6 +118,18 @@ TEST_F(SigningKeyRotationTest, StartedAgainWhileOneDrainsNothingIsDone) {
   EXPECT_EQ(rotation().progress().open_payouts, 3u);
 }
 
+// Seed 14007355: it was asked for between the older key's end and that being seen, and had no end.
+TEST_F(SigningKeyRotationTest, AskedForWhenTheOlderOneHasJustBeenRetiredItEndsWithThat) {
+  ASSERT_EQ(Rotate(), Step::kDraining) << Why();
+  enclave_->Retire();
+  ASSERT_TRUE(rotation().Start().ok());
+  EXPECT_TRUE(Until(Step::kDone)) << Why();
+  EXPECT_EQ(rotation().done(), 1u);
+  EXPECT_EQ(host_->keys->root_epoch(), 1u);
+  EXPECT_EQ(Rotate(), Step::kDraining) << "the next one can begin";
+  EXPECT_EQ(rotation().progress().to, AddressOf('\x22'));
+}
+
 TEST_F(SigningKeyRotationTest, OneAtATimeOfBothKinds) {
   ASSERT_TRUE(rotation().Start().ok());
   EXPECT_EQ(rotation().Start().code(), absl::StatusCode::kFailedPrecondition);
