@@ -23,12 +23,14 @@ HostLog::HostLog(runtime::EventLoop* loop, runtime::Dispatcher* store)
       // Proofs and the index can wait; what is owed and paid, on the other threads, goes first.
       reader_thread_("coffer-log", runtime::EventLoopThread::Priority::kBackground),
       contents_thread_("coffer-texts"),
+      sync_thread_("coffer-sync"),
       to_writer_(store, "log writer", kMailbox),
       to_publisher_(loop, "log publisher", kMailbox) {}
 
 HostLog::~HostLog() {
   reader_thread_.StopAndJoin();
   contents_thread_.StopAndJoin();
+  sync_thread_.StopAndJoin();
 }
 
 absl::StatusOr<std::unique_ptr<HostLog>> HostLog::Create(runtime::EventLoop* loop,
@@ -41,6 +43,7 @@ absl::StatusOr<std::unique_ptr<HostLog>> HostLog::Create(runtime::EventLoop* loo
   absl::StatusOr<std::unique_ptr<host::OsLogFiles>> files = host::OsLogFiles::Open(folder);
   if (!files.ok()) return files.status();
   log->files_ = *std::move(files);
+  log->files_->UseBackground(log->sync_thread_.loop());
   host::LogReader::Options reader;
   reader.folder = folder;
   reader.index_path = absl::StrCat(options.data_dir, "/log-index.sqlite");

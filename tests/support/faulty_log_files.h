@@ -37,6 +37,8 @@ class FaultyLogFiles final : public LogFiles {
   bool crashed() const { return crashed_; }
   uint64_t operations() const { return operations_; }
   uint64_t syncs() const { return syncs_; }
+  uint64_t syncs_begun() const { return syncs_begun_; }
+  void BeginSync() override { ++syncs_begun_; }
 
   // Power comes back.
   void Restart(std::mt19937_64& random) {
@@ -154,6 +156,7 @@ class FaultyLogFiles final : public LogFiles {
   std::map<std::string, File, std::less<>> files_;
   uint64_t operations_ = 0;
   uint64_t syncs_ = 0;
+  uint64_t syncs_begun_ = 0;
   uint64_t crash_at_ = 0;
   uint64_t fail_times_ = 0;
   uint64_t capacity_ = ~uint64_t{0};

@@ -243,6 +243,8 @@ LogEvent LogWriter::On(const PublishLog& command) {
   if (dispatcher_->Now() - last_sync_ >= options_.sync_interval ||
       store_->size() - store_->durable_size() >= options_.sync_leaves) {
     status = SyncNow();
+  } else {
+    files_->BeginSync();  // or all of an interval's tiles would be waited for at once
   }
   if (status.ok()) status = store_->Publish(command.size, command.note);
   if (!status.ok() && !absl::IsFailedPrecondition(status)) {

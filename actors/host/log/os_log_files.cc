@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -36,6 +37,16 @@ int WriteAll(int fd, std::string_view bytes) {
 }
 
 }  // namespace
+
+// Shared with the thread that syncs, which may still be at it when the log's files are closed.
+struct OsLogFiles::EarlySync {
+  explicit EarlySync(int folder) : root(folder) {}
+  EarlySync(const EarlySync&) = delete;
+  EarlySync& operator=(const EarlySync&) = delete;
+  ~EarlySync() { close(root); }
+  const int root;
+  std::atomic<bool> under_way = false;
+};
 
 absl::StatusOr<std::unique_ptr<OsLogFiles>> OsLogFiles::Open(const std::string& path) {
   if (mkdir(path.c_str(), 0755) != 0 && errno != EEXIST) {
@@ -184,6 +195,22 @@ absl::Status OsLogFiles::RemoveFolder(std::string_view path) {
 absl::Status OsLogFiles::SyncAll() {
   if (syncfs(root_) != 0) return DiskError("syncfs", path_, errno);
   return absl::OkStatus();
+}
+
+void OsLogFiles::BeginSync() {
+  if (background_ == nullptr) return;
+  if (early_ == nullptr) {
+    // Opened anew: the kernel tells of a failure once to each opening (syncfs(2)), and the one that
+    // SyncAll() asks must hear of it.
+    const int root = openat(root_, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (root < 0) return;
+    early_ = std::make_shared<EarlySync>(root);
+  }
+  if (early_->under_way.exchange(true)) return;
+  background_->Post([early = early_] {
+    (void)syncfs(early->root);
+    early->under_way = false;
+  });
 }
 
 }  // namespace coffer::host

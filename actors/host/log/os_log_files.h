@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "actors/host/log/log_files.h"
+#include "runtime/dispatcher.h"
 
 namespace coffer::host {
 
@@ -26,9 +27,16 @@ class OsLogFiles final : public LogFiles {
   absl::Status RemoveFolder(std::string_view path) override;
   // syncfs(2): one call however many files were written; the rest of the file system's too.
   absl::Status SyncAll() override;
+  // Nothing without a thread for it. One at a time.
+  void BeginSync() override;
+  // The thread for BeginSync(). It has ended, or nothing runs on it any more, before `background`
+  // is destroyed; it may outlive this object.
+  void UseBackground(runtime::Dispatcher* background) { background_ = background; }
   const std::string& path() const override { return path_; }
 
  private:
+  struct EarlySync;
+
   // Folders that are kept open, so that a tile costs no walk from the root.
   static constexpr size_t kOpenFolders = 16;
 
@@ -43,6 +51,8 @@ class OsLogFiles final : public LogFiles {
 
   const std::string path_;
   const int root_;
+  runtime::Dispatcher* background_ = nullptr;
+  std::shared_ptr<EarlySync> early_;  // none until there was one
   std::map<std::string, int, std::less<>> folders_;
 };
 

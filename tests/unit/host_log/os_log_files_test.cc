@@ -10,6 +10,7 @@
 #include <fstream>
 
 #include "actors/host/log/log_store.h"
+#include "runtime/test_dispatcher.h"
 #include "tests/unit/host_log/support.h"
 
 namespace coffer::host {
@@ -31,6 +32,20 @@ class OsLogFilesTest : public ::testing::Test {
   std::string path_;
   std::unique_ptr<OsLogFiles> files_;
 };
+
+TEST_F(OsLogFilesTest, ASyncIsBegunOnAnotherThreadAndOneAtATime) {
+  runtime::TestScheduler scheduler(1);
+  runtime::TestDispatcher* const thread = scheduler.NewDispatcher("sync");
+  files_->BeginSync();  // there is no thread for it: nothing happens
+  files_->UseBackground(thread);
+  ASSERT_TRUE(files_->Write("tile/0/000", "content").ok());
+  EXPECT_EQ(scheduler.RunUntilIdle(), 0u);
+  for (int i = 0; i < 3; ++i) files_->BeginSync();
+  EXPECT_EQ(scheduler.RunUntilIdle(), 1u);
+  files_->BeginSync();
+  files_.reset();  // what is under way has a descriptor of its own
+  EXPECT_EQ(scheduler.RunUntilIdle(), 1u);
+}
 
 TEST_F(OsLogFilesTest, WritesReadsReplacesAndRemoves) {
   EXPECT_TRUE(absl::IsNotFound(files_->Read("a/b/c").status()));
