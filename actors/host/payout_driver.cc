@@ -22,8 +22,6 @@ namespace {
 // current one lie further back.
 constexpr uint64_t kSeedPayouts = 200;
 constexpr uint64_t kSeedPayoutsOfOldKey = 5000;
-// Blocks; nodes that prune receipts keep some 10,000 of them.
-constexpr uint64_t kPruned = 8192;
 constexpr size_t kMaxRecords = 100'000;
 
 const char* StateName(boundary::v1::PayoutState state) {
@@ -309,47 +307,6 @@ void PayoutDriver::ReadChain() {
     }
     Leave();
   });
-}
-
-void PayoutDriver::AskReceipts() {
-  if (!turn_->chain.has_value()) {
-    // Where a search for strangers begins depends on the chain's height.
-    if (turn_->list_complete) need_list_ = true;
-    return;
-  }
-  if (turn_->list_complete) MergePayouts();
-  last_chain_ = dispatcher_->Now();
-  // What has grown that deep meanwhile may have been pruned, so its absence says nothing.
-  std::erase_if(watched_, [this](const auto& entry) {
-    const uint64_t block = entry.second.block_number;
-    return turn_->chain->number >= block &&
-           turn_->chain->number - block >= options_.reorg_window + kPruned;
-  });
-  turn_->next = &PayoutDriver::Act;
-  const auto ask = [this](const std::string& tx_hash) {
-    const auto hash = ethereum::Hash::FromBytes(tx_hash);
-    if (!hash.ok()) return;
-    AskChain("eth_getTransactionReceipt", HashParams(*hash),
-             [this, tx_hash](const absl::StatusOr<RpcAnswer>& answer) {
-               if (!answer.ok() || answer->refused) return;
-               absl::StatusOr<std::optional<Receipt>> receipt = ParseReceipt(answer->result);
-               if (receipt.ok() && receipt->has_value() && (*receipt)->tx_hash.view() != tx_hash) {
-                 receipt = absl::InvalidArgumentError("a receipt of another transaction");
-               }
-               if (receipt.ok()) {
-                 turn_->receipts[tx_hash] = *std::move(receipt);
-               } else {
-                 chain_log_.Log(Level::kWarn, "payouts", "a receipt cannot be read",
-                                {{"reason", receipt.status()}});
-               }
-             });
-  };
-  for (const auto& [id, record] : records_) {
-    for (const boundary::v1::Attempt* attempt : OpenAttempts(record.payout)) {
-      ask(attempt->tx_hash());
-    }
-  }
-  for (const auto& [tx_hash, watched] : watched_) ask(tx_hash);
 }
 
 void PayoutDriver::AskAccounts() {

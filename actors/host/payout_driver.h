@@ -19,6 +19,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -80,6 +81,8 @@ class PayoutDriver {
     std::vector<boundary::v1::Payout> listed;
     bool list_complete = false;
     Receipts receipts;
+    std::set<std::string> in_place;  // of those watched: their block is the one that was reported
+    std::set<std::string> moved;     // it is not
     std::vector<PayoutHalt> halts;
     std::vector<std::string> notes;
     std::vector<boundary::v1::Account> accounts;
@@ -136,7 +139,11 @@ class PayoutDriver {
   void AskPayoutPage(uint64_t from_id, bool open_only);
   void Seed(const boundary::v1::Payout& payout);
   void ReadChain();
+  // ---- of transactions (payout_driver_receipts.cc)
   void AskReceipts();
+  void AskReceipt(const std::string& tx_hash);
+  void AskBlock(uint64_t number, std::vector<std::string> tx_hashes);
+  void AskMoved();
   void Act();
   void SendNext();
   void AskAccounts();

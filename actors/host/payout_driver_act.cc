@@ -103,15 +103,19 @@ void PayoutDriver::CheckWatched() {
   std::vector<std::string> done;
   for (auto& [tx_hash, watched] : watched_) {
     const auto found = turn_->receipts.find(tx_hash);
-    if (found == turn_->receipts.end() || chain.number < watched.block_number) continue;
+    const bool asked = found != turn_->receipts.end();
+    const bool in_place = turn_->in_place.contains(tx_hash);
+    if ((!asked && !in_place) || chain.number < watched.block_number) continue;
     // After a start the block of a stranger's redemption is not known: the one that it is in now is
     // taken for it, unless it cannot have paid there. It may have left the chain meanwhile and have
     // been mined again in vain.
-    if (watched.block_hash.empty() && found->second.has_value() && found->second->succeeded) {
+    if (asked && watched.block_hash.empty() && found->second.has_value() &&
+        found->second->succeeded) {
       watched.block_number = found->second->block_number;
       watched.block_hash = std::string(found->second->block_hash.view());
     }
-    if (found->second.has_value() && found->second->block_hash.view() == watched.block_hash) {
+    if (in_place ||
+        (found->second.has_value() && found->second->block_hash.view() == watched.block_hash)) {
       watched.missing = 0;
       const bool final = options_.finality == PayoutDriverOptions::Finality::kFinalized &&
                          watched.block_number <= chain.confirmed;

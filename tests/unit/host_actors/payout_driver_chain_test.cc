@@ -248,6 +248,26 @@ TEST(PayoutDriverChain, AReorgOpensAgainAndTheSameBytesGoOut) {
   EXPECT_EQ(Open(world), 0u);
 }
 
+// A receipt of a hundred tickets has some hundred KB. The blocks that they are in tell as much.
+TEST(PayoutDriverChain, ReportedReceiptsAreNotReadAgainWhileTheirBlocksStay) {
+  World world;
+  for (uint64_t i = 0; i < 25; ++i) world.Credit(i, 100);
+  PayoutDriver& driver = world.Start(Options());
+  ASSERT_TRUE(world.Settle(absl::Minutes(1)));
+  world.Run(absl::Seconds(2));
+  ASSERT_EQ(driver.Status().watched_receipts, 3u);
+  const uint64_t receipts = world.chain.calls("eth_getTransactionReceipt");
+  const uint64_t blocks = world.chain.calls("eth_getBlockByNumber");
+  world.Run(absl::Seconds(10));
+  EXPECT_EQ(world.chain.calls("eth_getTransactionReceipt"), receipts);
+  EXPECT_GE(world.chain.calls("eth_getBlockByNumber"), blocks + 10);
+  EXPECT_EQ(driver.Status().counters.reorged, 0u);
+  world.chain.Reorg(100);
+  world.Run(absl::Seconds(10));
+  EXPECT_GT(world.chain.calls("eth_getTransactionReceipt"), receipts);
+  EXPECT_EQ(driver.Status().counters.reorged, 3u);
+}
+
 TEST(PayoutDriverChain, AReorgIsNoticedAfterARestart) {
   World world;
   world.Credit(1, 100);

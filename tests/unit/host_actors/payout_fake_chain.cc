@@ -142,6 +142,10 @@ RpcAnswer FakeChain::Answer(const std::string& method, const Json::Value& params
     uint64_t number = height();
     if (params[0] == "safe") number -= std::min<uint64_t>(number, 4);
     if (params[0] == "finalized") number -= std::min<uint64_t>(number, 8);
+    if (const auto wanted = ParseQuantity(params[0]); wanted.ok()) {
+      if (*wanted > height()) return Yes(Json::Value());
+      number = *wanted;
+    }
     Json::Value block(Json::objectValue);
     block["number"] = QuantityHex(number);
     block["hash"] = blocks_[number].hash.ToHex();
