@@ -27,6 +27,8 @@ constexpr size_t kReadChunk = 256u << 10;
 // Frames of one connection in a turn of the loop: a client that floods waits for the others after
 // each of its turns.
 constexpr int kFramesATurn = 4;
+// A frame from this size on is kept until the kernel has taken it; a shorter one is copied sooner.
+constexpr size_t kWorthKeeping = 16u << 10;
 // What any connection may hold of a frame without being counted: no more than the room that a frame
 // gets with its first bytes (frame_codec.cc).
 constexpr size_t kUncountedBytes = (64u << 10) + kFrameHeaderBytes;
@@ -125,6 +127,23 @@ void EventStream::Send(std::string_view payload) {
   evbuffer* output = bufferevent_get_output(bev_);
   evbuffer_add(output, header.data(), header.size());
   evbuffer_add(output, payload.data(), payload.size());
+  if (PendingOutput() > options_.output_limit) above_limit_ = true;
+}
+
+void EventStream::SendOwned(std::string payload) {
+  if (payload.size() < kWorthKeeping) return Send(payload);
+  if (!Admit(payload)) return;
+  const std::array<char, kFrameHeaderBytes> header = FrameHeader(payload.size());
+  evbuffer* output = bufferevent_get_output(bev_);
+  evbuffer_add(output, header.data(), header.size());
+  auto* kept = new std::string(std::move(payload));
+  const auto forget = [](const void*, size_t, void* owner) {
+    delete static_cast<std::string*>(owner);
+  };
+  if (evbuffer_add_reference(output, kept->data(), kept->size(), forget, kept) != 0) {
+    delete kept;
+    return CloseLater(absl::ResourceExhaustedError("out of memory for a frame"));
+  }
   if (PendingOutput() > options_.output_limit) above_limit_ = true;
 }
 

@@ -49,6 +49,7 @@ class EventStream final : public FramedStream {
 
   void SetHandler(StreamHandler* handler) override;
   void Send(std::string_view payload) override;
+  void SendOwned(std::string payload) override;
   void SendSecret(std::string_view payload) override;
   size_t PendingOutput() const override;
   size_t OutputLimit() const override { return options_.output_limit; }

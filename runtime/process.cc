@@ -22,7 +22,11 @@
 namespace coffer::runtime {
 namespace {
 
-constexpr int kLargePieceBytes = 512 << 10;
+// Of memory that is locked. The usual frame, some hundred KB, is made of memory that is kept: what
+// the system gives and takes back is filled with zeros, page by page, each time.
+constexpr int kLargePieceBytes = 4 << 20;
+constexpr int kKeptBytes = 16 << 20;
+constexpr int kGrowthBytes = 1 << 20;
 constexpr int kExitBySignal = 130;
 
 void ExitHard(int) { _exit(kExitBySignal); }
@@ -141,9 +145,12 @@ absl::Status LockMemory() {
         "memory is not locked against swapping: RLIMIT_MEMLOCK is finite; raise it to unlimited "
         "(ulimit -l, LimitMEMLOCK= in systemd)");
   }
-  // What is freed but kept stays locked, too. Large pieces (frames) go back to the system at once:
-  // given a threshold, glibc leaves it as it is, and does not raise it with each of them.
+  // What is freed but kept stays locked, too, so large pieces go back to the system at once, and of
+  // the rest all but kKeptBytes. Given a threshold, glibc leaves it as it is, and does not raise it
+  // with each large piece that is freed.
   mallopt(M_MMAP_THRESHOLD, kLargePieceBytes);
+  mallopt(M_TRIM_THRESHOLD, kKeptBytes);
+  mallopt(M_TOP_PAD, kGrowthBytes);
   if (mlockall(MCL_CURRENT | MCL_FUTURE) == 0) return absl::OkStatus();
   return absl::FailedPreconditionError(
       absl::StrCat("memory cannot be locked against swapping: ", ErrnoText(errno),

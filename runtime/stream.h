@@ -46,6 +46,8 @@ class FramedStream {
   // Queues one frame. `payload` is 1..kMaxFrameBytes bytes (checked). After OnClosed it does
   // nothing.
   virtual void Send(std::string_view payload) = 0;
+  // As Send, of what the caller needs no more: a long frame is not copied.
+  virtual void SendOwned(std::string payload) { Send(payload); }
   // As Send, and whatever copy of it is made here is wiped once the kernel has taken it, or the
   // stream ends.
   virtual void SendSecret(std::string_view payload) { Send(payload); }

@@ -309,9 +309,9 @@ void Gateway::SendJson(Session& session) {
 }
 
 void Gateway::Send(Session& session, const boundary::v1::ServerFrame& frame) {
-  const std::string bytes = frame.SerializeAsString();
+  std::string bytes = frame.SerializeAsString();
   if (bytes.size() <= runtime::kMaxFrameBytes) {
-    session.stream->Send(bytes);
+    session.stream->SendOwned(std::move(bytes));
     return;
   }
   boundary::v1::ServerFrame instead;

@@ -192,7 +192,7 @@ struct Release {
 // Bytes for the storage to keep.
 struct StoreOut {
   SessionId session = 0;
-  std::unique_ptr<boundary::v1::ServerFrame> frame;
+  std::shared_ptr<const boundary::v1::ServerFrame> frame;
 };
 // Which connection is the storage now; 0 = none.
 struct StorageIs {

@@ -80,31 +80,44 @@ void Sealer::EndOfBatch() {
   ReleaseFree();
 }
 
-// One record of the work that waits, as much as fits. Concatenated batches are one batch
-// (protobuf's encoding of repeated fields), so nothing is parsed or copied twice. The log's tree
-// comes last: the one after all of them.
-void Sealer::SealRecord() {
-  SealedRecord record;
+// The work that waits, as much as fits a record: what is to be sealed. Concatenated batches are one
+// batch (protobuf's encoding of repeated fields), so nothing is parsed or copied twice. The log's
+// tree comes last: the one after all of them.
+std::string Sealer::GatherWork(SealedRecord* record, std::string* leaves) {
   std::string plaintext;
   sealed::v1::Batch log;
+  // The first is taken as it is: most records are of one.
+  const auto add = [](std::string part, std::string* to) {
+    if (to->empty()) {
+      *to = std::move(part);
+    } else {
+      to->append(part);
+    }
+  };
   while (!waiting_.empty()) {
     Work& work = waiting_.front();
-    const size_t bytes = plaintext.size() + record.leaves.size();
+    const size_t bytes = plaintext.size() + leaves->size();
     if (bytes != 0 && bytes + work.events.size() + work.leaves.bundle.size() > kRecordBytes) break;
-    plaintext.append(work.events);
+    add(std::move(work.events), &plaintext);
     if (!work.leaves.empty()) {
-      record.leaves.append(work.leaves.bundle);
+      add(std::move(work.leaves.bundle), leaves);
       log.set_audit_tree(std::move(work.leaves.tree));
       log.set_audit_head(std::move(work.leaves.head));
       tree_size_ = work.leaves.tree_size;
     }
-    for (Answer& answer : work.answers) record.answers.push_back(std::move(answer));
+    for (Answer& answer : work.answers) record->answers.push_back(std::move(answer));
     waiting_.pop_front();
   }
-  COFFER_CHECK(plaintext.size() + record.leaves.size() <= kMaxRecordBytes,
-               "a record and its leaves do not fit a frame");
-  record.tree_size = tree_size_;
   log.AppendToString(&plaintext);
+  return plaintext;
+}
+
+void Sealer::SealRecord() {
+  SealedRecord record;
+  std::string leaves;
+  const std::string plaintext = GatherWork(&record, &leaves);
+  COFFER_CHECK(plaintext.size() + leaves.size() <= kMaxRecordBytes,
+               "a record and its leaves do not fit a frame");
   if (plaintext.empty()) {  // answers only: they go with the last record that is on its way
     std::vector<Answer>& last = unstored_.empty() ? free_ : unstored_.back().answers;
     std::move(record.answers.begin(), record.answers.end(), std::back_inserter(last));
@@ -114,23 +127,23 @@ void Sealer::SealRecord() {
   header.kind = sealing::Kind::kRecord;
   header.sequence = ++sealed_sequence_;
   header.previous = head_;
+  auto frame = std::make_shared<boundary::v1::ServerFrame>();
+  Store* store = frame->mutable_store();
+  store->set_kind(Store::KIND_RECORD);
+  store->set_sequence(header.sequence);
+  store->set_sealed(vault_->Seal(header, plaintext));
+  store->set_leaves(std::move(leaves));
+  store->set_tree_size(tree_size_);
   record.sequence = header.sequence;
-  record.sealed = vault_->Seal(header, plaintext);
-  record.hash = head_ = sealing::RecordHash(record.sealed);
+  record.hash = head_ = sealing::RecordHash(store->sealed());
+  record.frame = std::move(frame);
   if (!resend_) SendRecord(record);
   unstored_.push_back(std::move(record));
 }
 
 void Sealer::SendRecord(const SealedRecord& record) {
-  if (storage_ == 0) return;  // all of them go out when a storage attaches
-  auto frame = std::make_unique<boundary::v1::ServerFrame>();
-  Store* store = frame->mutable_store();
-  store->set_kind(Store::KIND_RECORD);
-  store->set_sequence(record.sequence);
-  store->set_sealed(record.sealed);
-  store->set_leaves(record.leaves);
-  store->set_tree_size(record.tree_size);
-  gateway_->Send(StoreOut{storage_, std::move(frame)});
+  // Without one, all of them go out when a storage attaches.
+  if (storage_ != 0) gateway_->Send(StoreOut{storage_, record.frame});
 }
 
 void Sealer::Handle(SnapshotWork work) {

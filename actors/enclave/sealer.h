@@ -47,9 +47,7 @@ class Sealer : public runtime::Actor<SealerMessage> {
   struct SealedRecord {
     uint64_t sequence = 0;
     sealing::Hash hash;
-    std::string sealed;
-    std::string leaves;
-    uint64_t tree_size = 0;
+    std::shared_ptr<const boundary::v1::ServerFrame> frame;  // what the storage is sent
     std::vector<Answer> answers;
   };
 
@@ -64,6 +62,7 @@ class Sealer : public runtime::Actor<SealerMessage> {
   void ReleaseFree();
   bool PassToAttestor(Answer& answer);
   void SealRecord();
+  std::string GatherWork(SealedRecord* record, std::string* leaves);
   void SendRecord(const SealedRecord& record);
   void SendChunks();
   void SetStorage(SessionId session);

@@ -69,23 +69,16 @@ void BatchWindow::Pump() {
 }
 
 void BatchWindow::Send(Entry& entry) {
-  v1::ClientFrame frame;
-  if (entry.batch.events.has_value()) {
-    *frame.mutable_apply_events() = *std::move(entry.batch.events);
-    entry.batch.events.reset();
-  } else {
-    *frame.mutable_apply_events() = owner_->BuildEvents(entry.batch);
-  }
-  COFFER_CHECK(static_cast<size_t>(frame.apply_events().events_size()) == entry.batch.lines.size(),
-               "a repeated batch has other events than the first one");
+  std::string events = std::exchange(entry.batch.events, {});
+  if (events.empty()) events = owner_->BuildEvents(entry.batch);
   entry.state = State::kInFlight;
   ++in_flight_;
   ++counters_.sent;
   // The entry stays until it is done, and so outlives its request.
-  client_->Call(std::move(frame),
-                [this, &entry, alive = std::weak_ptr<bool>(alive_)](Answer answer) {
-                  if (!alive.expired()) OnAnswer(entry, std::move(answer));
-                });
+  client_->CallApplyEvents(std::move(events),
+                           [this, &entry, alive = std::weak_ptr<bool>(alive_)](Answer answer) {
+                             if (!alive.expired()) OnAnswer(entry, std::move(answer));
+                           });
 }
 
 void BatchWindow::OnAnswer(Entry& entry, Answer answer) {

@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
-#include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -31,9 +31,9 @@ struct Batch {
   std::vector<LineRef> lines;  // of the events, in order; may be none
   uint64_t end = 0;            // offset in the file up to which all is done once this is answered
   uint64_t letters = 0;  // position() of the dead letters when its last line had been looked at
-  // The request, until it is first sent; a repetition is built anew from the lines, so that what is
-  // in flight is not held twice.
-  std::optional<boundary::v1::ApplyEvents> events;
+  // The request, an ApplyEvents as protobuf writes it, until it is first sent; a repetition is built
+  // anew from the lines, so that what is in flight is not held twice.
+  std::string events;
 
   std::string_view line(size_t i) const {
     return std::string_view(chunk->bytes).substr(lines[i].begin, lines[i].length);
@@ -46,7 +46,7 @@ class BatchWindow {
    public:
     virtual ~Owner() = default;
     // The same events as when the batch was made.
-    virtual boundary::v1::ApplyEvents BuildEvents(const Batch& batch) = 0;
+    virtual std::string BuildEvents(const Batch& batch) = 0;
     // In order of the batches. `refusals[i]` belongs to line `refusals[i].index()`; all others were
     // applied, now or before.
     virtual void OnDone(const Batch& batch,

@@ -3,8 +3,12 @@
 #ifndef COFFER_ACTORS_HOST_ENCLAVE_CLIENT_H_
 #define COFFER_ACTORS_HOST_ENCLAVE_CLIENT_H_
 
+#include <string>
+#include <utility>
+
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
+#include "invariant/check.h"
 #include "proto/boundary.pb.h"
 
 namespace coffer::host {
@@ -24,6 +28,14 @@ class EnclaveClient {
   // dispatcher. Requests of one connection are handled in the order of these calls. Callers bound
   // their own requests in flight. When not ready the reply is Unavailable.
   virtual void Call(boundary::v1::ClientFrame request, Reply reply) = 0;
+
+  // Call of apply_events. `events` is an ApplyEvents as protobuf writes it: whoever has thousands of
+  // events writes each of them once, and EnclaveLink sends those bytes.
+  virtual void CallApplyEvents(std::string events, Reply reply) {
+    boundary::v1::ClientFrame request;
+    COFFER_CHECK(request.mutable_apply_events()->ParseFromString(events), "events of our own");
+    Call(std::move(request), std::move(reply));
+  }
 
   // True when the enclave has its state loaded and this host is its storage.
   virtual bool ready() const = 0;

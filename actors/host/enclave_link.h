@@ -82,6 +82,7 @@ class EnclaveLink final : public EnclaveClient,
   void Stop(runtime::Task done);
 
   void Call(boundary::v1::ClientFrame request, Reply reply) override;
+  void CallApplyEvents(std::string events, Reply reply) override;
   bool ready() const override { return state_ == State::kReady && !stopping_; }
   void Watch(absl::AnyInvocable<void(bool)> observer) override;
 
@@ -152,6 +153,8 @@ class EnclaveLink final : public EnclaveClient,
   void OnStore(boundary::v1::Store store);
   void Settled(size_t messages, size_t bytes);
 
+  bool Admit(Reply* reply);
+  uint64_t Expect(Reply reply, absl::Duration timeout);
   uint64_t SendRequest(boundary::v1::ClientFrame request, Reply reply, absl::Duration timeout);
   // Wipes the credentials in it.
   void SendFrame(boundary::v1::ClientFrame frame);

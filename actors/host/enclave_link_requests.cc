@@ -1,4 +1,9 @@
 // EnclaveLink's requests: out, answered, late.
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
+#include <google/protobuf/wire_format_lite.h>
+
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -11,24 +16,65 @@ namespace coffer::host {
 using boundary::v1::ClientFrame;
 using boundary::v1::ServerFrame;
 
-void EnclaveLink::Call(ClientFrame request, Reply reply) {
-  if (!ready()) {
-    dispatcher_->Post([reply = std::move(reply),
-                       reason = stopping_ ? "this host is shutting down" : reason_]() mutable {
-      reply(absl::UnavailableError(absl::StrCat("the enclave is not ready: ", reason)));
-    });
-    return;
+namespace {
+
+// Room for the request's id, the tag and the length of the body.
+constexpr size_t kFrameHeadBytes = 64;
+
+// A request of the frame's only other field, its body as it is.
+std::string ApplyEventsFrame(uint64_t request_id, const std::string& events) {
+  using Wire = google::protobuf::internal::WireFormatLite;
+  ClientFrame head;
+  head.set_request_id(request_id);
+  std::string frame;
+  frame.reserve(events.size() + kFrameHeadBytes);
+  google::protobuf::io::StringOutputStream stream(&frame);
+  google::protobuf::io::CodedOutputStream out(&stream);
+  head.SerializeToCodedStream(&out);
+  out.WriteTag(
+      Wire::MakeTag(ClientFrame::kApplyEventsFieldNumber, Wire::WIRETYPE_LENGTH_DELIMITED));
+  out.WriteVarint32(static_cast<uint32_t>(events.size()));
+  out.WriteString(events);
+  out.Trim();
+  return frame;
+}
+
+}  // namespace
+
+bool EnclaveLink::Admit(Reply* reply) {
+  if (ready()) {
+    ++counters_.requests;
+    return true;
   }
-  ++counters_.requests;
-  SendRequest(std::move(request), std::move(reply), options_.request_timeout);
+  dispatcher_->Post([reply = std::move(*reply),
+                     reason = stopping_ ? "this host is shutting down" : reason_]() mutable {
+    reply(absl::UnavailableError(absl::StrCat("the enclave is not ready: ", reason)));
+  });
+  return false;
+}
+
+void EnclaveLink::Call(ClientFrame request, Reply reply) {
+  if (Admit(&reply)) SendRequest(std::move(request), std::move(reply), options_.request_timeout);
+}
+
+void EnclaveLink::CallApplyEvents(std::string events, Reply reply) {
+  if (!Admit(&reply)) return;
+  const uint64_t id = Expect(std::move(reply), options_.request_timeout);
+  outbox_.push_back({ApplyEventsFrame(id, events), false});
+  FlushOutbox();
+}
+
+uint64_t EnclaveLink::Expect(Reply reply, absl::Duration timeout) {
+  const uint64_t id = next_id_++;
+  pending_.emplace(id, Pending{std::move(reply), dispatcher_->Now() + timeout, timeout});
+  if (timeout != absl::InfiniteDuration() && timeout_ == nullptr) ArmTimeout();
+  return id;
 }
 
 uint64_t EnclaveLink::SendRequest(ClientFrame request, Reply reply, absl::Duration timeout) {
-  const uint64_t id = next_id_++;
+  const uint64_t id = Expect(std::move(reply), timeout);
   request.set_request_id(id);
-  pending_.emplace(id, Pending{std::move(reply), dispatcher_->Now() + timeout, timeout});
   SendFrame(std::move(request));
-  if (timeout != absl::InfiniteDuration() && timeout_ == nullptr) ArmTimeout();
   return id;
 }
 
@@ -47,7 +93,7 @@ void EnclaveLink::FlushOutbox() {
       stream_->SendSecret(next.payload);
       Wipe(&next.payload);
     } else {
-      stream_->Send(next.payload);
+      stream_->SendOwned(std::move(next.payload));
     }
     outbox_.pop_front();
   }

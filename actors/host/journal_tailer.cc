@@ -18,6 +18,7 @@ using runtime::Log;
 constexpr char kComponent[] = "journal";
 constexpr size_t kMaxBufferedLetters =
     1u << 20;  // bytes; then they are written, and reading waits for that
+constexpr size_t kUsualEventBytes = 160;  // of a request
 
 TailFile::Options TailOptions(const JournalOptions& options) {
   return {.path = options.path,
@@ -25,17 +26,6 @@ TailFile::Options TailOptions(const JournalOptions& options) {
           .follow = true,
           .chunk_bytes = options.chunk_bytes,
           .rotation_grace = options.rotation_grace};
-}
-
-void AddEvent(const Credit& credit, const ethereum::Address& recipient, v1::ApplyEvents& out) {
-  v1::Event& event = *out.add_events();
-  event.set_id(credit.event_id.text.data(), credit.event_id.text.size());
-  event.set_kind(credit.kind == Credit::Kind::kCredit ? v1::Event::KIND_CREDIT
-                                                      : v1::Event::KIND_ADJUST_DOWN);
-  event.set_account(credit.orchestrator_id);
-  event.set_recipient(recipient.bytes.data(), recipient.bytes.size());
-  event.mutable_amount()->set_high(absl::Uint128High64(credit.wei));
-  event.mutable_amount()->set_low(absl::Uint128Low64(credit.wei));
 }
 
 }  // namespace
@@ -244,25 +234,40 @@ void JournalTailer::TakeLine(const Chunk& chunk, LineRef ref, Batch& batch) {
     return;
   }
   ++metrics_.credits;
-  if (!batch.events.has_value()) {
-    batch.events.emplace();
-    batch.events->mutable_events()->Reserve(static_cast<int>(options_.max_events));
+  if (batch.lines.empty()) {
+    batch.events.reserve(options_.max_events * kUsualEventBytes);
     batch.lines.reserve(options_.max_events);
   }
-  AddEvent(credit, *recipient, *batch.events);
+  AddEvent(credit, *recipient, &batch.events);
   batch.lines.push_back(ref);
 }
 
+// The same message serves one event after the other, so that its texts keep their room.
+// Concatenated, requests of one event are one request of all of them (protobuf's encoding of
+// repeated fields).
+void JournalTailer::AddEvent(const Credit& credit, const ethereum::Address& recipient,
+                             std::string* out) {
+  v1::Event& event = one_.events_size() == 0 ? *one_.add_events() : *one_.mutable_events(0);
+  event.set_id(credit.event_id.text.data(), credit.event_id.text.size());
+  event.set_kind(credit.kind == Credit::Kind::kCredit ? v1::Event::KIND_CREDIT
+                                                      : v1::Event::KIND_ADJUST_DOWN);
+  event.set_account(credit.orchestrator_id);
+  event.set_recipient(recipient.bytes.data(), recipient.bytes.size());
+  event.mutable_amount()->set_high(absl::Uint128High64(credit.wei));
+  event.mutable_amount()->set_low(absl::Uint128Low64(credit.wei));
+  COFFER_CHECK(one_.AppendToString(out), "an event can be written");
+}
+
 // The same lines give the same events: the registry forgets and changes nothing that it once told.
-v1::ApplyEvents JournalTailer::BuildEvents(const Batch& batch) {
-  v1::ApplyEvents events;
+std::string JournalTailer::BuildEvents(const Batch& batch) {
+  std::string events;
   for (size_t i = 0; i < batch.lines.size(); ++i) {
     const ParsedLine parsed = parser_.Parse(batch.line(i));
     const Credit* const credit = std::get_if<Credit>(&parsed);
     const ethereum::Address* const recipient =
         credit == nullptr ? nullptr : registry_->Find(credit->orchestrator_id);
     COFFER_CHECK(recipient != nullptr, "a line that was an event is none any more");
-    AddEvent(*credit, *recipient, events);
+    AddEvent(*credit, *recipient, &events);
   }
   return events;
 }

@@ -119,7 +119,7 @@ class JournalTailer final : private BatchWindow::Owner {
   };
 
   // BatchWindow::Owner
-  boundary::v1::ApplyEvents BuildEvents(const Batch& batch) override;
+  std::string BuildEvents(const Batch& batch) override;
   void OnDone(const Batch& batch, const std::vector<boundary::v1::EventRefusal>& refusals) override;
   void OnRoom() override;
 
@@ -133,6 +133,7 @@ class JournalTailer final : private BatchWindow::Owner {
   void TakeChunk(std::shared_ptr<const Chunk> chunk);
   // Adds the line's event to `batch`, or counts it, or buries it.
   void TakeLine(const Chunk& chunk, LineRef line, Batch& batch);
+  void AddEvent(const Credit& credit, const ethereum::Address& recipient, std::string* out);
   void Bury(RejectReason reason, int code, std::string_view detail, std::string_view line,
             uint64_t offset);
   void BuryLong(RejectReason reason, const LongLine& line);
@@ -154,6 +155,7 @@ class JournalTailer final : private BatchWindow::Owner {
   BatchWindow window_;
   TailFile tail_;
   LineParser parser_;
+  boundary::v1::ApplyEvents one_;  // a request of one event, used again and again
   Sha256 sha256_;
   std::unique_ptr<DeadLetters> letters_;
   std::unique_ptr<Job> job_;  // instead of the tail

@@ -104,17 +104,19 @@ std::string BalancesError(const Leaf& leaf) {
   return {};
 }
 
-void AppendInteger(uint64_t value, int bytes, std::string* out) {
-  std::array<char, 8> big{};
-  for (int i = 0; i < bytes; ++i) {
-    big[static_cast<size_t>(i)] = static_cast<char>(value >> (8 * (bytes - 1 - i)));
+// Big-endian, in as many bytes as the type has.
+template <typename T>
+void AppendInteger(T value, std::string* out) {
+  std::array<char, sizeof(T)> big{};
+  for (size_t i = 0; i < sizeof(T); ++i) {
+    big[i] = static_cast<char>(value >> (8 * (sizeof(T) - 1 - i)));
   }
-  out->append(big.data(), static_cast<size_t>(bytes));
+  out->append(big.data(), big.size());
 }
 
 void AppendWei(absl::uint128 value, std::string* out) {
-  AppendInteger(absl::Uint128High64(value), 8, out);
-  AppendInteger(absl::Uint128Low64(value), 8, out);
+  AppendInteger(absl::Uint128High64(value), out);
+  AppendInteger(absl::Uint128Low64(value), out);
 }
 
 void AppendId(const std::string& id, std::string* out) {
@@ -211,12 +213,12 @@ absl::Status AppendLeaf(const Leaf& leaf, std::string* out) {
   }
   out->push_back(static_cast<char>(kLeafVersion));
   out->push_back(static_cast<char>(kind));
-  AppendInteger(fields, 2, out);
-  AppendInteger(leaf.sequence, 8, out);
-  AppendInteger(leaf.claimed_time, 8, out);
+  AppendInteger(static_cast<uint16_t>(fields), out);
+  AppendInteger(leaf.sequence, out);
+  AppendInteger(leaf.claimed_time, out);
   if (fields & kEventId) AppendId(leaf.event_id, out);
-  if (leaf.payout) AppendInteger(*leaf.payout, 8, out);
-  if (leaf.item) AppendInteger(*leaf.item, 4, out);
+  if (leaf.payout) AppendInteger(*leaf.payout, out);
+  if (leaf.item) AppendInteger(*leaf.item, out);
   if (fields & kAccount) AppendId(leaf.account, out);
   if (leaf.recipient) out->append(leaf.recipient->view());
   if (leaf.balances) {

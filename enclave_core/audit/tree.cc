@@ -2,6 +2,8 @@
 
 #include <openssl/evp.h>
 
+#include <algorithm>
+#include <array>
 #include <bit>
 #include <memory>
 
@@ -25,26 +27,31 @@ struct FreeContext {
   void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
 };
 
-Hash Digest(std::string_view prefix, std::string_view first, std::string_view second) {
+// In as few pieces as there are: each call of libcrypto costs as much as hashing a dozen bytes.
+Hash Digest(std::string_view prefix, std::string_view rest) {
   thread_local const std::unique_ptr<EVP_MD_CTX, FreeContext> context(EVP_MD_CTX_new());
   Hash out;
-  const bool done = EVP_DigestInit_ex(context.get(), Algorithm(), nullptr) == 1 &&
-                    EVP_DigestUpdate(context.get(), prefix.data(), prefix.size()) == 1 &&
-                    EVP_DigestUpdate(context.get(), first.data(), first.size()) == 1 &&
-                    EVP_DigestUpdate(context.get(), second.data(), second.size()) == 1 &&
-                    EVP_DigestFinal_ex(context.get(), out.bytes.data(), nullptr) == 1;
+  const bool done =
+      EVP_DigestInit_ex(context.get(), Algorithm(), nullptr) == 1 &&
+      (prefix.empty() || EVP_DigestUpdate(context.get(), prefix.data(), prefix.size()) == 1) &&
+      EVP_DigestUpdate(context.get(), rest.data(), rest.size()) == 1 &&
+      EVP_DigestFinal_ex(context.get(), out.bytes.data(), nullptr) == 1;
   COFFER_CHECK(done, "SHA-256 cannot fail");
   return out;
 }
 
 }  // namespace
 
-Hash Sha256(std::string_view bytes) { return Digest({}, bytes, {}); }
-Hash LeafHash(std::string_view entry) { return Digest(std::string_view("\0", 1), entry, {}); }
+Hash Sha256(std::string_view bytes) { return Digest({}, bytes); }
+Hash LeafHash(std::string_view entry) { return Digest(std::string_view("\0", 1), entry); }
 Hash NodeHash(const Hash& left, const Hash& right) {
-  return Digest("\x01", left.view(), right.view());
+  std::array<char, 1 + 2 * Hash::kSize> node;
+  node[0] = 1;
+  std::copy(left.bytes.begin(), left.bytes.end(), node.begin() + 1);
+  std::copy(right.bytes.begin(), right.bytes.end(), node.begin() + 1 + Hash::kSize);
+  return Digest({}, {node.data(), node.size()});
 }
-Hash EmptyRoot() { return Digest({}, {}, {}); }
+Hash EmptyRoot() { return Digest({}, {}); }
 
 void Tree::Append(const Hash& leaf_hash) {
   COFFER_CHECK(size_ < kMaxTreeSize, "the log has room for a leaf");

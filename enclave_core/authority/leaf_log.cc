@@ -30,6 +30,7 @@ audit::Leaf& LeafLog::Begin(audit::LeafKind kind) {
 
 void LeafLog::Append() {
   const size_t begin = bundle_.size();
+  if (begin == 0) bundle_.reserve(expected_);
   bundle_.append(kLengthBytes, '\0');
   const absl::Status encoded = audit::AppendLeaf(leaf_, &bundle_);
   COFFER_CHECK(encoded.ok(), "I9: what has happened cannot be written as a leaf");
@@ -45,6 +46,7 @@ NewLeaves LeafLog::Take() {
   NewLeaves out;
   if (bundle_.empty()) return out;
   out.bundle = std::exchange(bundle_, {});
+  expected_ = out.bundle.size();
   last_ = 0;
   taken_size_ = tree_.size();
   out.tree_size = tree_.size();

@@ -62,6 +62,7 @@ class LeafLog {
   audit::Leaf leaf_;         // kept for the capacity of its strings
   uint64_t taken_size_ = 0;  // of the log at the last Take
   std::string bundle_;       // not taken yet
+  size_t expected_ = 0;      // bytes of what was taken last: room for as much is made at once
   size_t last_ = 0;          // where the last leaf begins in it
 };
 

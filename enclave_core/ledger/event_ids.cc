@@ -25,7 +25,7 @@ void AppendBigEndian(uint64_t value, std::string* out) {
 }  // namespace
 
 struct Fingerprinter::Context {
-  std::array<uint8_t, 32> key{};
+  std::array<uint8_t, 33> prefix{};  // the key, and behind it the domain of a digest
   EVP_MD* sha256 = EVP_MD_fetch(nullptr, "SHA256", nullptr);
   EVP_MD_CTX* md = EVP_MD_CTX_new();
   Context() = default;
@@ -34,14 +34,14 @@ struct Fingerprinter::Context {
   ~Context() {
     EVP_MD_CTX_free(md);
     EVP_MD_free(sha256);
-    OPENSSL_cleanse(key.data(), key.size());
+    OPENSSL_cleanse(prefix.data(), prefix.size());
   }
 };
 
 Fingerprinter::Fingerprinter(std::string_view key) : context_(std::make_unique<Context>()) {
   COFFER_CHECK(key.size() == 32, "the fingerprint key has 32 bytes");
   COFFER_CHECK(context_->sha256 != nullptr && context_->md != nullptr, "OpenSSL gave no SHA-256");
-  std::copy(key.begin(), key.end(), context_->key.begin());
+  std::copy(key.begin(), key.end(), context_->prefix.begin());
 }
 Fingerprinter::~Fingerprinter() = default;
 Fingerprinter::Fingerprinter(Fingerprinter&&) noexcept = default;
@@ -49,9 +49,9 @@ Fingerprinter& Fingerprinter::operator=(Fingerprinter&&) noexcept = default;
 
 void Fingerprinter::Digest(uint8_t domain, std::string_view data, uint8_t (&out)[32]) {
   EVP_MD_CTX* md = context_->md;
+  context_->prefix.back() = domain;
   const bool ok = EVP_DigestInit_ex(md, context_->sha256, nullptr) == 1 &&
-                  EVP_DigestUpdate(md, context_->key.data(), context_->key.size()) == 1 &&
-                  EVP_DigestUpdate(md, &domain, 1) == 1 &&
+                  EVP_DigestUpdate(md, context_->prefix.data(), context_->prefix.size()) == 1 &&
                   EVP_DigestUpdate(md, data.data(), data.size()) == 1 &&
                   EVP_DigestFinal_ex(md, out, nullptr) == 1;
   COFFER_CHECK(ok, "SHA-256 failed");

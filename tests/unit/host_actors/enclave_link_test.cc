@@ -306,6 +306,38 @@ TEST_F(EnclaveLinkTest, RequestsAreAnsweredById) {
   EXPECT_EQ(order, (std::vector<int>{2, 0, 1}));
 }
 
+// The bytes that were written beforehand are the request that protobuf would have made of them.
+TEST_F(EnclaveLinkTest, EventsThatWereWrittenBeforehandAreAnOrdinaryRequest) {
+  Prepare(1);
+  boundary::v1::ApplyEvents events;
+  for (int i = 0; i < 300; ++i) {
+    boundary::v1::Event* event = events.add_events();
+    event->set_id(absl::StrCat("event ", i));
+    event->set_account("account");
+    event->mutable_amount()->set_low(static_cast<uint64_t>(i));
+  }
+  std::vector<ClientFrame> seen;
+  enclave_->on_request = [&](const ClientFrame& frame, ServerFrame& answer) {
+    seen.push_back(frame);
+    answer.mutable_events_applied()->set_applied(300);
+    return true;
+  };
+  uint32_t applied = 0;
+  host_->link.CallApplyEvents(events.SerializeAsString(), [&](absl::StatusOr<ServerFrame> frame) {
+    ASSERT_TRUE(frame.ok());
+    EXPECT_EQ(frame->request_id(), seen.at(0).request_id());
+    applied = frame->events_applied().applied();
+  });
+  scheduler_.Advance(absl::Seconds(1));
+  EXPECT_EQ(applied, 300u);
+  ASSERT_EQ(seen.size(), 1u);
+  EXPECT_NE(seen[0].request_id(), 0u);
+  ClientFrame expected;
+  expected.set_request_id(seen[0].request_id());
+  *expected.mutable_apply_events() = events;
+  EXPECT_EQ(seen[0].SerializeAsString(), expected.SerializeAsString());
+}
+
 TEST_F(EnclaveLinkTest, RequestsTimeOutAndALateAnswerIsIgnored) {
   options_.request_timeout = absl::Seconds(8);
   Prepare(1);

@@ -56,6 +56,29 @@ TEST_F(EventNetworkTest, SecretsGoAsFramesInTheirOrder) {
   ASSERT_TRUE(Turn([&] { return first().closed == 1; }));
 }
 
+TEST_F(EventNetworkTest, OwnedFramesGoInTheirOrderHoweverLong) {
+  Start();
+  Recorder client;
+  auto stream = Dial(&client);
+  ASSERT_NE(stream, nullptr);
+  std::vector<std::string> frames;
+  for (const size_t size : {size_t{1}, size_t{16'383}, size_t{16'384}, size_t{3} << 20}) {
+    frames.emplace_back(size, static_cast<char>('a' + frames.size()));
+    stream->SendOwned(frames.back());
+    frames.emplace_back("between");
+    stream->Send(frames.back());
+  }
+  ASSERT_TRUE(Turn([&] { return !server->recorders.empty() && first().count == frames.size(); }));
+  EXPECT_TRUE(first().frames == frames);
+  EXPECT_EQ(stream->PendingOutput(), 0u);
+  // What was not sent goes with the stream.
+  server->streams[0]->PauseReading();
+  stream->SendOwned(std::string(1u << 20, 'x'));
+  stream.reset();
+  server->streams[0]->ResumeReading();
+  ASSERT_TRUE(Turn([&] { return first().closed == 1; }));
+}
+
 TEST_F(EventNetworkTest, AFrameMayBeTornAtAnyByte) {
   Start();
   const std::string bytes = Frame("first") + Frame("2") + Frame("third frame");
