@@ -27,6 +27,18 @@ export function journalFor(base, lines, say) {
   };
 }
 
+/** CPU seconds so far of a process's threads, by the name of each. */
+function threadsOf(pid) {
+  const seconds = {};
+  for (const task of fs.readdirSync(`/proc/${pid}/task`)) {
+    const stat = fs.readFileSync(`/proc/${pid}/task/${task}/stat`, 'utf8');
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    const name = stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')'));
+    seconds[name] = (seconds[name] ?? 0) + (Number(fields[11]) + Number(fields[12])) / 100;
+  }
+  return seconds;
+}
+
 /** Replays the journal once into fresh processes; what it took, checked to the wei. */
 async function replay(folder, journal, enclaveArgs) {
   const enclave = await startEnclave(folder, enclaveArgs);
@@ -45,13 +57,16 @@ async function replay(folder, journal, enclaveArgs) {
     timeoutMs: 3_600_000,
   });
   const seconds = since();
+  const threads = threadsOf(host.process.child.pid);
   const status = await host.status();
   const find = (object, key) => (key in object ? object : find(object.enclave, key));
   const { totals, events } = find(status, 'totals');
   if (BigInt(totals.available) !== BigInt(journal.expected.total_wei)) {
     throw new Error(`the journal owes ${journal.expected.total_wei} wei, the enclave ${totals.available}`);
   }
-  return { enclave, host, seconds, seen, events: Number(events), enclaveCost: enclave.cost(), hostCost: host.process.cost() };
+  return {
+    enclave, host, seconds, seen, threads, events: Number(events), enclaveCost: enclave.cost(), hostCost: host.process.cost(),
+  };
 }
 
 /** kill -9 of both, a restart, and the seconds until both are ready again. */
@@ -104,6 +119,10 @@ export async function journalReplay(figures, { base, repeats, lines, say, rival 
   figures.add('journal', 'MB read', '/s', runs.map((run) => journal.bytes / run.seconds / 1e6));
   figures.add('journal', 'CPU of the enclave a line', 'us', runs.map((run) => (run.enclaveCost.cpuSeconds / lines) * 1e6), lower);
   figures.add('journal', 'CPU of the host a line', 'us', runs.map((run) => (run.hostCost.cpuSeconds / lines) * 1e6), lower);
+  const threads = { 'coffer-host': 'reading the journal', 'coffer-store': 'storing', 'coffer-log': 'the index of the log' };
+  for (const [name, does] of Object.entries(threads)) {
+    figures.add('journal', `CPU of the host a line: ${does}`, 'us', runs.map((run) => (run.threads[name] / lines) * 1e6), lower);
+  }
   figures.add('journal', 'enclave resident at the end', 'MB', runs.map((run) => run.enclaveCost.rssBytes / 1e6), lower);
   figures.add('journal', 'host resident at the end', 'MB', runs.map((run) => run.hostCost.rssBytes / 1e6), lower);
   const name = `after kill -9 of both, ${runs[0].events.toLocaleString('en-US')} events`;
