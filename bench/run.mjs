@@ -7,6 +7,7 @@ import { boundary } from './lib/boundary.mjs';
 import { Figures, compare, render } from './lib/figures.mjs';
 import { hasHost } from './lib/host.mjs';
 import { http } from './lib/http_cases.mjs';
+import { idle } from './lib/idle.mjs';
 import { journalFor, journalReplay } from './lib/journal.mjs';
 import { addMicroFigures, runMicro } from './lib/micro.mjs';
 import { hasPostgres, postgres } from './lib/postgres.mjs';
@@ -22,8 +23,8 @@ const USAGE = `Measures Coffer on this machine, with real processes, each figure
     --repeats N          default 3; the table shows median, least and most
     --seconds N          length of each latency case (default 5)
     --minutes N          length of the soak (default 10)
-    --only a,b           of micro, boundary, signing, postgres, journal, http (the rest is left out, and limits with it)
-                         and soak, which runs only when it is named: minutes of credits and payouts on a local chain
+    --only a,b           of micro, boundary, signing, postgres, journal, http, idle (the rest is left out, and limits with
+                         it) and soak, which runs only when it is named: minutes of credits and payouts on a local chain
     --large              the micro-benchmarks with 10,000,000 ids too (2 GB of memory)
     --compare OLD.json   ratios to an earlier run
     --out FILE           where the JSON goes (default build/bench/DATE-COMMIT.json); a page for reading goes
@@ -39,7 +40,7 @@ Examples
   ./dev bench --only micro,journal --compare build/bench/latest.json
   ./dev bench --report build/bench/latest.json`;
 
-const GROUPS = ['micro', 'boundary', 'signing', 'postgres', 'journal', 'http', 'soak'];
+const GROUPS = ['micro', 'boundary', 'signing', 'postgres', 'journal', 'http', 'idle', 'soak'];
 
 function parse(args) {
   const flags = new Set(args.filter((arg) => arg === '--quick' || arg === '--large'));
@@ -144,11 +145,12 @@ async function main(args) {
   } else if (wants('postgres')) {
     say('PostgreSQL 15 is not installed (Debian: postgresql-15): no figures beside it');
   }
-  if (!hasHost() && (wants('journal') || wants('http') || wants('soak'))) {
-    say('coffer-host is not built: no journal, no HTTP and no soak figures');
+  if (!hasHost() && (wants('journal') || wants('http') || wants('idle') || wants('soak'))) {
+    say('coffer-host is not built: no journal, no HTTP, no idle and no soak figures');
   } else {
     if (wants('journal')) await journalReplay(figures, { ...all, rival });
     if (wants('http')) await http(figures, all);
+    if (wants('idle')) await idle(figures, all);
     if (wants('soak')) {
       const { soak } = await import('./lib/soak.mjs'); // alone needs the npm packages and a chain
       await soak(figures, all);

@@ -5,11 +5,11 @@ import net from 'node:net';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { costOf } from './proc.mjs';
 
 export const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 const KEY = `0x${'11'.repeat(32)}`; // signs nothing but benchmarks
 const BROKER = '0xa8bb618b1520e284046f3dfc448851a1ff26e41b';
-const TICKS_A_SECOND = 100; // USER_HZ of every Linux that node runs on
 
 const running = new Set();
 process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')));
@@ -19,19 +19,6 @@ export function programPath(name) {
   return path.join(process.env.COFFER_BIN ?? path.join(ROOT, 'build/release/bin'), name);
 }
 export const isBuilt = (name) => fs.existsSync(programPath(name));
-
-/** CPU seconds of a process so far, and memory in bytes: resident now, and at most. */
-export function costOf(pid) {
-  const stat = fs.readFileSync(`/proc/${pid}/stat`, 'utf8');
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  const status = fs.readFileSync(`/proc/${pid}/status`, 'utf8');
-  const kilobytes = (field) => Number(new RegExp(`${field}:\\s+(\\d+)`).exec(status)[1]) * 1024;
-  return {
-    cpuSeconds: (Number(fields[11]) + Number(fields[12])) / TICKS_A_SECOND,
-    rssBytes: kilobytes('VmRSS'),
-    peakRssBytes: kilobytes('VmHWM'),
-  };
-}
 
 /** A program that runs until it is stopped; its output goes to `log`. */
 export class Process {

@@ -6,7 +6,8 @@ import { deployCoffer, startAnvil } from '../../tests/js/lib/chain.mjs';
 import { Stack } from '../../tests/js/lib/coffer.mjs';
 import { makeRecipients } from '../../tests/js/lib/e2e.mjs';
 import { HttpConnection, quantile } from './http.mjs';
-import { costOf, freshFolder } from './programs.mjs';
+import { costOf } from './proc.mjs';
+import { freshFolder } from './programs.mjs';
 
 const REQUESTS_A_SECOND = 40;
 const CREDITS_A_REQUEST = 50;
