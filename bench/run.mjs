@@ -10,6 +10,7 @@ import { http } from './lib/http_cases.mjs';
 import { idle } from './lib/idle.mjs';
 import { journalFor, journalReplay } from './lib/journal.mjs';
 import { addMicroFigures, runMicro } from './lib/micro.mjs';
+import { payouts } from './lib/payouts.mjs';
 import { hasPostgres, postgres } from './lib/postgres.mjs';
 import { ROOT, isBuilt, removeFolders, run } from './lib/programs.mjs';
 import { renderReport } from './lib/report.mjs';
@@ -23,8 +24,8 @@ const USAGE = `Measures Coffer on this machine, with real processes, each figure
     --repeats N          default 3; the table shows median, least and most
     --seconds N          length of each latency case (default 5)
     --minutes N          length of the soak (default 10)
-    --only a,b           of micro, boundary, signing, postgres, journal, http, idle (the rest is left out, and limits with
-                         it) and soak, which runs only when it is named: minutes of credits and payouts on a local chain
+    --only a,b           of micro, boundary, payouts, signing, postgres, journal, http, idle (the rest is left out, and
+                         limits with it) and soak, which runs only when it is named: minutes of credits and payouts on a local chain
     --large              the micro-benchmarks with 10,000,000 ids too (2 GB of memory)
     --compare OLD.json   ratios to an earlier run
     --out FILE           where the JSON goes (default build/bench/DATE-COMMIT.json); a page for reading goes
@@ -40,7 +41,7 @@ Examples
   ./dev bench --only micro,journal --compare build/bench/latest.json
   ./dev bench --report build/bench/latest.json`;
 
-const GROUPS = ['micro', 'boundary', 'signing', 'postgres', 'journal', 'http', 'idle', 'soak'];
+const GROUPS = ['micro', 'boundary', 'payouts', 'signing', 'postgres', 'journal', 'http', 'idle', 'soak'];
 
 function parse(args) {
   const flags = new Set(args.filter((arg) => arg === '--quick' || arg === '--large'));
@@ -138,6 +139,7 @@ async function main(args) {
   const of = wants('micro') ? runMicro({ ...all, folder: base }) : () => [];
   if (wants('micro')) addMicroFigures(figures, of);
   if (wants('boundary')) await boundary(figures, of, all);
+  if (wants('payouts')) await payouts(figures, all);
   if (wants('signing')) await signing(figures, all);
   let rival;
   if (wants('postgres') && hasPostgres()) {

@@ -6,7 +6,7 @@ import { freshFolder, runBench, startSigner } from './programs.mjs';
 const PARALLEL = 8; // threads of the case with a connection a request
 
 /** Recoverable signatures a second on one core. */
-function limitOf(folder) {
+export function signRecoverableRate(folder) {
   const filter = '^BM_LimitSignRecoverable$';
   const [run] = runProgram('bench_signing', { repeats: 1, seconds: 1, filter, folder }).get(
     'BM_LimitSignRecoverable',
@@ -23,11 +23,11 @@ export async function signing(figures, { base, repeats, seconds, say }) {
   for (let i = 0; i < repeats; i++) {
     say(`signing: repeat ${i + 1} of ${repeats}`);
     // Before and after, so that a machine that slows down slows both.
-    const before = limitOf(folder);
+    const before = signRecoverableRate(folder);
     const spent = enclave.cost().cpuSeconds;
     const { pipelined } = await runBench('coffer-sign-bench', enclave, { mode: 'pipelined', seconds });
     cpu.push(((enclave.cost().cpuSeconds - spent) / (pipelined.figures.per_second * seconds * 1.2)) * 1e6);
-    limits.push((before + limitOf(folder)) / 2);
+    limits.push((before + signRecoverableRate(folder)) / 2);
     rates.pipelined.push(pipelined.figures.per_second);
     for (const [name, clients] of [['one', 1], ['many', PARALLEL]]) {
       const { connections } = await runBench('coffer-sign-bench', enclave, { mode: 'connections', seconds, clients });

@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "bench/load/histogram.h"
+#include "bench/load/pipeline.h"
 #include "runtime/os_clock.h"
 
 namespace coffer::load {
@@ -51,13 +52,6 @@ class Errors {
   uint64_t duplicates_ = 0;
 };
 
-// What this process has taken of all cores so far: making requests, reading answers, storing.
-double CpuSeconds() {
-  timespec spent{};
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &spent);
-  return absl::ToDoubleSeconds(absl::DurationFromTimespec(spent));
-}
-
 int64_t NanosSince(absl::Time start) {
   return absl::ToInt64Nanoseconds(runtime::OsMonotonicNow() - start);
 }
@@ -78,40 +72,19 @@ absl::StatusOr<std::string> Throughput(runtime::EventLoop* loop,
     }
     requests.push_back(frame.SerializeAsString());
   }
-  Histogram latency;
   Errors errors;
-  size_t next = 0;
-  size_t answered = 0;
-  std::vector<std::function<void()>> send(clients.size());
-  for (size_t c = 0; c < clients.size(); ++c) {
-    send[c] = [&, c] {
-      if (next == requests.size() || !errors.status().ok()) return;
-      const absl::Time sent = runtime::OsMonotonicNow();
-      const size_t index = next++;
-      clients[c]->CallSerialized(index + 1, requests[index],
-                                 [&, c, sent](const ServerFrame& answer) {
-                                   latency.Add(NanosSince(sent));
-                                   errors.Note(answer);
-                                   if (++answered == requests.size() || !errors.status().ok())
-                                     loop->Stop();
-                                   send[c]();
-                                 });
-    };
-  }
-  const double cpu = CpuSeconds();
-  const absl::Time start = runtime::OsMonotonicNow();
-  for (int w = 0; w < options.window; ++w) {
-    for (const auto& one : send) one();
-  }
-  while (answered < requests.size() && errors.status().ok()) loop->Run();
-  const double seconds = static_cast<double>(NanosSince(start)) / 1e9;
-  if (!errors.status().ok()) return errors.status();
-  return absl::StrCat("{\"events\":", options.events, ",\"seconds\":", seconds,
-                      ",\"per_second\":", static_cast<double>(options.events) / seconds,
-                      ",\"cpu_seconds\":", CpuSeconds() - cpu,
+  const absl::StatusOr<Pipelined> run =
+      SendAll(loop, clients, requests, options.window, [&](size_t, const ServerFrame& answer) {
+        errors.Note(answer);
+        return errors.status();
+      });
+  if (!run.ok()) return run.status();
+  return absl::StrCat("{\"events\":", options.events, ",\"seconds\":", run->seconds,
+                      ",\"per_second\":", static_cast<double>(options.events) / run->seconds,
+                      ",\"cpu_seconds\":", run->cpu_seconds,
                       ",\"duplicates\":", errors.duplicates(), ",\"batch\":", options.batch,
                       ",\"window\":", options.window, ",\"clients\":", clients.size(),
-                      ",\"request_latency\":", latency.ToJson(), "}");
+                      ",\"request_latency\":", run->latency.ToJson(), "}");
 }
 
 absl::StatusOr<std::string> ClosedLoop(runtime::EventLoop* loop,

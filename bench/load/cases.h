@@ -1,4 +1,5 @@
-// The load cases: credits over the boundary, as fast as they go, one at a time, or at a fixed rate.
+// The load cases: credits over the boundary, as fast as they go, one at a time, or at a fixed rate;
+// and payouts.
 #ifndef COFFER_BENCH_LOAD_CASES_H_
 #define COFFER_BENCH_LOAD_CASES_H_
 
@@ -18,8 +19,10 @@ struct LoadOptions {
   int batch = 2000;  // events a request
   int window = 8;    // requests in flight on a connection
   uint64_t accounts = 300;
-  double seconds = 5;  // latency cases, after a warm-up of a fifth of it
-  double rate = 1000;  // open loop: credits a second
+  double seconds = 5;      // latency cases, after a warm-up of a fifth of it
+  double rate = 1000;      // open loop: credits a second
+  int tickets = 20;        // a payout
+  uint64_t payouts = 500;  // transactions of the case payouts
 };
 
 // Each answers with a JSON object of figures, or with the first error.
@@ -38,6 +41,12 @@ absl::StatusOr<std::string> ClosedLoop(runtime::EventLoop* loop,
 absl::StatusOr<std::string> OpenLoop(runtime::EventLoop* loop,
                                      const std::vector<std::unique_ptr<Client>>& clients,
                                      const LoadOptions& options);
+// Payouts of `tickets` tickets each, from the request to the signed transaction, then from a
+// receipt that says that all were paid to a settled payout; `window` of them in flight on each
+// client. The accounts are credited before, and every sum is compared afterwards, to the wei.
+absl::StatusOr<std::string> Payouts(runtime::EventLoop* loop,
+                                    const std::vector<std::unique_ptr<Client>>& clients,
+                                    const LoadOptions& options);
 
 // The limit of the latencies: `seconds` of writes of 512 bytes, appended to a file in `directory`,
 // each followed by fdatasync.

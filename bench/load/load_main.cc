@@ -1,5 +1,5 @@
 // coffer-bench: plays the host of a running coffer-enclave, stores what it seals, loads it with
-// credits, and prints what it measured as JSON, one object a line.
+// credits and payouts, and prints what it measured as JSON, one object a line.
 #include <cstdio>
 #include <string>
 #include <utility>
@@ -17,20 +17,22 @@ namespace {
 using runtime::OptionType;
 
 runtime::ConfigSpec Spec() {
-  runtime::ConfigSpec spec("coffer-bench",
-                           "Loads a running coffer-enclave with credits, as its host, and prints "
-                           "figures as JSON. The enclave's state "
-                           "and the folder given with --store belong together; an empty enclave is "
-                           "loaded from it first.",
-                           "coffer-bench --enclave unix:///tmp/enclave.sock --store /tmp/store "
-                           "--cases batched,closed --events 1000000");
+  runtime::ConfigSpec spec(
+      "coffer-bench",
+      "Loads a running coffer-enclave with credits and payouts, as its host, and prints "
+      "figures as JSON. The enclave's state "
+      "and the folder given with --store belong together; an empty enclave is "
+      "loaded from it first.",
+      "coffer-bench --enclave unix:///tmp/enclave.sock --store /tmp/store "
+      "--cases batched,closed --events 1000000");
   spec.Add({.name = "enclave", .help = "The enclave's endpoint.", .required = true})
       .Add({.name = "store", .help = "A folder for what the enclave seals.", .required = true})
       .Add({.name = "cases",
             .type = OptionType::kStringList,
             .default_text = "batched",
-            .help = "In this order: batched, closed, open, disk (what fdatasync takes); load does "
-                    "nothing more."})
+            .help =
+                "In this order: batched, closed, open, payouts, disk (what fdatasync takes); load "
+                "does nothing more."})
       .Add({.name = "durability",
             .default_text = "thread",
             .help = "thread: a thread writes and syncs; inline: at once, without a hop; none: "
@@ -84,6 +86,18 @@ runtime::ConfigSpec Spec() {
             .default_text = "1000",
             .help = "Credits a second of the case open.",
             .min = 1,
+            .max = 1'000'000})
+      .Add({.name = "tickets",
+            .type = OptionType::kUint64,
+            .default_text = "20",
+            .help = "Tickets of one payout of the case payouts.",
+            .min = 1,
+            .max = 100})
+      .Add({.name = "payouts",
+            .type = OptionType::kUint64,
+            .default_text = "500",
+            .help = "Payouts of the case payouts.",
+            .min = 1,
             .max = 1'000'000});
   return spec;
 }
@@ -99,9 +113,10 @@ absl::StatusOr<std::string> RunCase(const std::string& name, runtime::EventLoop*
   if (name == "batched") return Throughput(loop, clients, options);
   if (name == "closed") return ClosedLoop(loop, clients, options);
   if (name == "open") return OpenLoop(loop, clients, options);
+  if (name == "payouts") return Payouts(loop, clients, options);
   if (name == "disk") return Disk(store, options.seconds);
   return absl::InvalidArgumentError(
-      absl::StrCat("no case '", name, "'; there are batched, closed, open, disk, load"));
+      absl::StrCat("no case '", name, "'; there are batched, closed, open, payouts, disk, load"));
 }
 
 int Run(const runtime::Config& config) {
@@ -116,6 +131,8 @@ int Run(const runtime::Config& config) {
   options.accounts = config.Uint64("accounts");
   options.seconds = static_cast<double>(config.Uint64("seconds"));
   options.rate = static_cast<double>(config.Uint64("rate"));
+  options.tickets = static_cast<int>(config.Uint64("tickets"));
+  options.payouts = config.Uint64("payouts");
   const std::string& kept = config.String("durability");
   const Durability durability = kept == "thread"   ? Durability::kThread
                                 : kept == "inline" ? Durability::kInline
