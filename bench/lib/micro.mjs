@@ -28,7 +28,8 @@ export function runProgram(name, { repeats, seconds, filter, folder }) {
     if (entry.run_type !== 'iteration') continue;
     const key = entry.name.replace(/\/(iterations:\d+|repeats:\d+|real_time)/g, '');
     if (!results.has(key)) results.set(key, []);
-    results.get(key).push({ ...entry, ns: entry.real_time * NANOSECONDS[entry.time_unit] });
+    const [ns, cpuNs] = [entry.real_time, entry.cpu_time].map((time) => time * NANOSECONDS[entry.time_unit]);
+    results.get(key).push({ ...entry, ns, cpuNs });
   }
   return results;
 }

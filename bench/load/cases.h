@@ -47,6 +47,13 @@ absl::StatusOr<std::string> OpenLoop(runtime::EventLoop* loop,
 absl::StatusOr<std::string> Payouts(runtime::EventLoop* loop,
                                     const std::vector<std::unique_ptr<Client>>& clients,
                                     const LoadOptions& options);
+// For an enclave with --snapshot-interval 1 that this very process has loaded from records: it
+// takes a snapshot at once, and the time until that is stored whole is the first figure. Then
+// credits, `batch` a request, one request after the other, until they outweigh it and the next one
+// is stored: the longest wait among them is what a snapshot costs whoever comes at that moment.
+absl::StatusOr<std::string> Snapshot(runtime::EventLoop* loop,
+                                     const std::vector<std::unique_ptr<Client>>& clients,
+                                     const LoadOptions& options);
 
 // The limit of the latencies: `seconds` of writes of 512 bytes, appended to a file in `directory`,
 // each followed by fdatasync.

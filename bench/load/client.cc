@@ -62,13 +62,19 @@ absl::StatusOr<ServerFrame> Client::CallAndWait(ClientFrame frame) {
   return answer;
 }
 
-absl::Status Client::BecomeStorage(Storage* storage, bool with_snapshot, double* seconds) {
-  storage_ = storage;
+absl::StatusOr<boundary::v1::Status> Client::AskStatus() {
   ClientFrame ask;
   ask.mutable_status();
-  const absl::StatusOr<ServerFrame> status = CallAndWait(std::move(ask));
+  absl::StatusOr<ServerFrame> answer = CallAndWait(std::move(ask));
+  if (!answer.ok()) return answer.status();
+  return std::move(*answer->mutable_status());
+}
+
+absl::Status Client::BecomeStorage(Storage* storage, bool with_snapshot, double* seconds) {
+  storage_ = storage;
+  const absl::StatusOr<boundary::v1::Status> status = AskStatus();
   if (!status.ok()) return status.status();
-  if (status->status().phase() == boundary::v1::PHASE_EMPTY) return Load(with_snapshot, seconds);
+  if (status->phase() == boundary::v1::PHASE_EMPTY) return Load(with_snapshot, seconds);
   ClientFrame attach;
   attach.mutable_attach_storage()->set_last_sequence(storage->last_sequence());
   attach.mutable_attach_storage()->set_last_hash(storage->last_hash());

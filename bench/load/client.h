@@ -35,6 +35,7 @@ class Client : public runtime::StreamHandler {
   void CallSerialized(uint64_t request_id, const std::string& frame, Reply reply);
   // Runs the loop until the answer is there; an Error body becomes a status.
   absl::StatusOr<boundary::v1::ServerFrame> CallAndWait(boundary::v1::ClientFrame frame);
+  absl::StatusOr<boundary::v1::Status> AskStatus();
 
   // Makes this connection the enclave's storage: loads what is stored into an empty enclave, or
   // attaches to one that has a state. Runs the loop. `seconds` gets how long the load took.

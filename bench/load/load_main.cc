@@ -27,12 +27,14 @@ runtime::ConfigSpec Spec() {
       "--cases batched,closed --events 1000000");
   spec.Add({.name = "enclave", .help = "The enclave's endpoint.", .required = true})
       .Add({.name = "store", .help = "A folder for what the enclave seals.", .required = true})
-      .Add({.name = "cases",
-            .type = OptionType::kStringList,
-            .default_text = "batched",
-            .help =
-                "In this order: batched, closed, open, payouts, disk (what fdatasync takes); load "
-                "does nothing more."})
+      .Add(
+          {.name = "cases",
+           .type = OptionType::kStringList,
+           .default_text = "batched",
+           .help =
+               "In this order: batched, closed, open, payouts, snapshot (what one takes, of an "
+               "enclave "
+               "with --snapshot-interval 1), disk (what fdatasync takes); load does nothing more."})
       .Add({.name = "durability",
             .default_text = "thread",
             .help = "thread: a thread writes and syncs; inline: at once, without a hop; none: "
@@ -113,10 +115,11 @@ absl::StatusOr<std::string> RunCase(const std::string& name, runtime::EventLoop*
   if (name == "batched") return Throughput(loop, clients, options);
   if (name == "closed") return ClosedLoop(loop, clients, options);
   if (name == "open") return OpenLoop(loop, clients, options);
+  if (name == "snapshot") return Snapshot(loop, clients, options);
   if (name == "payouts") return Payouts(loop, clients, options);
   if (name == "disk") return Disk(store, options.seconds);
-  return absl::InvalidArgumentError(
-      absl::StrCat("no case '", name, "'; there are batched, closed, open, payouts, disk, load"));
+  return absl::InvalidArgumentError(absl::StrCat(
+      "no case '", name, "'; there are batched, closed, open, payouts, snapshot, disk, load"));
 }
 
 int Run(const runtime::Config& config) {

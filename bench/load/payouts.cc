@@ -122,14 +122,6 @@ absl::Status Credit(runtime::EventLoop* loop, const Clients& clients, const Plan
   return run.status();
 }
 
-absl::StatusOr<boundary::v1::Status> StatusOf(Client* client) {
-  ClientFrame ask;
-  ask.mutable_status();
-  absl::StatusOr<ServerFrame> answer = client->CallAndWait(std::move(ask));
-  if (!answer.ok()) return answer.status();
-  return answer->status();
-}
-
 absl::Status Same(const std::string& what, ledger::Wei is, ledger::Wei should_be) {
   if (is == should_be) return absl::OkStatus();
   return absl::InternalError(absl::StrCat("WRONG SUM: ", what, " is ", ledger::ToDecimal(is),
@@ -208,7 +200,7 @@ absl::StatusOr<std::string> Payouts(runtime::EventLoop* loop, const Clients& cli
   const Plan plan(options);
   Client* const asker = clients.front().get();
   if (absl::Status s = Credit(loop, clients, plan, options.window); !s.ok()) return s;
-  const absl::StatusOr<boundary::v1::Status> before = StatusOf(asker);
+  const absl::StatusOr<boundary::v1::Status> before = asker->AskStatus();
   if (!before.ok()) return before.status();
 
   const std::string round_block_hash(32, 'r');
@@ -216,7 +208,7 @@ absl::StatusOr<std::string> Payouts(runtime::EventLoop* loop, const Clients& cli
   const absl::StatusOr<Pipelined> prepared =
       Prepare(loop, clients, options, plan.Prepares(4000, round_block_hash), &payouts);
   if (!prepared.ok()) return prepared.status();
-  const absl::StatusOr<boundary::v1::Status> between = StatusOf(asker);
+  const absl::StatusOr<boundary::v1::Status> between = asker->AskStatus();
   if (!between.ok()) return between.status();
   if (absl::Status s = CheckTotals(*before, *between, plan.Total(), 0); !s.ok()) return s;
 
@@ -230,7 +222,7 @@ absl::StatusOr<std::string> Payouts(runtime::EventLoop* loop, const Clients& cli
   }
   const absl::StatusOr<Pipelined> settled = Settle(loop, clients, options, receipts);
   if (!settled.ok()) return settled.status();
-  const absl::StatusOr<boundary::v1::Status> after = StatusOf(asker);
+  const absl::StatusOr<boundary::v1::Status> after = asker->AskStatus();
   if (!after.ok()) return after.status();
   if (absl::Status s = CheckTotals(*before, *after, 0, plan.Total()); !s.ok()) return s;
   if (absl::Status s = CheckAccounts(asker, plan); !s.ok()) return s;

@@ -34,9 +34,11 @@ void AppendFramed(const Store& store, std::string* out) {
   store.AppendToString(out);
 }
 
-absl::Status ReadFramed(const std::string& path, absl::FunctionRef<void(const Store&)> visit) {
+absl::Status ReadFramed(const std::string& path, uint64_t from,
+                        absl::FunctionRef<void(const Store&)> visit) {
   std::ifstream file(path, std::ios::binary);
   if (!file) return absl::OkStatus();  // nothing stored yet
+  file.seekg(static_cast<std::streamoff>(from));
   uint32_t length = 0;
   std::string bytes;
   while (file.read(reinterpret_cast<char*>(&length), sizeof(length))) {
@@ -62,7 +64,10 @@ absl::StatusOr<std::unique_ptr<Storage>> Storage::Open(const std::string& direct
   std::filesystem::create_directories(directory, error);
   std::unique_ptr<Storage> storage(
       new Storage(directory, durability, dispatcher, std::move(stored)));
-  const absl::Status read = ReadFramed(directory + "/records", [&](const Store& store) {
+  uint64_t at = 0;
+  const absl::Status read = ReadFramed(directory + "/records", 0, [&](const Store& store) {
+    storage->places_.emplace_back(store.sequence(), at);
+    at += sizeof(uint32_t) + store.ByteSizeLong();
     storage->last_sequence_ = store.sequence();
     storage->last_record_ = store.sealed();
   });
@@ -109,15 +114,17 @@ absl::Status Storage::ForEach(bool with_snapshot,
                               absl::FunctionRef<void(const Store&)> visit) const {
   uint64_t base = 0;
   if (with_snapshot) {
-    const absl::Status read = ReadFramed(directory_ + "/snapshot", [&](const Store& chunk) {
+    const absl::Status read = ReadFramed(directory_ + "/snapshot", 0, [&](const Store& chunk) {
       base = chunk.sequence();
       visit(chunk);
     });
     if (!read.ok()) return read;
   }
-  return ReadFramed(directory_ + "/records", [&](const Store& record) {
-    if (record.sequence() > base) visit(record);
-  });
+  const auto after =
+      std::upper_bound(places_.begin(), places_.end(), base,
+                       [](uint64_t sequence, const auto& place) { return sequence < place.first; });
+  if (after == places_.end()) return absl::OkStatus();
+  return ReadFramed(directory_ + "/records", after->second, visit);
 }
 
 void Storage::Add(Store store) {

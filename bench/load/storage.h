@@ -10,6 +10,7 @@
 #include <mutex>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
@@ -40,7 +41,8 @@ class Storage {
   Storage(const Storage&) = delete;
   Storage& operator=(const Storage&) = delete;
 
-  // What is on the disk: the newest snapshot's chunks (unless left out), then the records after it.
+  // What is on the disk: the newest snapshot's chunks (unless left out), then the records after it,
+  // as far as they were there when it was opened.
   absl::Status ForEach(bool with_snapshot,
                        absl::FunctionRef<void(const boundary::v1::Store&)> visit) const;
   uint64_t last_sequence() const { return last_sequence_; }
@@ -63,6 +65,9 @@ class Storage {
   Stored stored_;
   int records_ = -1;
   int snapshot_ = -1;
+  // The place of each record that was there when this was opened: what a snapshot stands for is not
+  // read again, as though a host had compacted it away.
+  std::vector<std::pair<uint64_t, uint64_t>> places_;  // sequence, byte
   uint64_t last_sequence_ = 0;
   std::string last_record_;
   uint64_t bytes_ = 0;

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { Figures, render } from '../../../bench/lib/figures.mjs';
 import { addPayouts } from '../../../bench/lib/payouts.mjs';
+import { addState, sizesOf } from '../../../bench/lib/state.mjs';
 
 const rowOf = (figures, name) => {
   const row = figures.rows.find((one) => one.figure === name);
@@ -36,4 +37,37 @@ test('payouts without bench_signing have no limit and no target', () => {
   addPayouts(figures, [20], [[payoutRun(50)]], [NaN]);
   const { limit, target } = rowOf(figures, 'tickets prepared, signed and durable, 20 a payout');
   assert.deepEqual([limit, target], [undefined, undefined]);
+});
+
+const stateRun = (scale) => ({
+  cpuUs: 100 * scale, latencyUs: 300, recordBytes: 600, residentMb: 50 * scale, snapshotSeconds: 0.1 * scale, usualMs: 2, waitMs: 20 * scale,
+});
+
+test('the state has a figure a size, a curve, and the largest size against the smallest', () => {
+  const figures = new Figures();
+  const whole = new Map([[10_000, [stateRun(1), stateRun(1)]], [100_000, [stateRun(1.2), stateRun(1.4)]]]);
+  const alone = new Map([[10_000, { ns: [2000, 4000], bytes: [236, 236] }], [100_000, { ns: [3000, 3300], bytes: [237, 237] }]]);
+  addState(figures, [10_000, 100_000], alone, whole);
+  const ratio = rowOf(figures, 'CPU of one more credit, trusted code alone, at 100,000 against 10,000');
+  assert.deepEqual([ratio.samples, ratio.target, ratio.higherIsBetter], [[1, 1.1], 1.3, false]);
+  assert.deepEqual(rowOf(figures, 'CPU of the enclave for one more credit, at 100,000 against 10,000').samples, [1.2, 1.4]);
+  assert.deepEqual(rowOf(figures, 'enclave resident, at 10,000').samples, [50, 50]);
+  const curve = figures.curves.find((one) => one.name === 'a snapshot, begun to stored');
+  assert.deepEqual(curve.points.map(([x]) => x), [10_000, 100_000]);
+  assert.ok(!figures.rows.some((row) => row.figure.startsWith('enclave resident') && row.target !== undefined));
+});
+
+test('the state without bench_state has the figures of the processes alone', () => {
+  const figures = new Figures();
+  addState(figures, [10_000], undefined, new Map([[10_000, [stateRun(1)]]]));
+  assert.ok(!figures.rows.some((row) => row.figure.includes('trusted code')));
+  assert.ok(rowOf(figures, 'record of one more credit, stored, at 10,000'));
+});
+
+test('sizes of the state are ten times apart, and the largest is for --large', () => {
+  for (const options of [{ quick: true }, { quick: true, large: true }, {}, { large: true }]) {
+    const sizes = sizesOf(options);
+    assert.ok(sizes.every((size, i) => i === 0 || size === 10 * sizes[i - 1]), `${sizes}`);
+    assert.equal(sizes.at(-1) >= 10_000_000, !options.quick && options.large === true);
+  }
 });
