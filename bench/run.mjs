@@ -13,6 +13,7 @@ import { addMicroFigures, runMicro } from './lib/micro.mjs';
 import { payouts } from './lib/payouts.mjs';
 import { hasPostgres, postgres } from './lib/postgres.mjs';
 import { ROOT, isBuilt, removeFolders, run } from './lib/programs.mjs';
+import { recovery } from './lib/recovery.mjs';
 import { renderReport } from './lib/report.mjs';
 import { signing } from './lib/signing.mjs';
 import { state } from './lib/state.mjs';
@@ -25,10 +26,11 @@ const USAGE = `Measures Coffer on this machine, with real processes, each figure
     --repeats N          default 3; the table shows median, least and most
     --seconds N          length of each latency case (default 5)
     --minutes N          length of the soak (default 10)
-    --only a,b           of micro, boundary, payouts, signing, state, postgres, journal, http, idle (the rest is left
-                         out, and limits with it) and soak, which runs only when it is named: minutes of credits and
-                         payouts on a local chain
-    --large              the micro-benchmarks and the state with 10,000,000 ids too (8 GB of memory)
+    --only a,b           of micro, boundary, payouts, signing, state, recovery, postgres, journal, http, idle (the rest
+                         is left out, and limits with it) and soak, which runs only when it is named: minutes of
+                         credits and payouts on a local chain
+    --large              the micro-benchmarks and the state with 10,000,000 ids too (8 GB of memory), and recovery of
+                         10,000,000 and 100,000,000 events, where memory and disk are enough
     --compare OLD.json   ratios to an earlier run
     --out FILE           where the JSON goes (default build/bench/DATE-COMMIT.json); a page for reading goes
                          beside it, as FILE with .html for .json, and both as latest.* into build/bench
@@ -43,7 +45,7 @@ Examples
   ./dev bench --only micro,journal --compare build/bench/latest.json
   ./dev bench --report build/bench/latest.json`;
 
-const GROUPS = ['micro', 'boundary', 'payouts', 'signing', 'state', 'postgres', 'journal', 'http', 'idle', 'soak'];
+const GROUPS = ['micro', 'boundary', 'payouts', 'signing', 'state', 'recovery', 'postgres', 'journal', 'http', 'idle', 'soak'];
 
 function parse(args) {
   const flags = new Set(args.filter((arg) => arg === '--quick' || arg === '--large'));
@@ -144,6 +146,10 @@ async function main(args) {
   if (wants('payouts')) await payouts(figures, all);
   if (wants('signing')) await signing(figures, all);
   if (wants('state')) await state(figures, all);
+  if (wants('recovery')) {
+    const left = await recovery(figures, of, all);
+    if (left.length > 0) machine.leftOut = left;
+  }
   let rival;
   if (wants('postgres') && hasPostgres()) {
     rival = await postgres(figures, journalFor(base, options.lines, say), all);

@@ -9,12 +9,15 @@ export function cpuSecondsIn(stat) {
   return (Number(fields[11]) + Number(fields[12])) / TICKS_A_SECOND;
 }
 
-/** The number in a line of /proc/PID/status, as in VmRSS or voluntary_ctxt_switches. */
+/** The number in a line of /proc/PID/status or /proc/meminfo, as in VmRSS or voluntary_ctxt_switches. */
 export function numberIn(status, field) {
   const match = new RegExp(`^${field}:\\s+(\\d+)`, 'm').exec(status);
-  if (match === null) throw new Error(`/proc/PID/status has no ${field}`);
+  if (match === null) throw new Error(`the kernel's text has no ${field}`);
   return Number(match[1]);
 }
+
+/** Bytes that programs can have before others lose theirs, of the text of /proc/meminfo. */
+export const availableIn = (meminfo) => numberIn(meminfo, 'MemAvailable') * 1024;
 
 /** How often a thread was given a core, of the text of its status: it slept, or another took its place. */
 export const switchesIn = (status) => numberIn(status, 'voluntary_ctxt_switches') + numberIn(status, 'nonvoluntary_ctxt_switches');

@@ -35,7 +35,7 @@ ${PLOT_STYLE}`;
 
 const LABELS = {
   date: 'date', commit: 'commit', cpu: 'CPU', memoryGB: 'memory, GB', load: 'load before the run', kernel: 'kernel',
-  disk: 'disk', compiler: 'compiler', node: 'Node', build: 'build',
+  disk: 'disk', compiler: 'compiler', node: 'Node', build: 'build', leftOut: 'left out',
 };
 
 function plain(value) {

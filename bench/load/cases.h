@@ -48,12 +48,16 @@ absl::StatusOr<std::string> Payouts(runtime::EventLoop* loop,
                                     const std::vector<std::unique_ptr<Client>>& clients,
                                     const LoadOptions& options);
 // For an enclave with --snapshot-interval 1 that this very process has loaded from records: it
-// takes a snapshot at once, and the time until that is stored whole is the first figure. Then
-// credits, `batch` a request, one request after the other, until they outweigh it and the next one
-// is stored: the longest wait among them is what a snapshot costs whoever comes at that moment.
+// takes a snapshot at once, and this is the time until that is stored whole.
 absl::StatusOr<std::string> Snapshot(runtime::EventLoop* loop,
                                      const std::vector<std::unique_ptr<Client>>& clients,
                                      const LoadOptions& options);
+// After it: credits, `batch` a request, one request after the other, until they outweigh that
+// snapshot and the next one is stored. The longest wait among them is what a snapshot costs whoever
+// comes at that moment.
+absl::StatusOr<std::string> Stall(runtime::EventLoop* loop,
+                                  const std::vector<std::unique_ptr<Client>>& clients,
+                                  const LoadOptions& options);
 
 // The limit of the latencies: `seconds` of writes of 512 bytes, appended to a file in `directory`,
 // each followed by fdatasync.

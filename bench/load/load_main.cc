@@ -27,14 +27,13 @@ runtime::ConfigSpec Spec() {
       "--cases batched,closed --events 1000000");
   spec.Add({.name = "enclave", .help = "The enclave's endpoint.", .required = true})
       .Add({.name = "store", .help = "A folder for what the enclave seals.", .required = true})
-      .Add(
-          {.name = "cases",
-           .type = OptionType::kStringList,
-           .default_text = "batched",
-           .help =
-               "In this order: batched, closed, open, payouts, snapshot (what one takes, of an "
-               "enclave "
-               "with --snapshot-interval 1), disk (what fdatasync takes); load does nothing more."})
+      .Add({.name = "cases",
+            .type = OptionType::kStringList,
+            .default_text = "batched",
+            .help = "In this order: batched, closed, open, payouts, snapshot and stall (what a "
+                    "snapshot takes, "
+                    "and makes others wait; of an enclave with --snapshot-interval 1), disk (what "
+                    "fdatasync takes); load does nothing more."})
       .Add({.name = "durability",
             .default_text = "thread",
             .help = "thread: a thread writes and syncs; inline: at once, without a hop; none: "
@@ -116,10 +115,12 @@ absl::StatusOr<std::string> RunCase(const std::string& name, runtime::EventLoop*
   if (name == "closed") return ClosedLoop(loop, clients, options);
   if (name == "open") return OpenLoop(loop, clients, options);
   if (name == "snapshot") return Snapshot(loop, clients, options);
+  if (name == "stall") return Stall(loop, clients, options);
   if (name == "payouts") return Payouts(loop, clients, options);
   if (name == "disk") return Disk(store, options.seconds);
-  return absl::InvalidArgumentError(absl::StrCat(
-      "no case '", name, "'; there are batched, closed, open, payouts, snapshot, disk, load"));
+  return absl::InvalidArgumentError(
+      absl::StrCat("no case '", name,
+                   "'; there are batched, closed, open, payouts, snapshot, stall, disk, load"));
 }
 
 int Run(const runtime::Config& config) {
@@ -154,7 +155,12 @@ int Run(const runtime::Config& config) {
       !s.ok()) {
     return Fail(s);
   }
-  std::printf("{\"case\":\"load\",\"figures\":{\"seconds\":%.6f}}\n", seconds);
+  const absl::StatusOr<boundary::v1::Status> loaded = (*host)->AskStatus();
+  if (!loaded.ok()) return Fail(loaded.status());
+  std::printf(
+      "{\"case\":\"load\",\"figures\":{\"seconds\":%.6f,\"events\":%llu,\"accounts\":%llu}}\n",
+      seconds, static_cast<unsigned long long>(loaded->events()),
+      static_cast<unsigned long long>(loaded->accounts()));
   std::fflush(stdout);
   for (uint64_t i = 0; i < config.Uint64("clients"); ++i) {
     absl::StatusOr<std::unique_ptr<Client>> client =

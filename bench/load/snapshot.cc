@@ -1,4 +1,5 @@
-// The case `snapshot`: how long a snapshot takes, and how long whoever meets one has to wait.
+// The cases `snapshot` and `stall`: how long a snapshot takes, and how long whoever meets one
+// waits.
 #include <string>
 #include <utility>
 
@@ -23,22 +24,23 @@ absl::Status NoSnapshot() {
       "no snapshot was taken; start an empty enclave with --snapshot-interval 1, and load records");
 }
 
-// Until another snapshot than `known` is stored whole: its sequence number.
-absl::StatusOr<uint64_t> AwaitSnapshot(runtime::EventLoop* loop, Client* client, uint64_t known,
-                                       absl::Time deadline) {
+// Until a first snapshot is stored whole.
+absl::Status AwaitSnapshot(runtime::EventLoop* loop, Client* client, absl::Time deadline) {
   while (runtime::OsMonotonicNow() < deadline) {
     const absl::StatusOr<boundary::v1::Status> now = client->AskStatus();
     if (!now.ok()) return now.status();
-    if (now->snapshot_sequence() != known) return now->snapshot_sequence();
+    if (now->snapshot_sequence() != 0) return absl::OkStatus();
     const std::unique_ptr<runtime::Timer> pause = loop->After(kPause, [loop] { loop->Stop(); });
     loop->Run();
   }
   return NoSnapshot();
 }
 
-// Requests of credits, one after the other, until another snapshot than `known` is stored whole.
-absl::Status CreditUntilSnapshot(Client* client, const LoadOptions& options, uint64_t known,
-                                 absl::Time deadline, Histogram* latency) {
+// Requests of credits, one after the other, until another snapshot is stored whole.
+absl::Status CreditUntilSnapshot(Client* client, const LoadOptions& options, Histogram* latency) {
+  const absl::StatusOr<boundary::v1::Status> before = client->AskStatus();
+  if (!before.ok()) return before.status();
+  const absl::Time deadline = runtime::OsMonotonicNow() + kPatience;
   Errors errors;
   for (uint64_t id = options.first_id; runtime::OsMonotonicNow() < deadline;) {
     ClientFrame frame;
@@ -53,7 +55,7 @@ absl::Status CreditUntilSnapshot(Client* client, const LoadOptions& options, uin
     if (!errors.status().ok()) return errors.status();
     const absl::StatusOr<boundary::v1::Status> now = client->AskStatus();
     if (!now.ok()) return now.status();
-    if (now->snapshot_sequence() != known) return absl::OkStatus();
+    if (now->snapshot_sequence() != before->snapshot_sequence()) return absl::OkStatus();
   }
   return NoSnapshot();
 }
@@ -62,19 +64,21 @@ absl::Status CreditUntilSnapshot(Client* client, const LoadOptions& options, uin
 
 absl::StatusOr<std::string> Snapshot(runtime::EventLoop* loop,
                                      const std::vector<std::unique_ptr<Client>>& clients,
-                                     const LoadOptions& options) {
-  Client* const client = clients.front().get();
+                                     const LoadOptions&) {
   const absl::Time start = runtime::OsMonotonicNow();
-  const absl::Time deadline = start + kPatience;
-  const absl::StatusOr<uint64_t> first = AwaitSnapshot(loop, client, 0, deadline);
-  if (!first.ok()) return first.status();
+  const absl::Status stored = AwaitSnapshot(loop, clients.front().get(), start + kPatience);
+  if (!stored.ok()) return stored;
   const double seconds = absl::ToDoubleSeconds(runtime::OsMonotonicNow() - start);
+  return absl::StrCat("{\"seconds\":", seconds, "}");
+}
+
+absl::StatusOr<std::string> Stall(runtime::EventLoop*,
+                                  const std::vector<std::unique_ptr<Client>>& clients,
+                                  const LoadOptions& options) {
   Histogram latency;
-  if (absl::Status s = CreditUntilSnapshot(client, options, *first, deadline, &latency); !s.ok()) {
-    return s;
-  }
-  return absl::StrCat("{\"seconds\":", seconds, ",\"batch\":", options.batch,
-                      ",\"request_latency\":", latency.ToJson(), "}");
+  const absl::Status stored = CreditUntilSnapshot(clients.front().get(), options, &latency);
+  if (!stored.ok()) return stored;
+  return absl::StrCat("{\"batch\":", options.batch, ",\"request_latency\":", latency.ToJson(), "}");
 }
 
 }  // namespace coffer::load

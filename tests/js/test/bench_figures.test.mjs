@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { Figures, render } from '../../../bench/lib/figures.mjs';
 import { addPayouts } from '../../../bench/lib/payouts.mjs';
+import { addRecovery, sizesFor } from '../../../bench/lib/recovery.mjs';
 import { addState, sizesOf } from '../../../bench/lib/state.mjs';
 
 const rowOf = (figures, name) => {
@@ -70,4 +71,34 @@ test('sizes of the state are ten times apart, and the largest is for --large', (
     assert.ok(sizes.every((size, i) => i === 0 || size === 10 * sizes[i - 1]), `${sizes}`);
     assert.equal(sizes.at(-1) >= 10_000_000, !options.quick && options.large === true);
   }
+});
+
+const GB = 1e9;
+
+test('sizes of a recovery that do not fit are left out, with the reason', () => {
+  const much = { memory: 1000 * GB, disk: 1000 * GB };
+  assert.deepEqual(sizesFor({ large: true }, much), { sizes: [1e6, 1e7, 1e8], left: [] });
+  assert.deepEqual(sizesFor({}, much).sizes, [1e6]);
+  assert.deepEqual(sizesFor({ quick: true, large: true }, much).sizes, [1e5]);
+  const { sizes, left } = sizesFor({ large: true }, { memory: 8 * GB, disk: 1000 * GB });
+  assert.deepEqual(sizes, [1e6, 1e7]);
+  assert.match(left.join(), /^100,000,000 events are left out: that takes \d+ GB of memory, and 8 GB are free$/);
+  assert.match(sizesFor({ large: true }, { memory: 1000 * GB, disk: 2 * GB }).left[0], /^10,000,000 .* GB of disk, and 2 GB are free$/);
+});
+
+test('a recovery has rates against their targets, and its bytes as the limit', () => {
+  const half = (seconds, bytes) => ({ restartSeconds: seconds + 1, seconds, bytes, rssBytes: 2e8, peakRssBytes: 3e8 });
+  const runs = [{ accounts: 1e5, records: half(0.5, 4e8), snapshot: half(0.25, 1e8) }];
+  const figures = new Figures();
+  addRecovery(figures, 1e-9, 1e6, runs);
+  const size = '1,000,000 events of 100,000 accounts';
+  const events = rowOf(figures, `events a second from records only, ${size}`);
+  assert.deepEqual([events.samples, events.target], [[2e6], 1e6]);
+  const accounts = rowOf(figures, `accounts a second from a snapshot, ${size}`);
+  assert.deepEqual([accounts.samples, accounts.target], [[4e5], 1e7]);
+  const restart = rowOf(figures, `enclave started and loaded from records only, ${size}`);
+  assert.deepEqual([restart.samples, restart.limit.samples], [[1.5], [0.4]]);
+  const unknown = new Figures();
+  addRecovery(unknown, undefined, 1e6, runs);
+  assert.ok(unknown.rows.every((row) => row.limit === undefined));
 });

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import test from 'node:test';
 import { idleBetween } from '../../../bench/lib/idle.mjs';
-import { costOf, countedBetween, cpuSecondsIn, numberIn, ranOf, switchesIn, switchesOf } from '../../../bench/lib/proc.mjs';
+import { availableIn, costOf, countedBetween, cpuSecondsIn, numberIn, ranOf, switchesIn, switchesOf } from '../../../bench/lib/proc.mjs';
 
 const STATUS = [
   'Name:\tcoffer voluntary_ctxt_switches:\t9',
@@ -20,6 +20,7 @@ test('numbers of a status are those of their own lines', () => {
   assert.equal(numberIn(STATUS, 'VmHWM'), 46864);
   assert.equal(numberIn(STATUS, 'voluntary_ctxt_switches'), 60);
   assert.equal(switchesIn(STATUS), 78);
+  assert.equal(availableIn('MemTotal:       100 kB\nMemFree:  2 kB\nMemAvailable:       50 kB\n'), 51_200);
   assert.throws(() => numberIn(STATUS, 'VmSwap'), /has no VmSwap/);
 });
 
