@@ -1,4 +1,4 @@
-// ./dev bench: the figures of this machine, each beside its limit in the same run.
+// ./dev bench, or coffer bench: the figures of this machine, each beside its limit in the same run.
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -12,15 +12,16 @@ import { journalFor, journalReplay } from './lib/journal.mjs';
 import { addMicroFigures, runMicro } from './lib/micro.mjs';
 import { payouts } from './lib/payouts.mjs';
 import { hasPostgres, postgres } from './lib/postgres.mjs';
-import { ROOT, isBuilt, removeFolders, run } from './lib/programs.mjs';
+import { LAYOUT, PROGRAMS, isBuilt, programPath, removeFolders, run } from './lib/programs.mjs';
 import { recovery } from './lib/recovery.mjs';
 import { renderReport } from './lib/report.mjs';
 import { signing } from './lib/signing.mjs';
 import { state } from './lib/state.mjs';
 
+const { command: COMMAND, resultsNamed: RESULTS } = LAYOUT;
 const USAGE = `Measures Coffer on this machine, with real processes, each figure beside its limit in the same run.
 
-  ./dev bench [options]
+  ${COMMAND} [options]
     --quick              a smoke test of the harness: 100,000 lines, 1 repeat, short cases
     --lines N            journal lines, and credits of the boundary cases (default 1,000,000)
     --repeats N          default 3; the table shows median, least and most
@@ -32,18 +33,19 @@ const USAGE = `Measures Coffer on this machine, with real processes, each figure
     --large              the micro-benchmarks and the state with 10,000,000 ids too (8 GB of memory), and recovery of
                          10,000,000 and 100,000,000 events, where memory and disk are enough
     --compare OLD.json   ratios to an earlier run
-    --out FILE           where the JSON goes (default build/bench/DATE-COMMIT.json); a page for reading goes
-                         beside it, as FILE with .html for .json, and both as latest.* into build/bench
+    --out FILE           where the JSON goes (default ${RESULTS}/DATE-COMMIT.json); a page for reading goes
+                         beside it, as FILE with .html for .json, and both as latest.* into
+                         ${RESULTS}
     --report FILE.json   measures nothing: only makes the page of an earlier run, beside its file
     --help
 
-The disk that is measured is the one that holds build/. Leave the machine alone meanwhile. On ext4 without a journal leave five
+The disk that is measured is the one that holds ${RESULTS}. Leave the machine alone meanwhile. On ext4 without a journal leave five
 minutes between two runs: what was deleted at the end of one slows down each new file of the next.
 
 Examples
-  ./dev bench --quick
-  ./dev bench --only micro,journal --compare build/bench/latest.json
-  ./dev bench --report build/bench/latest.json`;
+  ${COMMAND} --quick
+  ${COMMAND} --only micro,journal --compare ${RESULTS}/latest.json
+  ${COMMAND} --report ${RESULTS}/latest.json`;
 
 const GROUPS = ['micro', 'boundary', 'payouts', 'signing', 'state', 'recovery', 'postgres', 'journal', 'http', 'idle', 'soak'];
 
@@ -77,6 +79,15 @@ function parse(args) {
   };
 }
 
+/** What has to be there; a coffer-host that is not there leaves its figures out. */
+function programsOf(only) {
+  const loads = ['boundary', 'payouts', 'state', 'recovery'].some((group) => only.includes(group));
+  const programs = ['coffer-enclave'];
+  if (loads) programs.push('coffer-bench');
+  if (only.includes('signing')) programs.push('coffer-sign-bench');
+  return programs;
+}
+
 const pageOf = (file) => `${file.replace(/\.json$/, '')}.html`;
 
 /** The page of an earlier run, whose file may come from another machine or an older harness. */
@@ -89,9 +100,15 @@ function reportOnly(args, say) {
   } catch (error) {
     throw new UsageError(`--report: cannot read ${file}: ${error.message}`);
   }
-  if (!Array.isArray(result?.figures)) throw new UsageError(`--report: ${file} has no figures: ./dev bench did not write it`);
+  if (!Array.isArray(result?.figures)) throw new UsageError(`--report: ${file} has no figures: ${COMMAND} did not write it`);
   fs.writeFileSync(pageOf(file), renderReport(result));
   say(`written to ${pageOf(file)}`);
+}
+
+/** The commit of a source tree; an installed system has none, and may lie in another project's tree. */
+function versionHere() {
+  const said = LAYOUT.installed ? run(programPath('coffer'), ['--version']) : run('git', ['describe', '--always', '--dirty']);
+  return said || 'unknown';
 }
 
 /** What has to be known to judge the figures. */
@@ -105,10 +122,10 @@ function describeMachine(options, base) {
     load: os.loadavg()[0],
     kernel: `${os.type()} ${os.release()}`,
     disk: device,
-    compiler: run('c++', ['--version']).split('\n')[0],
-    commit: run('git', ['describe', '--always', '--dirty']) || 'unknown',
+    compiler: (!LAYOUT.installed && run('c++', ['--version']).split('\n')[0]) || 'unknown',
+    commit: versionHere(),
     node: process.version,
-    build: process.env.COFFER_BIN ?? 'build/release/bin',
+    build: PROGRAMS,
     settings: { lines: options.lines, repeats: options.repeats, seconds: options.seconds, only: options.only },
   };
 }
@@ -124,20 +141,31 @@ function header(machine) {
   ].join('\n');
 }
 
+/** The soak alone needs the npm packages and a chain. */
+async function loadSoak() {
+  try {
+    return (await import('./lib/soak.mjs')).soak;
+  } catch (error) {
+    if (error.code !== 'ERR_MODULE_NOT_FOUND') throw error;
+    throw new UsageError('soak needs a local chain and the npm packages of the source tree: run ./dev bench --only soak there');
+  }
+}
+
 async function main(args) {
   const say = (text) => console.error(`bench: ${text}`);
   if (args.includes('--report')) return reportOnly(args, say);
   const options = parse(args);
   const old = options.compare === undefined ? undefined : JSON.parse(fs.readFileSync(options.compare, 'utf8'));
-  for (const program of ['coffer-enclave', 'coffer-bench', 'coffer-sign-bench']) {
-    if (!isBuilt(program)) throw new UsageError(`${program} is not built; run ./dev build release`);
+  for (const program of programsOf(options.only)) {
+    if (!isBuilt(program)) throw new UsageError(`${program} is not in ${PROGRAMS}; ${LAYOUT.remedy}`);
   }
-  const base = path.join(ROOT, 'build/bench');
+  const base = LAYOUT.results;
   fs.mkdirSync(base, { recursive: true });
   removeFolders(base); // of a run that was interrupted
   const machine = describeMachine(options, base);
   const figures = new Figures();
   const wants = (group) => options.only.includes(group);
+  const soak = wants('soak') ? await loadSoak() : undefined; // before hours of figures would be lost
   const all = { base, say, ...options };
 
   const of = wants('micro') ? runMicro({ ...all, folder: base }) : () => [];
@@ -162,10 +190,7 @@ async function main(args) {
     if (wants('journal')) await journalReplay(figures, { ...all, rival });
     if (wants('http')) await http(figures, all);
     if (wants('idle')) await idle(figures, all);
-    if (wants('soak')) {
-      const { soak } = await import('./lib/soak.mjs'); // alone needs the npm packages and a chain
-      await soak(figures, all);
-    }
+    if (wants('soak')) await soak(figures, all);
   }
 
   console.log(`${header(machine)}\n\n${render(figures.rows)}`);

@@ -4,10 +4,12 @@
 #include <iostream>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "runtime/os_env.h"
 #include "runtime/process.h"
 #include "tools/attest/attestation_command.h"
+#include "tools/bench_command.h"
 #include "tools/bridge_command.h"
 #include "tools/call_command.h"
 #include "tools/checkpoint_command.h"
@@ -191,6 +193,8 @@ RotateCommands AddRotate(CLI::App& app, Arguments& arguments) {
 
 int Main(int argc, char** argv) {
   runtime::IgnoreSigpipe();
+  // Its arguments are another program's, which this one must not try to understand.
+  if (argc > 1 && std::string_view(argv[1]) == "bench") return RunBench({argv + 2, argv + argc});
   Arguments arguments;
   BridgeArguments bridge_arguments;
   CallArguments call_arguments;
@@ -203,8 +207,9 @@ int Main(int argc, char** argv) {
   DevRootArguments root_arguments;
   ProvisionArguments provision_arguments;
   CLI::App app(
-      "coffer: looks at a running Coffer, steers it, bridges its sockets, verifies its log and "
-      "witnesses it.");
+      "coffer: looks at a running Coffer, steers it, measures it, bridges its sockets, verifies "
+      "its "
+      "log and witnesses it.");
   app.set_version_flag("--version", runtime::BuildVersion());
   app.require_subcommand(1);
   CLI::App* status =
@@ -239,6 +244,7 @@ int Main(int argc, char** argv) {
   const CLI::App* measure = AddMeasure(app, measure_arguments);
   const CLI::App* eif_build = AddEifBuild(app, eif_arguments);
   MeasurementsCommand measurements(app);
+  AddBench(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -14,9 +14,9 @@ export function journalFor(base, lines, say) {
   const folder = path.join(base, `journal-${lines}-${ACCOUNTS}-1`);
   const file = path.join(folder, 'journal.jsonl');
   if (!fs.existsSync(path.join(folder, 'expected.json'))) {
-    say(`making a journal of ${lines} lines (kept in ${path.relative(ROOT, folder)})`);
+    say(`making a journal of ${lines} lines (kept in ${path.relative(process.cwd(), folder)})`);
     const args = ['tests/js/journal.mjs', '--lines', lines, '--accounts', ACCOUNTS, '--seed', 1, '--out', folder];
-    const done = spawnSync('node', args.map(String), { cwd: ROOT, encoding: 'utf8' });
+    const done = spawnSync(process.execPath, args.map(String), { cwd: ROOT, encoding: 'utf8' });
     if (done.status !== 0) throw new Error(`tests/js/journal.mjs failed:\n${done.stderr}`);
   }
   return {

@@ -2,12 +2,15 @@
 import { spawn, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import net from 'node:net';
+import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { layoutOf } from './layout.mjs';
 import { costOf } from './proc.mjs';
 
 export const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
+export const LAYOUT = layoutOf(ROOT, process.cwd());
 const KEY = `0x${'11'.repeat(32)}`; // signs nothing but benchmarks
 const BROKER = '0xa8bb618b1520e284046f3dfc448851a1ff26e41b';
 
@@ -15,9 +18,8 @@ const running = new Set();
 process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')));
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1));
 
-export function programPath(name) {
-  return path.join(process.env.COFFER_BIN ?? path.join(ROOT, 'build/release/bin'), name);
-}
+export const PROGRAMS = process.env.COFFER_BIN ?? LAYOUT.programs;
+export const programPath = (name) => path.join(PROGRAMS, name);
 export const isBuilt = (name) => fs.existsSync(programPath(name));
 
 /** A program that runs until it is stopped; its output goes to `log`. */
@@ -102,8 +104,19 @@ export function startEnclave(folder, extra = []) {
 /** A signer without a policy: whatever is asked is signed. */
 export const startSigner = (folder) => startBare(folder, ['--profile', 'signer']);
 
-async function startBare(folder, extra) {
+const SOCKET_BYTES = 107; // the longest path of a unix socket
+
+/** A socket in `folder`, or in a folder of its own where that path is too long for one. */
+function socketFor(folder) {
   const socket = path.join(folder, 'enclave.sock');
+  if (Buffer.byteLength(socket) <= SOCKET_BYTES) return socket;
+  const short = fs.mkdtempSync(path.join(os.tmpdir(), 'coffer-bench-'));
+  process.on('exit', () => fs.rmSync(short, { recursive: true, force: true }));
+  return path.join(short, 'enclave.sock');
+}
+
+async function startBare(folder, extra) {
+  const socket = socketFor(folder);
   fs.rmSync(socket, { force: true });
   const args = ['--insecure-dev-key', '--listen', `unix://${socket}`];
   const enclave = new Process('coffer-enclave', [...args, ...extra], {
