@@ -68,6 +68,12 @@ export function addMicroFigures(figures, of) {
   const checked = of('BM_CheckCreditSignature', 'items_per_second');
   figures.add('signing', 'credits with a signature each, checked, one core', '/s', checked, { limit: verify, target });
   figures.add('signing', 'keys recovered from signatures, by libsecp256k1', '/s', of('BM_LimitRecover', 'items_per_second'), { limit: verify });
+  // 1,000 credits a batch, from the request's bytes to the bytes to seal; to cost what they cost without a signature.
+  const credits = (mode) => of(`BM_ApplyEvents/mode:${mode}/ids:1000000`, 'items_per_second');
+  const unsigned = { name: 'the same, unsigned', samples: credits(0) };
+  const asUnsigned = unsigned.samples.length > 0 ? median(unsigned.samples) : undefined;
+  figures.add('signing', 'credits with one signature a batch, applied, one core', '/s', credits(3), { limit: unsigned, target: asUnsigned });
+  figures.add('signing', 'credits without a signature, applied, one core', '/s', unsigned.samples, { limit: verify });
   const megabytes = (name) => of(name, 'bytes_per_second').map((rate) => rate / 1e6);
   for (const bytes of [4096, 1 << 20]) {
     const size = bytes === 4096 ? '4 KB' : '1 MB';

@@ -14,13 +14,6 @@
 namespace coffer::bench {
 namespace {
 
-ethereum::PrivateKey ReporterKey() {
-  absl::StatusOr<ethereum::PrivateKey> key =
-      ethereum::PrivateKey::FromBytes(std::string(32, '\x22'));
-  COFFER_CHECK(key.ok(), "the benchmark's key");
-  return *std::move(key);
-}
-
 // A context, a digest and a signature over it, as libsecp256k1 has them.
 struct Signed {
   Signed() : context(secp256k1_context_create(SECP256K1_CONTEXT_NONE)) {
@@ -65,20 +58,35 @@ void BM_LimitRecover(benchmark::State& run) {
 BENCHMARK(BM_LimitRecover);
 
 void BM_CheckCreditSignature(benchmark::State& run) {
-  const ethereum::PrivateKey key = ReporterKey();
+  const ethereum::PrivateKey key = BenchReporter();
   policy::Policy policy = BenchPolicy();
-  policy.credit_reporter = key.address();
   policy.require_credit_signature = true;
   boundary::v1::Event event;
   FillEvent(7, 7, &event);
   const auto digest = ethereum::Eip191Hash(authority::CreditDigest(event).view());
   event.set_signature(key.Sign(digest).ToBytes65());
   while (run.KeepRunning()) {
-    COFFER_CHECK(authority::CheckCreditSignature(policy, event).ok(), "the reporter's signature");
+    COFFER_CHECK(authority::CheckCreditSignature(policy, event, false).ok(),
+                 "the reporter's signature");
   }
   run.SetItemsProcessed(run.iterations());
 }
 BENCHMARK(BM_CheckCreditSignature);
+
+// What one signature over a batch adds to applying it. Items are its events.
+void BM_CheckBatchSignature(benchmark::State& run) {
+  const ethereum::PrivateKey key = BenchReporter();
+  const policy::Policy policy = BenchPolicy();
+  boundary::v1::ClientFrame frame;
+  COFFER_CHECK(frame.ParseFromString(RequestBytes(0, static_cast<int>(run.range(0)), 0, 100, &key)),
+               "the benchmark's own request");
+  while (run.KeepRunning()) {
+    COFFER_CHECK(*authority::CheckBatchSignature(policy, frame.apply_events()),
+                 "the reporter's signature");
+  }
+  run.SetItemsProcessed(run.iterations() * run.range(0));
+}
+BENCHMARK(BM_CheckBatchSignature)->Arg(1)->Arg(1000)->Unit(benchmark::kMicrosecond);
 
 }  // namespace
 }  // namespace coffer::bench

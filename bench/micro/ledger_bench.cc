@@ -17,7 +17,7 @@ namespace {
 constexpr uint64_t kHotAccounts = 100;
 constexpr int kRequests =
     20;  // a repetition; so few, that they do not change the size of the state
-enum Mode { kHot = 0, kFresh = 1, kDuplicate = 2 };
+enum Mode { kHot = 0, kFresh = 1, kDuplicate = 2, kHotSigned = 3 };
 
 // One state at a time, kept between repetitions: a big one takes longer to make than to measure.
 struct State {
@@ -40,12 +40,15 @@ State& StateOf(uint64_t ids) {
 
 void BM_ApplyEvents(benchmark::State& run) {
   State& state = StateOf(static_cast<uint64_t>(run.range(1)));
+  const ethereum::PrivateKey reporter = BenchReporter();
   for (auto _ : run) {
     run.PauseTiming();
     std::string request;
     switch (run.range(0)) {
       case kHot:
-        request = RequestBytes(state.next_id, kEventsOfRequest, 0, kHotAccounts);
+      case kHotSigned:
+        request = RequestBytes(state.next_id, kEventsOfRequest, 0, kHotAccounts,
+                               run.range(0) == kHotSigned ? &reporter : nullptr);
         state.next_id += kEventsOfRequest;
         break;
       case kFresh:
@@ -59,16 +62,19 @@ void BM_ApplyEvents(benchmark::State& run) {
     benchmark::DoNotOptimize(Handle(*state.authority, request));
   }
   run.SetItemsProcessed(run.iterations() * kEventsOfRequest);
-  run.SetLabel(run.range(0) == kHot     ? "hot accounts"
-               : run.range(0) == kFresh ? "fresh accounts"
-                                        : "duplicates");
+  run.SetLabel(run.range(0) == kHot         ? "hot accounts"
+               : run.range(0) == kHotSigned ? "hot accounts, one signature a batch"
+               : run.range(0) == kFresh     ? "fresh accounts"
+                                            : "duplicates");
 }
 BENCHMARK(BM_ApplyEvents)
     ->ArgNames({"mode", "ids"})
     ->Args({kHot, 10'000})
+    ->Args({kHotSigned, 10'000})
     ->Args({kFresh, 10'000})
     ->Args({kDuplicate, 10'000})
     ->Args({kHot, 1'000'000})
+    ->Args({kHotSigned, 1'000'000})
     ->Args({kFresh, 1'000'000})
     ->Args({kDuplicate, 1'000'000})
     ->Args({kHot, 10'000'000})

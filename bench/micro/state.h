@@ -10,16 +10,27 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "enclave_core/authority/authority.h"
+#include "enclave_core/authority/credit_signature.h"
+#include "enclave_core/ethereum/signature.h"
 #include "invariant/check.h"
 
 namespace coffer::bench {
 
 inline constexpr int kEventsOfRequest = 1000;
 
+inline ethereum::PrivateKey BenchReporter() {
+  absl::StatusOr<ethereum::PrivateKey> key =
+      ethereum::PrivateKey::FromBytes(std::string(32, '\x22'));
+  COFFER_CHECK(key.ok(), "the benchmark's key");
+  return *std::move(key);
+}
+
+// Names a reporter and does not ask for its signature, so that one state takes both kinds.
 inline policy::Policy BenchPolicy() {
   policy::Policy policy;
   policy.chain_id = 42161;
@@ -29,6 +40,7 @@ inline policy::Policy BenchPolicy() {
   policy.max_gas_limit = 30'000'000;
   policy.max_fee_per_gas = policy.max_priority_fee_per_gas = 1'000'000'000'000;
   policy.ticket_validity_rounds = 2;
+  policy.credit_reporter = BenchReporter().address();
   return policy;
 }
 
@@ -51,15 +63,20 @@ inline void FillEvent(uint64_t id, uint64_t account, boundary::v1::Event* event)
 }
 
 // `count` events with ids from `first_id`, spread over `accounts` accounts from `first_account`; a
-// serialized ClientFrame.
+// serialized ClientFrame. With one signature by the reporter over all of them when it is given.
 inline std::string RequestBytes(uint64_t first_id, int count, uint64_t first_account,
-                                uint64_t accounts) {
+                                uint64_t accounts, const ethereum::PrivateKey* reporter = nullptr) {
   boundary::v1::ClientFrame frame;
   frame.set_request_id(1);
   for (int i = 0; i < count; ++i) {
     const auto offset = static_cast<uint64_t>(i);
     FillEvent(first_id + offset, first_account + (first_id + offset) % accounts,
               frame.mutable_apply_events()->add_events());
+  }
+  if (reporter != nullptr) {
+    const auto digest = authority::CreditBatchDigest(frame.apply_events());
+    frame.mutable_apply_events()->set_batch_signature(
+        reporter->Sign(ethereum::Eip191Hash(digest.view())).ToBytes65());
   }
   return frame.SerializeAsString();
 }

@@ -53,6 +53,23 @@ Hash NodeHash(const Hash& left, const Hash& right) {
 }
 Hash EmptyRoot() { return Digest({}, {}); }
 
+Sha256Stream::Sha256Stream() : context_(EVP_MD_CTX_new()) {
+  COFFER_CHECK(context_ != nullptr && EVP_DigestInit_ex(context_, Algorithm(), nullptr) == 1,
+               "SHA-256 cannot fail");
+}
+
+Sha256Stream::~Sha256Stream() { EVP_MD_CTX_free(context_); }
+
+void Sha256Stream::Append(std::string_view part) {
+  COFFER_CHECK(EVP_DigestUpdate(context_, part.data(), part.size()) == 1, "SHA-256 cannot fail");
+}
+
+Hash Sha256Stream::Finish() {
+  Hash out;
+  COFFER_CHECK(EVP_DigestFinal_ex(context_, out.bytes.data(), nullptr) == 1, "SHA-256 cannot fail");
+  return out;
+}
+
 void Tree::Append(const Hash& leaf_hash) {
   COFFER_CHECK(size_ < kMaxTreeSize, "the log has room for a leaf");
   Hash carried = leaf_hash;

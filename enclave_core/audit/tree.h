@@ -5,6 +5,8 @@
 #ifndef COFFER_ENCLAVE_CORE_AUDIT_TREE_H_
 #define COFFER_ENCLAVE_CORE_AUDIT_TREE_H_
 
+#include <openssl/types.h>
+
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -25,6 +27,22 @@ Hash Sha256(std::string_view bytes);
 Hash LeafHash(std::string_view entry);               // SHA-256(0x00 || entry)
 Hash NodeHash(const Hash& left, const Hash& right);  // SHA-256(0x01 || left || right)
 Hash EmptyRoot();                                    // SHA-256 of nothing
+
+// SHA-256 of bytes that come in parts: the same as Sha256 of them joined, without joining them.
+class Sha256Stream {
+ public:
+  Sha256Stream();
+  ~Sha256Stream();
+  Sha256Stream(const Sha256Stream&) = delete;
+  Sha256Stream& operator=(const Sha256Stream&) = delete;
+
+  void Append(std::string_view part);
+  // Once, at the end.
+  Hash Finish();
+
+ private:
+  EVP_MD_CTX* const context_;
+};
 
 class Tree {
  public:

@@ -214,8 +214,9 @@ class Authority {
   };
   using Reverted = std::vector<std::pair<payouts::ItemRef, ledger::Wei>>;  // and what it had paid
 
+  // `batch_signed` is what CheckBatchSignature said of the request that the event is of.
   absl::Status ApplyOne(const boundary::v1::Event& event, const ledger::IdFingerprint& id,
-                        Batch* out, bool* duplicate);
+                        const absl::StatusOr<bool>& batch_signed, Batch* out, bool* duplicate);
   // Applies an event that is in the caller's batch, and logs it.
   void Emit(sealed::v1::StateEvent* event, const Annotation& about = {});
 

@@ -74,7 +74,8 @@ void CanonicalContent(const Event& event, std::string* out) {
 
 }  // namespace
 
-absl::Status Authority::ApplyOne(const Event& event, const ledger::IdFingerprint& id, Batch* out,
+absl::Status Authority::ApplyOne(const Event& event, const ledger::IdFingerprint& id,
+                                 const absl::StatusOr<bool>& batch_signed, Batch* out,
                                  bool* duplicate) {
   if (profile() != boundary::v1::PROFILE_AUTHORITY) {
     return CheckMethod(boundary::v1::ClientFrame::kApplyEvents);
@@ -96,7 +97,8 @@ absl::Status Authority::ApplyOne(const Event& event, const ledger::IdFingerprint
         absl::StrCat("the event \"", event.id(), "\" was applied before with another content"));
   }
 
-  if (absl::Status s = CheckCreditSignature(policy_, event); !s.ok()) return s;
+  if (!batch_signed.ok()) return batch_signed.status();
+  if (absl::Status s = CheckCreditSignature(policy_, event, *batch_signed); !s.ok()) return s;
 
   const std::optional<ledger::Ledger::Index> index = ledger_.Find(event.account());
   if (index.has_value() && ledger_.at(*index).recipient.view() != event.recipient()) {
@@ -144,12 +146,16 @@ void Authority::ApplyEvents(const boundary::v1::ApplyEvents& request,
   COFFER_CHECK(founded(), "there is no state yet");
   ids_.clear();
   for (const Event& event : request.events()) ids_.push_back(fingerprints_->OfId(event.id()));
+  // A batch whose signature is wrong changes nothing. It is refused event by event all the same: I7
+  // comes first here, too, so that what was applied before is answered as the repetition it is.
+  const absl::StatusOr<bool> batch_signed = CheckBatchSignature(policy_, request);
   uint32_t applied = 0;
   for (int i = 0; i < request.events_size(); ++i) {
     const auto at = static_cast<size_t>(i);
     if (at + kPrefetchAhead < ids_.size()) event_ids_.Prefetch(ids_[at + kPrefetchAhead]);
     bool duplicate = false;
-    const absl::Status status = ApplyOne(request.events(i), ids_[at], out, &duplicate);
+    const absl::Status status =
+        ApplyOne(request.events(i), ids_[at], batch_signed, out, &duplicate);
     if (!status.ok()) {
       boundary::v1::EventRefusal* refusal = answer->add_refusals();
       refusal->set_index(static_cast<uint32_t>(i));
