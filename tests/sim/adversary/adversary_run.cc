@@ -34,6 +34,8 @@ policy::Policy DrawPolicy(uint64_t seed) {
   for (size_t i = 0; i < kAdmins; ++i) policy.admins.push_back(AdminKey(i).address());
   std::sort(policy.admins.begin(), policy.admins.end());
   policy.admin_threshold = 2;
+  policy.credit_reporter = ReporterKey().address();
+  policy.require_credit_signature = random.Below(6) == 0;
   return policy;
 }
 

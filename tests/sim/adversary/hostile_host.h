@@ -97,6 +97,9 @@ class HostileHost {
   void NewEvents(Draw& draw, boundary::v1::ApplyEvents* out);
   boundary::v1::Event NewEvent(Draw& draw);
   boundary::v1::Event Repeat(uint64_t how, Draw& draw);
+  // ---- hostile_signatures.cc: what its reporter signed, and what it makes of that
+  void SignEvents(Draw& draw, boundary::v1::ApplyEvents* out) const;
+  // ---- hostile_requests.cc
   // Of this address: of who signs.
   void Reading(const std::string& address, Draw& draw, boundary::v1::ChainReading* out) const;
   std::string SignerOf(uint64_t payout) const;

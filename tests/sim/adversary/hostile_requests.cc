@@ -33,9 +33,11 @@ ClientFrame HostileHost::Request(Kind kind, uint64_t how, Draw& draw) {
   switch (kind) {
     case Kind::kEvents:
       NewEvents(draw, frame.mutable_apply_events());
+      SignEvents(draw, frame.mutable_apply_events());
       break;
     case Kind::kRepeatEvent:
       *frame.mutable_apply_events()->add_events() = Repeat(how, draw);
+      SignEvents(draw, frame.mutable_apply_events());
       break;
     case Kind::kPrepare:
       Prepare(draw, frame.mutable_prepare_payout());

@@ -16,6 +16,7 @@ ethereum::PrivateKey Key(char fill) {
 
 ethereum::PrivateKey HostileWorldKey() { return Key('\x42'); }
 ethereum::PrivateKey AdminKey(size_t i) { return Key(static_cast<char>('\x51' + i)); }
+ethereum::PrivateKey ReporterKey() { return Key('\x49'); }
 
 HostileWorld::HostileWorld(uint64_t seed, const policy::Policy& policy, KeysFrom keys_from)
     : scheduler_(seed),

@@ -24,6 +24,7 @@ inline constexpr size_t kAdmins = 3;
 // Keys for simulations only.
 ethereum::PrivateKey HostileWorldKey();
 ethereum::PrivateKey AdminKey(size_t i);
+ethereum::PrivateKey ReporterKey();
 
 class HostileWorld {
  public:

@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "enclave_core/policy/typed_data.h"
+#include "tests/sim/wire/reporter.h"
 
 namespace coffer::sim::wire {
 namespace {
@@ -375,8 +376,15 @@ std::string CheckEvents(const View& view, const v1::ApplyEvents& request,
   if (static_cast<size_t>(std::count(fates.begin(), fates.end(), kApplied)) != answer.applied()) {
     return "I7: an answer about events does not add up";
   }
+  const Reporters reporters(request);
   for (size_t i = 0; i < fates.size(); ++i) {
-    const v1::Event& event = request.events(static_cast<int>(i));
+    const int at = static_cast<int>(i);
+    const v1::Event& event = request.events(at);
+    if (fates[i] == kApplied || codes[i] == v1::ERROR_SIGNATURE) {
+      std::string wrong = fates[i] == kApplied ? reporters.CheckApplied(view, at)
+                                               : reporters.CheckRefused(view, at);
+      if (!wrong.empty()) return wrong;
+    }
     const auto leaf = view.world->events().find(event.id());
     const bool stored = leaf != view.world->events().end();
     const bool same = stored && leaf->second.content == ContentOf(event);
