@@ -1,5 +1,5 @@
 // Any sequence of commands leaves a state that conserves every account (I2), and whose replay is
-// the same state, byte for byte.
+// the same state, byte for byte. A batch of credits that its reporter did not sign changes nothing.
 //
 // Input: commands one after the other, each a byte that names it, a length of two bytes, and the
 // request's protobuf bytes.
@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 
+#include "enclave_core/authority/credit_signature.h"
 #include "invariant/check.h"
 #include "tests/fuzz/proto_mutator.h"
 #include "tests/support/bank.h"
@@ -17,6 +18,8 @@ namespace {
 
 using coffer::test::Bank;
 namespace v1 = coffer::boundary::v1;
+
+constexpr uint8_t kReporter = 0x22;
 
 template <typename Message>
 Message Parsed(std::string_view bytes) {
@@ -37,6 +40,28 @@ void Sign(Bank& signer, uint8_t command, std::string_view bytes) {
   }
 }
 
+// A batch signature of one byte becomes the reporter's, which fuzzing cannot guess. Every other one
+// is refused: the batch changes nothing.
+void Apply(Bank& bank, v1::ApplyEvents request) {
+  const bool is_signed = request.batch_signature().size() == 1;
+  if (is_signed) {
+    const auto digest = coffer::authority::CreditBatchDigest(request);
+    request.set_batch_signature(
+        coffer::test::Key(kReporter).Sign(coffer::ethereum::Eip191Hash(digest.view())).ToBytes65());
+  }
+  const bool named = bank.state.policy().credit_reporter == coffer::test::Key(kReporter).address();
+  v1::EventsApplied answer;
+  bank.state.ApplyEvents(request, &answer, bank.Next());
+  if (!named || request.batch_signature().empty()) return;
+  COFFER_CHECK(is_signed || bank.batches.back().events_size() == 0, "a batch of nobody's");
+  for (const v1::EventRefusal& refusal : answer.refusals()) {
+    const v1::Event& event = request.events(static_cast<int>(refusal.index()));
+    COFFER_CHECK(
+        refusal.error().code() != v1::ERROR_SIGNATURE || !is_signed || !event.signature().empty(),
+        "an event of the reporter's batch");
+  }
+}
+
 void Run(Bank& bank, Bank& signer, uint8_t command, std::string_view bytes) {
   v1::ReceiptResult result;
   switch (command % 16) {
@@ -53,10 +78,8 @@ void Run(Bank& bank, Bank& signer, uint8_t command, std::string_view bytes) {
     case 14:
     case 15:
       return Sign(signer, command, bytes);
-    case 0: {
-      v1::EventsApplied answer;
-      return bank.state.ApplyEvents(Parsed<v1::ApplyEvents>(bytes), &answer, bank.Next());
-    }
+    case 0:
+      return Apply(bank, Parsed<v1::ApplyEvents>(bytes));
     case 1:
       return (void)bank.Prepare(Parsed<v1::PreparePayout>(bytes));
     case 2:
@@ -132,6 +155,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   policy.velocity_window = 50;
   policy.velocity_total = 2000;
   policy.allow_raw_messages = true;
+  policy.credit_reporter = coffer::test::Key(kReporter).address();
   Bank bank(policy);
   Bank signer(policy, 0x11, v1::PROFILE_SIGNER);
   bank.Credit("a", 1000);
