@@ -13,6 +13,9 @@ namespace {
 using Type = Transaction::Type;
 
 constexpr size_t kSignatureFields = 3;  // v or parity, r, s
+// What a transaction has besides its data and access list: 9 fields and a signature, 33 bytes each
+// at the most. With room for them, data of tens of kilobytes is copied once.
+constexpr size_t kRoomForTheRest = 12 * 33;
 
 // Fields in front of the signature: EIP-155 (without its chain id), EIP-2930, EIP-1559.
 size_t FieldCount(Type type) {
@@ -45,6 +48,7 @@ std::string SharedFields(const Transaction& tx) {
   COFFER_CHECK(tx.type != Type::kLegacy || tx.chain_id != 0,
                "a legacy transaction is replay-protected (EIP-155)");
   std::string out;
+  out.reserve(tx.data.size() + kRoomForTheRest);
   if (tx.type != Type::kLegacy) rlp::AppendUint(tx.chain_id, out);
   rlp::AppendUint(tx.nonce, out);
   if (tx.type == Type::kDynamicFee) {

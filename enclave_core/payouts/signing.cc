@@ -21,8 +21,9 @@ U256 DeriveRecipientRand(const ethereum::PrivateKey& key, uint64_t sender_nonce)
   return *rand;
 }
 
+// `hash` becomes the ticket's.
 SignedTicket MakeTicket(const ethereum::PrivateKey& key, const SigningJob& job,
-                        const SigningJob::TicketToSign& wanted) {
+                        const SigningJob::TicketToSign& wanted, ethereum::Hash* hash) {
   SignedTicket out;
   out.recipient_rand = wanted.secrets.has_value() ? wanted.secrets->recipient_rand
                                                   : DeriveRecipientRand(key, wanted.sender_nonce);
@@ -32,11 +33,12 @@ SignedTicket MakeTicket(const ethereum::PrivateKey& key, const SigningJob& job,
   out.ticket.sender_nonce = wanted.sender_nonce;
   out.ticket.recipient_rand_hash = ethereum::Keccak256(ethereum::ToBytes32(out.recipient_rand));
   out.ticket.aux_data = job.aux_data;
+  *hash = out.ticket.TicketHash();
   if (wanted.secrets.has_value()) {
-    COFFER_CHECK(out.ticket.TicketHash() == wanted.secrets->ticket_hash, "I3: a ticket changed");
+    COFFER_CHECK(*hash == wanted.secrets->ticket_hash, "I3: a ticket changed");
     out.signature = wanted.secrets->signature;
   } else {
-    out.signature = key.Sign(out.ticket.SigningHash());
+    out.signature = key.Sign(ethereum::Eip191Hash(hash->view()));  // Ticket::SigningHash
   }
   return out;
 }
@@ -62,11 +64,10 @@ std::string Calldata(const ethereum::PrivateKey& key, const SigningJob& job,
   COFFER_CHECK(!job.tickets.empty(), "a redemption without tickets");
   tickets.reserve(job.tickets.size());
   for (const SigningJob::TicketToSign& wanted : job.tickets) {
-    tickets.push_back(MakeTicket(key, job, wanted));
+    ethereum::Hash hash;
+    tickets.push_back(MakeTicket(key, job, wanted, &hash));
     const SignedTicket& made = tickets.back();
-    if (job.first_signing) {
-      secrets->push_back({made.ticket.TicketHash(), made.signature, made.recipient_rand});
-    }
+    if (job.first_signing) secrets->push_back({hash, made.signature, made.recipient_rand});
   }
   return tickets.size() == 1 ? ethereum::EncodeRedeemWinningTicket(tickets[0])
                              : ethereum::EncodeBatchRedeemWinningTickets(tickets);
