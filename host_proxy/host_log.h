@@ -63,7 +63,7 @@ class HostLog {
   host::EnclaveLink* link_ = nullptr;
   runtime::EventLoopThread reader_thread_;
   runtime::EventLoopThread contents_thread_;  // credits wait for it, so no stranger may fill it
-  runtime::EventLoopThread sync_thread_;      // begins to sync the log, so that the store waits less
+  runtime::EventLoopThread sync_thread_;  // begins to sync the log, so that the store waits less
   std::unique_ptr<host::OsLogFiles> files_;
   std::unique_ptr<host::LogReader> reader_;
   std::unique_ptr<host::OsLogFiles> content_files_;

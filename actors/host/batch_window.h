@@ -31,8 +31,8 @@ struct Batch {
   std::vector<LineRef> lines;  // of the events, in order; may be none
   uint64_t end = 0;            // offset in the file up to which all is done once this is answered
   uint64_t letters = 0;  // position() of the dead letters when its last line had been looked at
-  // The request, an ApplyEvents as protobuf writes it, until it is first sent; a repetition is built
-  // anew from the lines, so that what is in flight is not held twice.
+  // The request, an ApplyEvents as protobuf writes it, until it is first sent; a repetition is
+  // built anew from the lines, so that what is in flight is not held twice.
   std::string events;
 
   std::string_view line(size_t i) const {

@@ -29,8 +29,8 @@ class EnclaveClient {
   // their own requests in flight. When not ready the reply is Unavailable.
   virtual void Call(boundary::v1::ClientFrame request, Reply reply) = 0;
 
-  // Call of apply_events. `events` is an ApplyEvents as protobuf writes it: whoever has thousands of
-  // events writes each of them once, and EnclaveLink sends those bytes.
+  // Call of apply_events. `events` is an ApplyEvents as protobuf writes it: whoever has thousands
+  // of events writes each of them once, and EnclaveLink sends those bytes.
   virtual void CallApplyEvents(std::string events, Reply reply) {
     boundary::v1::ClientFrame request;
     COFFER_CHECK(request.mutable_apply_events()->ParseFromString(events), "events of our own");

@@ -40,8 +40,8 @@ class LogFiles {
   // Everything done before is on stable storage when this returns OK. After an error what was done
   // since the last success may be gone although a later call says OK: do it again.
   virtual absl::Status SyncAll() = 0;
-  // Begins what SyncAll() does, on another thread where there is one, so that there is less left for
-  // it to wait for. Promises nothing, and a failure is SyncAll()'s to see.
+  // Begins what SyncAll() does, on another thread where there is one, so that there is less left
+  // for it to wait for. Promises nothing, and a failure is SyncAll()'s to see.
   virtual void BeginSync() {}
   // For messages: the folder's path.
   virtual const std::string& path() const = 0;

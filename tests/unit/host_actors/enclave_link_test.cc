@@ -1,101 +1,16 @@
-// The link and the store together, in virtual time, against an enclave that a test scripts.
+// The link and the store together.
 #include "actors/host/enclave_link.h"
 
 #include <gmock/gmock.h>
-#include <gtest/gtest.h>
 
-#include "runtime/memory_network.h"
-#include "runtime/test_dispatcher.h"
-#include "tests/support/faulty_disk.h"
-#include "tests/support/scripted_enclave.h"
+#include "tests/unit/host_actors/enclave_link_fixture.h"
 
-namespace coffer::host {
+namespace coffer::host::enclave_link_test {
 namespace {
 
 using boundary::v1::ClientFrame;
 using boundary::v1::ServerFrame;
 using ::testing::HasSubstr;
-
-// One host process: the store on its dispatcher, the link on another.
-struct Host {
-  Host(runtime::TestScheduler& scheduler, runtime::MemoryNetwork& wire, FaultyDisk& disk,
-       EnclaveLink::Options options)
-      : random(7),
-        main(scheduler.NewDispatcher("host")),
-        store_thread(scheduler.NewDispatcher("store")),
-        network(wire.NewNode(main)),
-        to_store(store_thread, "store", 1 << 16),
-        to_link(main, "link", EnclaveLink::kStoreEvents),
-        store({}, store_thread, *RecordStore::Open(&disk, {.segment_bytes = 8192}), &to_link),
-        link(std::move(options), main, network.get(), &random, &to_store) {
-    to_store.Bind(&store);
-    to_link.Bind(&link);
-    link.CheckStatus([this](const boundary::v1::Status&) { return fit; });
-    link.Watch([this](bool ready) { readiness.push_back(ready); });
-    link.OnProblem([this](const std::string& problem) { problems.push_back(problem); });
-    main->Post([this] { link.Start(); });
-  }
-  ~Host() {
-    main->Crash();
-    store_thread->Crash();
-  }
-
-  runtime::SeededRandom random;
-  runtime::TestDispatcher* main;
-  runtime::TestDispatcher* store_thread;
-  std::unique_ptr<runtime::Network> network;
-  runtime::Mailbox<StoreMessage> to_store;
-  runtime::Mailbox<StoreEvent> to_link;
-  StateStore store;
-  EnclaveLink link;
-  absl::Status fit;
-  std::vector<bool> readiness;
-  std::vector<std::string> problems;
-};
-
-class EnclaveLinkTest : public ::testing::Test {
- protected:
-  EnclaveLinkTest()
-      : scheduler_(11),
-        wire_(&scheduler_),
-        enclave_dispatcher_(scheduler_.NewDispatcher("enclave")),
-        enclave_network_(wire_.NewNode(enclave_dispatcher_)) {
-    options_.endpoint = at_;
-    NewEnclave();
-  }
-  void NewEnclave() {
-    enclave_.reset();
-    enclave_ = std::make_unique<ScriptedEnclave>(enclave_network_.get(), at_);
-  }
-  void StartHost() {
-    host_.reset();
-    host_ = std::make_unique<Host>(scheduler_, wire_, disk_, options_);
-  }
-  bool UntilReady() {
-    return scheduler_.RunUntil([this] { return host_->link.ready(); }, absl::Minutes(2));
-  }
-  void Seal(int count) {
-    for (int i = 0; i < count; ++i) enclave_->Seal();
-    scheduler_.Advance(absl::Seconds(1));
-  }
-  // Fills the store: genesis and more records.
-  void Prepare(int records) {
-    StartHost();
-    ASSERT_TRUE(UntilReady());
-    Seal(records - 1);
-    ASSERT_EQ(enclave_->stored_, static_cast<uint64_t>(records));
-  }
-
-  const runtime::Endpoint at_ = runtime::Endpoint::Parse("vsock://16:5000").value();
-  runtime::TestScheduler scheduler_;
-  runtime::MemoryNetwork wire_;
-  runtime::TestDispatcher* enclave_dispatcher_;
-  std::unique_ptr<runtime::Network> enclave_network_;
-  FaultyDisk disk_;
-  EnclaveLink::Options options_;
-  std::unique_ptr<ScriptedEnclave> enclave_;
-  std::unique_ptr<Host> host_;
-};
 
 TEST_F(EnclaveLinkTest, AnEmptyStoreMakesANewState) {
   StartHost();
@@ -281,89 +196,6 @@ TEST_F(EnclaveLinkTest, ARefusedAttachIsSaid) {
   EXPECT_THAT(host_->link.not_ready_reason(), HasSubstr("record 4 was acknowledged"));
 }
 
-TEST_F(EnclaveLinkTest, RequestsAreAnsweredById) {
-  Prepare(1);
-  std::vector<ServerFrame> held;
-  enclave_->on_request = [&](const ClientFrame&, ServerFrame& answer) {
-    answer.mutable_accounts()->set_next_index(answer.request_id());
-    held.push_back(answer);
-    return false;
-  };
-  std::vector<int> order;
-  for (int i = 0; i < 3; ++i) {
-    ClientFrame request;
-    request.mutable_list_accounts();
-    host_->link.Call(request, [&, i](absl::StatusOr<ServerFrame> frame) {
-      ASSERT_TRUE(frame.ok());
-      EXPECT_EQ(frame->accounts().next_index(), frame->request_id());
-      order.push_back(i);
-    });
-  }
-  scheduler_.Advance(absl::Seconds(1));
-  ASSERT_EQ(held.size(), 3u);
-  for (int i : {2, 0, 1}) enclave_->Send(held[static_cast<size_t>(i)]);
-  scheduler_.Advance(absl::Seconds(1));
-  EXPECT_EQ(order, (std::vector<int>{2, 0, 1}));
-}
-
-// The bytes that were written beforehand are the request that protobuf would have made of them.
-TEST_F(EnclaveLinkTest, EventsThatWereWrittenBeforehandAreAnOrdinaryRequest) {
-  Prepare(1);
-  boundary::v1::ApplyEvents events;
-  for (int i = 0; i < 300; ++i) {
-    boundary::v1::Event* event = events.add_events();
-    event->set_id(absl::StrCat("event ", i));
-    event->set_account("account");
-    event->mutable_amount()->set_low(static_cast<uint64_t>(i));
-  }
-  std::vector<ClientFrame> seen;
-  enclave_->on_request = [&](const ClientFrame& frame, ServerFrame& answer) {
-    seen.push_back(frame);
-    answer.mutable_events_applied()->set_applied(300);
-    return true;
-  };
-  uint32_t applied = 0;
-  host_->link.CallApplyEvents(events.SerializeAsString(), [&](absl::StatusOr<ServerFrame> frame) {
-    ASSERT_TRUE(frame.ok());
-    EXPECT_EQ(frame->request_id(), seen.at(0).request_id());
-    applied = frame->events_applied().applied();
-  });
-  scheduler_.Advance(absl::Seconds(1));
-  EXPECT_EQ(applied, 300u);
-  ASSERT_EQ(seen.size(), 1u);
-  EXPECT_NE(seen[0].request_id(), 0u);
-  ClientFrame expected;
-  expected.set_request_id(seen[0].request_id());
-  *expected.mutable_apply_events() = events;
-  EXPECT_EQ(seen[0].SerializeAsString(), expected.SerializeAsString());
-}
-
-TEST_F(EnclaveLinkTest, RequestsTimeOutAndALateAnswerIsIgnored) {
-  options_.request_timeout = absl::Seconds(8);
-  Prepare(1);
-  std::vector<ServerFrame> held;
-  enclave_->on_request = [&](const ClientFrame&, ServerFrame& answer) {
-    answer.mutable_accounts();
-    held.push_back(answer);
-    return false;
-  };
-  int answers = 0;
-  absl::Status status;
-  ClientFrame request;
-  request.mutable_list_accounts();
-  host_->link.Call(request, [&](absl::StatusOr<ServerFrame> frame) {
-    ++answers;
-    status = frame.status();
-  });
-  scheduler_.Advance(absl::Seconds(11));
-  EXPECT_EQ(answers, 1);
-  EXPECT_TRUE(absl::IsUnavailable(status)) << status;
-  enclave_->Send(held.at(0));
-  scheduler_.Advance(absl::Seconds(1));
-  EXPECT_EQ(answers, 1);
-  EXPECT_TRUE(host_->link.ready());
-}
-
 TEST_F(EnclaveLinkTest, AnEnclaveThatHangsIsSaidAndComesBack) {
   options_.request_timeout = absl::Seconds(8);
   Prepare(2);
@@ -518,4 +350,4 @@ TEST_F(EnclaveLinkTest, StopWaitsForTheStore) {
 }
 
 }  // namespace
-}  // namespace coffer::host
+}  // namespace coffer::host::enclave_link_test
