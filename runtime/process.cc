@@ -151,7 +151,11 @@ absl::Status LockMemory() {
   mallopt(M_MMAP_THRESHOLD, kLargePieceBytes);
   mallopt(M_TRIM_THRESHOLD, kKeptBytes);
   mallopt(M_TOP_PAD, kGrowthBytes);
-  if (mlockall(MCL_CURRENT | MCL_FUTURE) == 0) return absl::OkStatus();
+  // A page is locked from the moment at which there is something in it (mlock(2), MCL_ONFAULT).
+  // What nobody touches need not be there: the rest of libraries, and of each thread's stack of 8
+  // MiB.
+  if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0) return absl::OkStatus();
+  if (errno == EINVAL && mlockall(MCL_CURRENT | MCL_FUTURE) == 0) return absl::OkStatus();
   return absl::FailedPreconditionError(
       absl::StrCat("memory cannot be locked against swapping: ", ErrnoText(errno),
                    "; raise RLIMIT_MEMLOCK (ulimit -l, LimitMEMLOCK= in systemd)"));

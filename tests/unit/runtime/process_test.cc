@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -12,6 +13,8 @@
 #include <array>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
+#include <string>
 
 #include "absl/strings/str_cat.h"
 #include "runtime/backoff.h"
@@ -153,6 +156,37 @@ TEST(ProcessTest, LockingMemoryWorksOrSaysWhatToRaise) {
         const absl::Status status = LockMemory();
         const bool named = status.message().find("RLIMIT_MEMLOCK") != absl::string_view::npos;
         std::_Exit(status.ok() || named ? 7 : 1);
+      },
+      testing::ExitedWithCode(7), "");
+}
+
+// Kilobytes of this process that are in memory and locked there.
+uint64_t LockedKilobytes() {
+  std::ifstream file("/proc/self/smaps_rollup");
+  for (std::string line; std::getline(file, line);) {
+    if (line.rfind("Locked:", 0) == 0) return std::strtoull(line.c_str() + 7, nullptr, 10);
+  }
+  return 0;
+}
+
+TEST(ProcessTest, WhatIsTouchedIsLockedAndTheRestIsNotThere) {
+#if defined(COFFER_ADDRESS_SANITIZER) || defined(COFFER_THREAD_SANITIZER)
+  GTEST_SKIP() << "sanitizers disable mlockall";
+#endif
+  EXPECT_EXIT(
+      {
+        constexpr size_t kBytes = 64u << 20;
+        constexpr size_t kTouched = 8u << 20;
+        std::string before(kTouched, 'a');
+        if (!LockMemory().ok()) std::_Exit(7);  // not allowed here: the test above looks at that
+        const uint64_t locked = LockedKilobytes();
+        if (locked < kTouched >> 10) std::_Exit(1);  // what was there before
+        void* const room =
+            mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (room == MAP_FAILED || LockedKilobytes() > locked + (kTouched >> 10)) std::_Exit(2);
+        std::memset(room, 'b', kTouched);
+        const uint64_t more = LockedKilobytes() - locked;
+        std::_Exit(more < kTouched >> 10 || more > kBytes >> 11 ? 3 : 7);
       },
       testing::ExitedWithCode(7), "");
 }
