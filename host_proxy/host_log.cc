@@ -78,6 +78,9 @@ absl::StatusOr<std::unique_ptr<HostLog>> HostLog::Create(runtime::EventLoop* loo
 }
 
 void HostLog::Start() {
+  publisher_->Watch([this](const host::LogPublisher::Published&) {
+    reader_thread_.loop()->Post([this] { reader_->Wake(); });
+  });
   writer_->Start();
   reader_thread_.loop()->Post([this] { reader_->Start(); });
 }

@@ -29,6 +29,10 @@ void LogReader::Stop() {
   if (head.ok()) indexer_.Commit(LogTree(&files_, *head));
 }
 
+void LogReader::Wake() {
+  if (timer_ != nullptr) Tick();
+}
+
 void LogReader::Receive(LogQuestion question) {
   // Whoever has seen a head asks for its leaves next: they are findable at once, unless the index
   // is far behind, when each question would pay for a slice.

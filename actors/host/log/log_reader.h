@@ -37,9 +37,9 @@ class LogReader final : public runtime::Actor<LogQuestion>, public LogProofs {
     std::string folder;      // <data-dir>/log
     std::string index_path;  // a file beside it; a folder that is served has no business with it
     size_t questions = 256;  // waiting, at most
-    absl::Duration poll = absl::Milliseconds(100);  // how often a new head is looked for
-    uint64_t slice = 512;                           // leaves indexed at a time
-    absl::Duration rest = absl::Milliseconds(4);    // after a slice, at least
+    absl::Duration poll = absl::Seconds(1);       // a new head that nobody tells of is looked for
+    uint64_t slice = 512;                         // leaves indexed at a time
+    absl::Duration rest = absl::Milliseconds(4);  // after a slice, at least
   };
   // A copy, from any thread.
   struct Stats {
@@ -59,6 +59,8 @@ class LogReader final : public runtime::Actor<LogQuestion>, public LogProofs {
   // On `own`; Stop, too, after which no answer comes any more (or when `own` has ended).
   void Start();
   void Stop();
+  // On `own`: there may be a new head.
+  void Wake();
 
   // On `home`: `question` runs on the reader's thread, `done` later on `home`, once.
   template <typename T>

@@ -18,11 +18,11 @@ using ::testing::HasSubstr;
 
 class LogReaderTest : public ::testing::Test {
  protected:
-  void Start(size_t questions = 256) {
+  void Start(size_t questions = 256, absl::Duration poll = absl::Milliseconds(10)) {
     reader_ = std::make_unique<LogReader>(LogReader::Options{.folder = log_.folder(),
                                                              .index_path = log_.index_path(),
                                                              .questions = questions,
-                                                             .poll = absl::Milliseconds(10)},
+                                                             .poll = poll},
                                           own_.loop(), home_.loop());
     own_.RunAndWait([&] { reader_->Start(); });
   }
@@ -63,6 +63,16 @@ class LogReaderTest : public ::testing::Test {
   const std::thread::id home_id_ = IdOf(home_);
   std::unique_ptr<LogReader> reader_;
 };
+
+TEST_F(LogReaderTest, ANewHeadIsSeenWhenTheReaderIsTold) {
+  Start(256, absl::Hours(1));
+  log_.Publish(300);
+  own_.RunAndWait([] {});
+  EXPECT_EQ(reader_->stats().published, 0u) << "nobody has told it";
+  own_.RunAndWait([&] { reader_->Wake(); });
+  EXPECT_EQ(reader_->stats().published, 300u);
+  EXPECT_GT(reader_->stats().indexed, 0u);
+}
 
 TEST_F(LogReaderTest, AnswersAtHomeAndFollowsTheHead) {
   Start();
