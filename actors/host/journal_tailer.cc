@@ -13,7 +13,6 @@ namespace {
 
 namespace v1 = boundary::v1;
 using runtime::Level;
-using runtime::Log;
 
 constexpr char kComponent[] = "journal";
 constexpr size_t kMaxBufferedLetters =

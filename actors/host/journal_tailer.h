@@ -132,7 +132,7 @@ class JournalTailer final : private BatchWindow::Owner {
   void TakeRead(LineRead read);
   void TakeChunk(std::shared_ptr<const Chunk> chunk);
   // Adds the line's event to `batch`, or counts it, or buries it.
-  void TakeLine(const Chunk& chunk, LineRef line, Batch& batch);
+  void TakeLine(const Chunk& chunk, LineRef ref, Batch& batch);
   void AddEvent(const Credit& credit, const ethereum::Address& recipient, std::string* out);
   void Bury(RejectReason reason, int code, std::string_view detail, std::string_view line,
             uint64_t offset);

@@ -112,7 +112,7 @@ class FaultyLogFiles final : public LogFiles {
   absl::Status SyncAll() override {
     if (absl::Status s = Operation(0); !s.ok()) return s;
     ++syncs_;
-    const absl::Status status = std::exchange(sync_status_, absl::OkStatus());
+    absl::Status status = std::exchange(sync_status_, absl::OkStatus());
     for (auto& [path, file] : files_) {
       if (file.dirty && status.ok()) file.durable = file.now;
       file.dirty = false;

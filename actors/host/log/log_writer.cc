@@ -185,7 +185,7 @@ void LogWriter::Append(uint64_t tree_size, std::string_view leaves) {
 absl::Status LogWriter::SyncNow() {
   if (store_->size() == store_->durable_size()) return absl::OkStatus();
   const absl::Time before = dispatcher_->Now();
-  const absl::Status status = store_->Sync();
+  absl::Status status = store_->Sync();
   last_sync_ = dispatcher_->Now();
   sync_took_ = last_sync_ - before;
   ++syncs_;
@@ -200,7 +200,7 @@ absl::Status LogWriter::Sync() {
     return absl::FailedPreconditionError(
         "the log here is a copy that no head of the enclave has confirmed yet");
   }
-  const absl::Status status = SyncNow();
+  absl::Status status = SyncNow();
   if (!status.ok()) Failed(status);
   Publish();
   return status;

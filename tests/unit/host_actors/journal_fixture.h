@@ -23,6 +23,12 @@
 namespace coffer::host {
 
 class JournalFixture : public ::testing::Test {
+ public:
+  ~JournalFixture() override {
+    Kill();
+    std::filesystem::remove_all(folder_);
+  }
+
  protected:
   JournalFixture() {
     char name[] = "/tmp/coffer-journal-XXXXXX";
@@ -32,11 +38,6 @@ class JournalFixture : public ::testing::Test {
     options_.chunk_bytes = 1000;
     WriteRegistry(10);
   }
-  ~JournalFixture() override {
-    Kill();
-    std::filesystem::remove_all(folder_);
-  }
-
   void WriteRegistry(int orchestrators) {
     std::string text = R"({"orchestrators":{)";
     for (int i = 0; i < orchestrators; ++i) {

@@ -68,7 +68,7 @@ TEST_F(JournalRotationTest, TheVeryFirstFileRotatedBeforeAnythingWasAnswered) {
   Begin();
   enclave_->Hold();
   Run(absl::Milliseconds(100));
-  std::mt19937_64 random(1);
+  std::mt19937_64 random(1);  // NOLINT(cert-msc51-cpp): the same faults each time
   Kill();
   disk_.Restart(random);
   std::filesystem::rename(options_.path, options_.path + ".1");

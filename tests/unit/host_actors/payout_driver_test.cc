@@ -7,8 +7,6 @@
 namespace coffer::host {
 namespace {
 
-using boundary::v1::ClientFrame;
-
 PayoutDriverOptions Options() {
   PayoutDriverOptions options;
   options.run_interval = absl::Hours(1);

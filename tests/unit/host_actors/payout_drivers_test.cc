@@ -13,7 +13,6 @@ namespace coffer::host {
 namespace {
 
 using boundary::v1::ClientFrame;
-using boundary::v1::STRATEGY_FUND_DEPOSIT;
 using boundary::v1::STRATEGY_SWEEP;
 using boundary::v1::STRATEGY_UNLOCK;
 using boundary::v1::STRATEGY_WITHDRAW;

@@ -118,7 +118,7 @@ absl::Status FakeEnclave::Handle(const ClientFrame& request, ServerFrame* answer
     case ClientFrame::kReportReorg:
       return authority_.ReportReorg(request.report_reorg(), answer->mutable_receipt(), &batch);
     case ClientFrame::kVoidTickets: {
-      const absl::Status status = authority_.VoidTickets(request.void_tickets(), &batch);
+      absl::Status status = authority_.VoidTickets(request.void_tickets(), &batch);
       if (!status.ok()) return status;
       return authority_.GetPayout(request.void_tickets().payout_id(), false,
                                   answer->mutable_payout());

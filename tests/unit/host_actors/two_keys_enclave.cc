@@ -15,9 +15,9 @@ using boundary::v1::SigningKeyState;
 
 namespace {
 
-ServerFrame No(boundary::v1::ErrorCode code, std::string why) {
+ServerFrame No(boundary::v1::ErrorCode code, const std::string& why) {
   ServerFrame answer;
-  ToProto(Refuse(code, std::move(why)), answer.mutable_error());
+  ToProto(Refuse(code, why), answer.mutable_error());
   return answer;
 }
 

@@ -79,7 +79,7 @@ struct TwoKeysWorld {
   ~TwoKeysWorld();
 
   // Drivers of their own, as after a restart of the host.
-  void Start(PayoutDriverOptions options);
+  void Start(PayoutDriverOptions wanted);
   void Restart() { Start(options); }
   void Credit(uint64_t index, absl::uint128 wei);
   void Run(absl::Duration duration, bool blocks = true);

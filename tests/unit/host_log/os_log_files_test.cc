@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 
 #include "actors/host/log/log_store.h"
@@ -17,6 +18,9 @@ namespace coffer::host {
 namespace {
 
 class OsLogFilesTest : public ::testing::Test {
+ public:
+  ~OsLogFilesTest() override { std::filesystem::remove_all(path_); }
+
  protected:
   OsLogFilesTest() {
     std::string name = ::testing::TempDir() + "/coffer_log_XXXXXX";
@@ -25,7 +29,6 @@ class OsLogFilesTest : public ::testing::Test {
     EXPECT_TRUE(files.ok()) << files.status();
     files_ = *std::move(files);
   }
-  ~OsLogFilesTest() override { (void)std::system(("rm -rf " + path_).c_str()); }
   bool Exists(const std::string& path) const {
     return access((path_ + "/" + path).c_str(), F_OK) == 0;
   }

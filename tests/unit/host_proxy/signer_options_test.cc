@@ -10,7 +10,6 @@
 namespace coffer::host_proxy {
 namespace {
 
-using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
