@@ -114,7 +114,7 @@ absl::Status Storage::ForEach(bool with_snapshot,
                               absl::FunctionRef<void(const Store&)> visit) const {
   uint64_t base = 0;
   if (with_snapshot) {
-    const absl::Status read = ReadFramed(directory_ + "/snapshot", 0, [&](const Store& chunk) {
+    absl::Status read = ReadFramed(directory_ + "/snapshot", 0, [&](const Store& chunk) {
       base = chunk.sequence();
       visit(chunk);
     });
