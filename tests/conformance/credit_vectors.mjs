@@ -4,9 +4,9 @@
 //   node credit_vectors.mjs SEED [CASES]
 //
 // Every number is a string: JSON numbers stop being exact at 2^53. Texts are hex of their UTF-8.
-import { createHash } from 'node:crypto';
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
+import { seeded } from './seeded.mjs';
 
 const require = createRequire(new URL('../js/package.json', import.meta.url));
 const { ethers } = await import(pathToFileURL(require.resolve('ethers')).href);
@@ -14,26 +14,7 @@ const { ethers } = await import(pathToFileURL(require.resolve('ethers')).href);
 const seed = process.argv[2] ?? '1';
 const cases = Number(process.argv[3] ?? '60');
 
-// A counter hashed with the seed: the same cases for the same seed, on every machine.
-let counter = 0;
-let pool = Buffer.alloc(0);
-function randomBytes(n) {
-  const parts = [pool];
-  for (let have = pool.length; have < n; have += 32) {
-    parts.push(createHash('sha256').update(`credits:${seed}:${counter++}`).digest());
-  }
-  const bytes = Buffer.concat(parts);
-  pool = bytes.subarray(n);
-  return bytes.subarray(0, n);
-}
-const below = (n) => Number(BigInt('0x' + randomBytes(6).toString('hex')) % BigInt(n));
-const hex = (n) => '0x' + randomBytes(n).toString('hex');
-// Every bit length is as likely as another.
-function uint(bits) {
-  const length = below(bits + 1);
-  if (length === 0) return 0n;
-  return (BigInt(hex(32)) & ((1n << BigInt(length)) - 1n)) | (1n << BigInt(length - 1));
-}
+const { below, hex, uint } = seeded('credits', seed);
 const LETTERS = [...'abcdefghijklmnopqrstuvwxyz0123456789:-_ .é€'];
 const text = (n) => Array.from({ length: n }, () => LETTERS[below(LETTERS.length)]).join('');
 
