@@ -95,7 +95,7 @@ absl::Status HostApp::StartKeys(host::aws::AwsEnvironment aws) {
     return std::max(stored.last_sequence, stored.snapshot_sequence);
   };
   ports.stored_snapshots = [this] { return store_->status().snapshots; };
-  ports.snapshot_key_epoch = [this] { return store_->status().snapshot_key_epoch; };
+  ports.oldest_key_epoch = [this] { return store_->status().oldest_key_epoch; };
   absl::StatusOr<std::unique_ptr<HostKeys>> keys = HostKeys::Create(
       std::move(ports), std::move(options), std::move(aws), options_.data_dir + "/keys");
   if (!keys.ok()) return keys.status();

@@ -68,7 +68,7 @@ absl::StatusOr<std::unique_ptr<HostKeys>> HostKeys::Create(Ports ports, KmsOptio
                                            keys->store_.get(),
                                            keys->credentials_.get(),
                                            std::move(ports.stored_snapshots),
-                                           std::move(ports.snapshot_key_epoch)};
+                                           std::move(ports.oldest_key_epoch)};
   keys->rotation_ = std::make_unique<host::KeyRotation>(rotation, of_rotations);
   keys->signing_rotation_ = std::make_unique<host::SigningKeyRotation>(rotation, of_rotations);
   keys->rotation_->NotBeside(keys->signing_rotation_.get());

@@ -26,16 +26,16 @@ class HostKeys {
  public:
   // Opens `folder`, and takes the ciphertext file over when there is none in it yet.
   // `stored_records`: the last record that is stored, 0: none; `stored_snapshots`: how many were
-  // stored since the start; `snapshot_key_epoch`: of the state key that the newest one is sealed
-  // under, 0: none. Errors say what is wrong with which file or option. `enclave` calls this object
-  // as long as it lives.
+  // stored since the start; `oldest_key_epoch`: of the oldest state key that what is stored needs,
+  // 0: nothing is stored. Errors say what is wrong with which file or option. `enclave` calls this
+  // object as long as it lives.
   struct Ports {
     runtime::EventLoop* loop = nullptr;
     runtime::Random* random = nullptr;
     host::EnclaveClient* enclave = nullptr;
     std::function<uint64_t()> stored_records;
     std::function<uint64_t()> stored_snapshots;
-    std::function<uint32_t()> snapshot_key_epoch;
+    std::function<uint32_t()> oldest_key_epoch;
   };
   static absl::StatusOr<std::unique_ptr<HostKeys>> Create(Ports ports, KmsOptions options,
                                                           host::aws::AwsEnvironment environment,

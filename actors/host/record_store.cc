@@ -72,7 +72,7 @@ absl::Status RecordStore::CheckSnapshot(uint64_t sequence) {
     absl::StatusOr<std::optional<std::string>> chunk = reader->Next();
     if (!chunk.ok()) return chunk.status();
     if (!chunk->has_value()) return absl::OkStatus();
-    if (first) snapshot_key_epoch_ = KeyEpochOf(**chunk);
+    if (first) oldest_key_epoch_ = KeyEpochOf(**chunk);
   }
 }
 
@@ -233,7 +233,7 @@ absl::Status RecordStore::AppendChunks(uint64_t sequence, uint32_t index, uint32
   if (absl::Status s = writing_->Append(chunks); !s.ok()) return s;
   if (writing_->complete()) {
     snapshot_ = sequence;
-    snapshot_key_epoch_ = writing_key_epoch_;
+    oldest_key_epoch_ = writing_key_epoch_;
     if (snapshots_.empty() || snapshots_.back() != sequence) snapshots_.push_back(sequence);
     writing_.reset();
     RemoveOlder(!options_.hold_segments);
@@ -268,6 +268,7 @@ void RecordStore::RemoveOlder(bool segments_too) {
 absl::Status RecordStore::Remember(std::string_view entry) {
   const absl::StatusOr<RecordEntry> parsed = ParseEntry(entry);
   if (!parsed.ok()) return parsed.status();
+  if (snapshot_ == 0 && digests_.empty()) oldest_key_epoch_ = KeyEpochOf(parsed->sealed);
   digests_.push_back(DigestOf(parsed->sealed));
   if (digests_.size() > kDigests) digests_.pop_front();
   if (parsed->tree_size == 0) return absl::OkStatus();

@@ -85,9 +85,10 @@ class RecordStore {
 
   uint64_t last_sequence() const { return last_sequence_; }
   uint64_t snapshot_sequence() const { return snapshot_; }  // 0: none
-  // The epoch of the state key that the newest whole snapshot is sealed under, as its own clear
-  // header says; 0: there is none, or it is no sealed snapshot.
-  uint32_t snapshot_key_epoch() const { return snapshot_key_epoch_; }
+  // The epoch of the oldest state key that an enclave needs for what Read() gives it: the newest
+  // whole snapshot's or, without one, record 1's, as its own clear header says (keys only get newer
+  // from record to record). 0: nothing is stored, or that is not sealed.
+  uint32_t oldest_key_epoch() const { return oldest_key_epoch_; }
   // Of the snapshot that is being written; nothing otherwise.
   const std::optional<SnapshotWriter>& writing() const { return writing_; }
   // Of a record up to last_sequence(); nothing if it is too old to be kept.
@@ -133,7 +134,7 @@ class RecordStore {
   const Options options_;
   uint64_t last_sequence_ = 0;
   uint64_t snapshot_ = 0;
-  uint32_t snapshot_key_epoch_ = 0;
+  uint32_t oldest_key_epoch_ = 0;
   uint32_t writing_key_epoch_ = 0;  // of writing_
   std::vector<uint64_t>
       snapshots_;  // complete ones, ascending; more than one only until the older are removed

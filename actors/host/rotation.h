@@ -48,14 +48,14 @@ class Rotation {
     std::optional<ethereum::Address> expected_address;
   };
   // All outlive the rotation. `stored_snapshots` counts those that were made durable;
-  // `snapshot_key_epoch` is of the state key that the newest one is sealed under.
+  // `oldest_key_epoch` is of the oldest state key that what is stored needs, 0: nothing is stored.
   struct Ports {
     runtime::Dispatcher* dispatcher = nullptr;
     EnclaveClient* enclave = nullptr;
     KeyStore* keys = nullptr;
     aws::CredentialsSource* credentials = nullptr;
     std::function<uint64_t()> stored_snapshots;
-    std::function<uint32_t()> snapshot_key_epoch;
+    std::function<uint32_t()> oldest_key_epoch;
   };
 
   // Neither begins while the other is under way: both have the next state key made.

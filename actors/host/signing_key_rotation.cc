@@ -194,7 +194,7 @@ void SigningKeyRotation::OnAdopted(const Status& status) {
   const SigningKeyState* const older = Find(status, from_.has_value() ? from_->view() : "");
   const uint64_t open = older == nullptr ? 0 : older->open_payouts();
   // Made at this adoption or, by an enclave that was given both keys, when it was loaded.
-  AwaitSnapshot([this] { return SnapshotIsOurs(); }, [this, open] { Drain(open); });
+  AwaitSnapshot([this] { return StoredIsOurs(); }, [this, open] { Drain(open); });
 }
 
 void SigningKeyRotation::Drain(uint64_t open_payouts) {
@@ -227,9 +227,9 @@ void SigningKeyRotation::ConfirmRetired() {
   });
 }
 
-bool SigningKeyRotation::SnapshotIsOurs() const {
+bool SigningKeyRotation::StoredIsOurs() const {
   const auto& kept = ports_.keys->state_keys();
-  const auto sealed = kept.find(ports_.snapshot_key_epoch());
+  const auto sealed = kept.find(ports_.oldest_key_epoch());
   return sealed != kept.end() && sealed->second.address() == to_->view();
 }
 
@@ -240,9 +240,9 @@ absl::Status SigningKeyRotation::NoteRetired() {
                      ", and start this host again"));
   }
   // From then on enclaves are given none of the older key's state keys.
-  if (!SnapshotIsOurs()) {
+  if (!StoredIsOurs()) {
     return absl::FailedPreconditionError(
-        "no snapshot is stored that is sealed under a state key of the newer one");
+        "what is stored needs a state key of the retired one: there is no snapshot after it yet");
   }
   return ports_.keys->MakeRoot(*to_);
 }

@@ -65,8 +65,8 @@ class SigningKeyRotation final : public Rotation {
   void Adopt();
   void OnAdopted(const boundary::v1::Status& status);
   void Drain(uint64_t open_payouts);
-  // Whether the newest stored snapshot is sealed under a state key that the newer key vouches for.
-  bool SnapshotIsOurs() const;
+  // Whether all that is stored is sealed under state keys that the newer key vouches for.
+  bool StoredIsOurs() const;
   // The folder's part of it, once nothing that is stored needs the older key's state keys.
   absl::Status NoteRetired();
   void ConfirmRetired();

@@ -286,7 +286,7 @@ void StateStore::Publish(const std::string& trouble) {
   std::lock_guard<std::mutex> lock(mutex_);
   status_ = Status{store_->last_sequence(),
                    store_->snapshot_sequence(),
-                   store_->snapshot_key_epoch(),
+                   store_->oldest_key_epoch(),
                    groups_,
                    bytes_,
                    failures_,

@@ -93,9 +93,9 @@ class StateStore final : public runtime::Actor<StoreMessage> {
   struct Status {
     uint64_t last_sequence = 0;
     uint64_t snapshot_sequence = 0;
-    uint32_t snapshot_key_epoch = 0;  // RecordStore::snapshot_key_epoch
-    uint64_t groups = 0;              // writes made durable since start
-    uint64_t bytes = 0;               // sealed bytes and leaves made durable since start
+    uint32_t oldest_key_epoch = 0;  // RecordStore::oldest_key_epoch
+    uint64_t groups = 0;            // writes made durable since start
+    uint64_t bytes = 0;             // sealed bytes and leaves made durable since start
     uint64_t failures = 0;
     uint64_t snapshots = 0;    // made whole and durable since start
     uint64_t slow_writes = 0;  // took longer than slow_write, whatever came of them

@@ -170,7 +170,7 @@ host::Rotation::Ports HostProcess::RotationPorts() {
           keys.get(),
           &credentials_,
           [this] { return store.status().snapshots; },
-          [this] { return store.status().snapshot_key_epoch; }};
+          [this] { return store.status().oldest_key_epoch; }};
 }
 
 void HostProcess::FollowHeads(World* world) {

@@ -220,7 +220,10 @@ void HostileHost::Load(size_t slot, uint64_t how, Draw& draw) {
   Place& place = places_[slot];
   // What is sealed under a key that nobody was told of is lost.
   if (place.keys.state.empty()) return Provision(session, draw);
-  const int record = ChooseRecord(draw);
+  // Which of two loads was taken is not known before the answer, so with one history to keep both
+  // are of one record: what is acknowledged from then on would be taken for another line's.
+  const bool once_more = place.loading && mode_ == AdversaryOptions::Mode::kAdversary;
+  const int record = once_more ? place.newest : ChooseRecord(draw);
   std::vector<std::string> pieces = memory_.Pieces(record, !draw.OneIn(4));
   const size_t at = pieces.empty() ? 0 : draw.Below(pieces.size());
   if (!pieces.empty()) {

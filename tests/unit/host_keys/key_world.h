@@ -79,7 +79,7 @@ struct KeyHost {
             keys.get(),
             &credentials,
             [this] { return store.status().snapshots; },
-            [this] { return store.status().snapshot_key_epoch; }};
+            [this] { return store.status().oldest_key_epoch; }};
   }
   static EnclaveLink::Options LinkTo(const runtime::Endpoint& at) {
     EnclaveLink::Options options;

@@ -218,7 +218,7 @@ TEST_F(SigningKeyRotationTest, WithoutASnapshotUnderTheNewStateKeyTheOlderKeySta
   EXPECT_THAT(Why(), HasSubstr("no snapshot under it was stored"));
   Retired();
   EXPECT_EQ(Now(), Step::kDraining);
-  EXPECT_THAT(Why(), HasSubstr("no snapshot is stored that is sealed under"));
+  EXPECT_THAT(Why(), HasSubstr("what is stored needs a state key of the retired one"));
   EXPECT_EQ(host_->keys->root_epoch(), 0u) << "its state keys are needed";
   enclave_->SealSnapshot();
   EXPECT_TRUE(Until(Step::kDone)) << Why();

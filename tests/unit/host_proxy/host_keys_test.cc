@@ -104,7 +104,7 @@ class HostKeysTest : public ::testing::Test {
     ports.enclave = &enclave_;
     ports.stored_records = [] { return uint64_t{0}; };
     ports.stored_snapshots = [this] { return snapshots_; };
-    ports.snapshot_key_epoch = [this] { return static_cast<uint32_t>(1 + snapshots_); };
+    ports.oldest_key_epoch = [this] { return static_cast<uint32_t>(1 + snapshots_); };
     auto made = HostKeys::Create(std::move(ports), std::move(options), std::move(environment),
                                  folder_ / "keys");
     if (!made.ok()) return made.status();
