@@ -2,7 +2,7 @@
 """Runs libFuzzer programs of the fuzz preset and prints a line for each: executions, coverage, findings.
 
 New inputs go to build/fuzz/corpus/NAME; copy the worthwhile ones to tests/fuzz/corpus/NAME, where ctest replays them. What was
-run is added to build/fuzz/runs.tsv: date, fuzzer, seconds, executions."""
+run is added to build/fuzz/runs.tsv: date, fuzzer, seconds, executions, seconds of processor time."""
 import argparse
 import concurrent.futures
 import datetime
@@ -17,7 +17,7 @@ BUILD = ROOT / "build" / "fuzz"
 SYMBOLIZER = "/usr/lib/llvm-14/bin/llvm-symbolizer"
 
 
-def run(name, seconds):
+def run(name, seconds, timeout):
     found, log = BUILD / "findings" / name, BUILD / "logs" / f"{name}.log"
     corpus, seeds = BUILD / "corpus" / name, ROOT / "tests" / "fuzz" / "corpus" / name
     for folder in (found, log.parent, corpus):
@@ -25,20 +25,23 @@ def run(name, seconds):
     before = set(found.iterdir())
     environment = dict(os.environ, ASAN_SYMBOLIZER_PATH=SYMBOLIZER, UBSAN_OPTIONS="print_stacktrace=1")
     command = [BUILD / "bin" / f"fuzz_{name}", f"-max_total_time={seconds}", "-print_final_stats=1", "-rss_limit_mb=2048",
-               "-timeout=10", "-max_len=16384", f"-dict={ROOT / 'tests' / 'fuzz' / 'dict' / name}.dict",
+               f"-timeout={timeout}", "-max_len=16384", f"-dict={ROOT / 'tests' / 'fuzz' / 'dict' / name}.dict",
                f"-artifact_prefix={found}/", corpus, seeds]
     with open(log, "wb") as out:
-        code = subprocess.run(command, stdout=out, stderr=subprocess.STDOUT, env=environment, check=False).returncode
+        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=environment)
+        _, status, used = os.wait4(process.pid, 0)
+        code = process.returncode = os.waitstatus_to_exitcode(status)
     text = log.read_text(errors="replace")
     number = lambda pattern: int(([0] + re.findall(pattern, text))[-1])
     spent = number(r"Done \d+ runs in (\d+) second") or seconds
+    processor = round(used.ru_utime + used.ru_stime)
     executions = number(r"stat::number_of_executed_units:\s+(\d+)") or number(r"#(\d+)\s")
     with open(BUILD / "runs.tsv", "a", encoding="utf-8") as runs:
         now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-        runs.write(f"{now}\t{name}\t{spent}\t{executions}\n")
+        runs.write(f"{now}\t{name}\t{spent}\t{executions}\t{processor}\n")
     cov, features, inputs = number(r"cov: (\d+)"), number(r"ft: (\d+)"), number(r"corp: (\d+)")
     coverage = f"cov {cov:6} ft {features:6} corpus {inputs:5}"
-    print(f"{name:20} {spent:6} s {executions:12,} executions {executions // max(1, spent):8,}/s  {coverage}", flush=True)
+    print(f"{name:20} {spent:6} s, {processor:6} s of a processor, {executions:12,} executions {executions // max(1, spent):8,}/s  {coverage}", flush=True)
     fresh = sorted(set(found.iterdir()) - before)
     for file in fresh:
         print(f"  FINDING {file}\n  repeat: build/fuzz/bin/fuzz_{name} {file}   (log: {log})", flush=True)
@@ -51,10 +54,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--timeout", type=int, default=10, help="seconds that one input may take: more on a machine with other work")
     parser.add_argument("names", nargs="+")
     arguments = parser.parse_args()
     with concurrent.futures.ThreadPoolExecutor(max_workers=arguments.jobs) as pool:
-        good = list(pool.map(lambda name: run(name, arguments.seconds), arguments.names))
+        good = list(pool.map(lambda name: run(name, arguments.seconds, arguments.timeout), arguments.names))
     print(f"{sum(good)} of {len(good)} fuzzers found nothing")
     sys.exit(0 if all(good) else 1)
 
