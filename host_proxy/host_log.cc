@@ -19,8 +19,7 @@ constexpr size_t kMailbox = 16;
 }  // namespace
 
 HostLog::HostLog(runtime::EventLoop* loop, runtime::Dispatcher* store)
-    : loop_(loop),
-      // Proofs and the index can wait; what is owed and paid, on the other threads, goes first.
+    :  // Proofs and the index can wait; what is owed and paid, on the other threads, goes first.
       reader_thread_("coffer-log", runtime::EventLoopThread::Priority::kBackground),
       contents_thread_("coffer-texts"),
       sync_thread_("coffer-sync"),

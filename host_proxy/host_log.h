@@ -59,7 +59,6 @@ class HostLog {
   void AskForKey();
   void AskForHead();
 
-  runtime::EventLoop* const loop_;
   host::EnclaveLink* link_ = nullptr;
   runtime::EventLoopThread reader_thread_;
   runtime::EventLoopThread contents_thread_;  // credits wait for it, so no stranger may fill it

@@ -12,7 +12,6 @@ Publisher::Publisher(BlockingChain* chain, HttpFetcher* host, const ethereum::Pr
                      PublishOptions options)
     : chain_(chain),
       host_(host),
-      key_(key),
       options_(std::move(options)),
       log_(host),
       sender_(chain, key, options_.sender) {}

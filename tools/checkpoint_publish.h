@@ -66,7 +66,6 @@ class Publisher {
 
   BlockingChain* const chain_;
   HttpFetcher* const host_;
-  const ethereum::PrivateKey* const key_;
   PublishOptions options_;
   HttpSource log_;
   CheckpointSender sender_;
