@@ -430,22 +430,38 @@ void AuthorityActor::EndOfBatch() {
   bytes_since_snapshot_ += std::exchange(tree_bytes_, 0);
   SignHeadWhenDue();
   if (authority_ == nullptr || options_.without_storage) return;
-  const bool heavy =
-      bytes_since_snapshot_ >= std::max(options_.min_snapshot_interval_bytes, last_snapshot_bytes_);
-  if (heavy || snapshot_due_) sealer_->Send(TakeSnapshot());
+  const size_t due_at = std::max(options_.min_snapshot_interval_bytes, last_snapshot_bytes_);
+  // One that is under way goes on, unless nothing of it has been stored for long.
+  const bool heavy = bytes_since_snapshot_ >= (snapshot_under_way_ ? 4 * due_at : due_at);
+  if (heavy || snapshot_due_) sealer_->Send(BeginSnapshot());
 }
 
-SnapshotWork AuthorityActor::TakeSnapshot() {
+// In place of one that is under way.
+SnapshotWork AuthorityActor::BeginSnapshot() {
   SnapshotWork snapshot;
-  last_snapshot_bytes_ = 0;
-  authority_->WriteSnapshot([&](const sealed::v1::SnapshotPart& part) {
-    snapshot.parts.push_back(part.SerializeAsString());
-    last_snapshot_bytes_ += snapshot.parts.back().size();
-  });
+  snapshot.number = ++snapshot_number_;
+  snapshot.parts = authority_->BeginSnapshot();
+  snapshot.first_part = authority_->NextSnapshotPart().SerializeAsString();
+  snapshot.adopt = std::exchange(adopt_with_snapshot_, std::nullopt);
+  snapshot_bytes_ = snapshot.first_part.size();
   bytes_since_snapshot_ = 0;
   snapshot_due_ = false;
-  snapshot.adopt = std::exchange(adopt_with_snapshot_, std::nullopt);
+  snapshot_under_way_ = true;
   return snapshot;
+}
+
+void AuthorityActor::Handle(const SnapshotWanted& wanted) {
+  if (wanted.number != snapshot_number_ || !snapshot_under_way_) return;  // of one before
+  SnapshotPartWork work{wanted.number, authority_->NextSnapshotPart().SerializeAsString()};
+  snapshot_bytes_ += work.part.size();
+  last_snapshot_bytes_ = std::max(last_snapshot_bytes_, snapshot_bytes_);
+  sealer_->Send(std::move(work));
+}
+
+void AuthorityActor::Handle(const SnapshotOver& over) {
+  if (over.number != snapshot_number_) return;
+  snapshot_under_way_ = false;
+  authority_->EndSnapshot();
 }
 
 }  // namespace coffer::enclave

@@ -71,9 +71,10 @@ struct AuthorityPorts {
 };
 
 // Accepts: Request and SessionClosed from the gateway, SignDone from the signer, StateKeyMade,
-// SigningKeyMade and, for another key, KeysOpened from KMS. Sends: SignRequest, AddSigningKey and
-// ForgetSigningKey to the signer; Work, SnapshotWork, StateLoaded, AttachRequest to the sealer;
-// StateKeyOrder and SigningKeyOrder to KMS.
+// SigningKeyMade and, for another key, KeysOpened from KMS; SnapshotWanted and SnapshotOver from
+// the sealer. Sends: SignRequest, AddSigningKey and ForgetSigningKey to the signer; Work,
+// SnapshotWork, SnapshotPartWork, StateLoaded, AttachRequest to the sealer; StateKeyOrder and
+// SigningKeyOrder to KMS.
 class AuthorityActor : public runtime::Actor<AuthorityMessage> {
  public:
   // `opener` opens stored records; it must outlive the actor.
@@ -96,6 +97,8 @@ class AuthorityActor : public runtime::Actor<AuthorityMessage> {
   void Handle(KeysOpened opened);
   void Handle(StateKeyMade made);
   void Handle(SigningKeyMade made);
+  void Handle(const SnapshotWanted& wanted);
+  void Handle(const SnapshotOver& over);
 
   // ---- keys.cc: another signing key, and the next state key
   void HandleProvision(Request request);
@@ -144,7 +147,7 @@ class AuthorityActor : public runtime::Actor<AuthorityMessage> {
   void Pass(const Batch& batch, ReplyTo reply, std::unique_ptr<ServerFrame> answer);
   void AnswerNow(ReplyTo reply, std::unique_ptr<ServerFrame> answer);
   std::unique_ptr<authority::Authority> NewState(Batch* batch) const;
-  SnapshotWork TakeSnapshot();
+  SnapshotWork BeginSnapshot();
 
   // A state key that the host was given and has not said to have stored.
   struct PendingKey {
@@ -170,6 +173,9 @@ class AuthorityActor : public runtime::Actor<AuthorityMessage> {
   uint64_t signatures_ = 0;
   size_t bytes_since_snapshot_ = 0;
   size_t last_snapshot_bytes_ = 0;
+  size_t snapshot_bytes_ = 0;     // of the one under way, so far
+  uint64_t snapshot_number_ = 0;  // of the last one that was begun
+  bool snapshot_under_way_ = false;
   bool snapshot_due_ = false;  // whatever the records weigh: they are under an older state key
   bool newer_key_ = false;     // a state key came into use in this run, with the load or after it
   bool rotating_ = false;      // KMS is asked for one

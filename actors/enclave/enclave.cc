@@ -76,7 +76,8 @@ Enclave::Enclave(const EnclaveOptions& options, runtime::Random* random, runtime
       gateway_(&authority_mailbox_, &sealer_mailbox_,
                GatewayOptions{options.without_storage, options.max_sessions}),
       signer_(&authority_mailbox_),
-      sealer_(&gateway_mailbox_, &attestor_mailbox_, options.without_storage) {
+      sealer_(&gateway_mailbox_, &attestor_mailbox_, &authority_mailbox_,
+              {options.without_storage, options.snapshot_chunks_in_flight}) {
   gateway_mailbox_.Bind(&gateway_);
   signer_mailbox_.Bind(&signer_);
   sealer_mailbox_.Bind(&sealer_);

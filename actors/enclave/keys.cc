@@ -144,7 +144,7 @@ absl::Status AuthorityActor::Adopt(uint32_t epoch) {
   opener_->AddKey(*std::move(copy));
   opener_->Adopt(epoch);
   keyring_.key_id = pending_key_->made.stored.key_id();
-  SnapshotWork snapshot = TakeSnapshot();
+  SnapshotWork snapshot = BeginSnapshot();
   snapshot.adopt = std::move(pending_key_->made.key);
   pending_key_.reset();
   newer_key_ = true;

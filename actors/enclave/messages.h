@@ -155,11 +155,26 @@ struct Work {
   authority::NewLeaves leaves;
   std::vector<Answer> answers;
 };
-// A consistent cut: the state after all Work sent before this message.
+// A consistent cut: the state after all Work sent before this message. The parts behind the first
+// are asked for one by one, with the state going on.
 struct SnapshotWork {
-  std::vector<std::string> parts;  // serialized sealed.v1.SnapshotPart
+  uint64_t number = 0;     // of this snapshot, from 1
+  uint32_t parts = 0;      // how many there are
+  std::string first_part;  // serialized sealed.v1.SnapshotPart
   // Sealed under from here on, the snapshot first.
   std::optional<sealing::StateKey> adopt = {};
+};
+struct SnapshotPartWork {
+  uint64_t number = 0;
+  std::string part;
+};
+// From the sealer: the next part of the snapshot may come, or no part of it is wanted any more: it
+// is stored, or there is nobody to store it.
+struct SnapshotWanted {
+  uint64_t number = 0;
+};
+struct SnapshotOver {
+  uint64_t number = 0;
 };
 // The state that was loaded ends at this record; `storage` is the connection that loaded it.
 struct StateLoaded {
@@ -199,14 +214,14 @@ struct StorageIs {
   SessionId session = 0;
 };
 
-using AuthorityMessage =
-    std::variant<Request, SignDone, SessionClosed, KeysOpened, StateKeyMade, SigningKeyMade>;
+using AuthorityMessage = std::variant<Request, SignDone, SessionClosed, KeysOpened, StateKeyMade,
+                                      SigningKeyMade, SnapshotWanted, SnapshotOver>;
 using SignerMessage = std::variant<SignRequest, SigningKeys, AddSigningKey, ForgetSigningKey>;
 using KmsMessage = std::variant<OpenKeysOrder, StateKeyOrder, SigningKeyOrder>;
 // An Answer on its own waits for nothing, because it acknowledges nothing: status, and those of
 // loading. A host needs them before it can be the storage that all other answers wait for.
-using SealerMessage = std::variant<Work, Answer, SnapshotWork, StateLoaded, AttachRequest,
-                                   StoredReport, SessionClosed>;
+using SealerMessage = std::variant<Work, Answer, SnapshotWork, SnapshotPartWork, StateLoaded,
+                                   AttachRequest, StoredReport, SessionClosed>;
 using GatewayMessage = std::variant<Release, StoreOut, StorageIs>;
 
 using AttestorMessage = Answer;  // with an order

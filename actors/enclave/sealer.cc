@@ -75,6 +75,7 @@ void Sealer::EndOfBatch() {
   }
   // Before more records: after a state key was adopted, its snapshot is the first thing under it.
   SendChunks();
+  AskForPart();
   while (!waiting_.empty() && unstored_.size() < kMaxRecordsInFlight) SealRecord();
   // Answers that waited behind the last record, when there was nothing more to seal.
   ReleaseFree();
@@ -154,32 +155,56 @@ void Sealer::Handle(SnapshotWork work) {
     vault_->AddKey(*std::move(work.adopt));
     vault_->Adopt(epoch);
   }
-  parts_ = std::move(work.parts);
+  EndSnapshot();
+  snapshot_number_ = work.number;
+  if (storage_ == 0) return EndSnapshot();  // the authority begins one when there is
   snapshot_base_ = sealed_sequence_;
   snapshot_base_hash_ = head_;
+  chunks_ = work.parts;
   chunks_sent_ = chunks_stored_ = 0;
+  parts_.push_back(std::move(work.first_part));
+}
+
+void Sealer::Handle(SnapshotPartWork work) {
+  if (work.number != snapshot_number_) return;  // of one that was given up
+  part_asked_ = false;
+  parts_.push_back(std::move(work.part));
 }
 
 void Sealer::SendChunks() {
-  if (storage_ == 0 || parts_.empty()) return;
-  const auto count = static_cast<uint32_t>(parts_.size());
-  while (chunks_sent_ < count && chunks_sent_ - chunks_stored_ < kMaxChunksInFlight) {
+  for (const std::string& part : std::exchange(parts_, {})) {
     sealing::Header header;
     header.kind = sealing::Kind::kSnapshotChunk;
     header.sequence = snapshot_base_;
     header.previous = snapshot_base_hash_;
     header.chunk_index = chunks_sent_;
-    header.chunk_count = count;
+    header.chunk_count = chunks_;
     auto frame = std::make_unique<boundary::v1::ServerFrame>();
     Store* store = frame->mutable_store();
     store->set_kind(Store::KIND_SNAPSHOT_CHUNK);
     store->set_sequence(snapshot_base_);
-    store->set_chunk_index(chunks_sent_);
-    store->set_chunk_count(count);
-    store->set_sealed(vault_->Seal(header, parts_[chunks_sent_]));
+    store->set_chunk_index(chunks_sent_++);
+    store->set_chunk_count(chunks_);
+    store->set_sealed(vault_->Seal(header, part));
     gateway_->Send(StoreOut{storage_, std::move(frame)});
-    parts_[chunks_sent_++] = std::string();
   }
+}
+
+void Sealer::AskForPart() {
+  if (snapshot_number_ == 0 || part_asked_ || chunks_sent_ == chunks_ ||
+      chunks_sent_ - chunks_stored_ >= chunks_in_flight_) {
+    return;
+  }
+  part_asked_ = true;
+  authority_->Send(SnapshotWanted{snapshot_number_});
+}
+
+// Stored whole, or given up.
+void Sealer::EndSnapshot() {
+  if (snapshot_number_ == 0) return;
+  authority_->Send(SnapshotOver{std::exchange(snapshot_number_, 0)});
+  part_asked_ = false;
+  parts_.clear();
 }
 
 void Sealer::Handle(const StoredReport& report) {
@@ -193,11 +218,11 @@ void Sealer::Handle(const StoredReport& report) {
     for (Answer& answer : record.answers) free_.push_back(std::move(answer));
     unstored_.pop_front();
   }
-  if (!parts_.empty() && stored.snapshot_sequence() == snapshot_base_) {
+  if (snapshot_number_ != 0 && stored.snapshot_sequence() == snapshot_base_) {
     chunks_stored_ = std::max(chunks_stored_, std::min(stored.snapshot_chunks(), chunks_sent_));
-    if (chunks_stored_ == parts_.size()) {
+    if (chunks_stored_ == chunks_) {
       snapshot_sequence_ = snapshot_base_;
-      parts_.clear();
+      EndSnapshot();
     }
   }
 }
@@ -261,8 +286,8 @@ void Sealer::Handle(const SessionClosed& closed) {
 
 void Sealer::SetStorage(SessionId session) {
   storage_ = session;
-  // A snapshot that was under way is begun again by the authority, at its next occasion.
-  parts_.clear();
+  // One that was under way is begun again by the authority, at its next occasion.
+  EndSnapshot();
   gateway_->Send(StorageIs{session});
 }
 

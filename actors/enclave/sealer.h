@@ -18,9 +18,10 @@
 
 namespace coffer::enclave {
 
-// Accepts: Work, Answer, SnapshotWork, StateLoaded, AttachRequest from the authority; StoredReport,
-// SessionClosed from the gateway. Sends to the gateway: Release, StoreOut, StorageIs; to the
-// attestor: answers that are still to be attested, once they may go.
+// Accepts: Work, Answer, SnapshotWork, SnapshotPartWork, StateLoaded, AttachRequest from the
+// authority; StoredReport, SessionClosed from the gateway. Sends to the gateway: Release, StoreOut,
+// StorageIs; to the attestor: answers that are still to be attested, once they may go; to the
+// authority: SnapshotWanted, SnapshotOver.
 class Sealer : public runtime::Actor<SealerMessage> {
  public:
   // More work than this, events and leaves, makes a record of its own. A Work is at most one
@@ -31,12 +32,19 @@ class Sealer : public runtime::Actor<SealerMessage> {
   // Records handed out and not acknowledged. More wait, and so grow into bigger records: commits
   // group under load.
   static constexpr size_t kMaxRecordsInFlight = 4;
-  static constexpr uint32_t kMaxChunksInFlight = 8;
 
-  // Without a storage nothing is sealed, and every answer may go at once. The mailboxes
-  // outlive it.
-  Sealer(GatewayMailbox* gateway, AttestorMailbox* attestor, bool without_storage)
-      : gateway_(gateway), attestor_(attestor), without_storage_(without_storage) {}
+  struct Options {
+    bool without_storage = false;   // nothing is sealed, and every answer may go at once
+    uint32_t chunks_in_flight = 8;  // of a snapshot, not acknowledged
+  };
+  // The mailboxes outlive it.
+  Sealer(GatewayMailbox* gateway, AttestorMailbox* attestor, AuthorityMailbox* authority,
+         const Options& options)
+      : gateway_(gateway),
+        attestor_(attestor),
+        authority_(authority),
+        without_storage_(options.without_storage),
+        chunks_in_flight_(options.chunks_in_flight) {}
   // Before anything is to be sealed; answers go without. Again only while nothing was.
   void UseVault(std::unique_ptr<sealing::Vault> vault);
 
@@ -54,6 +62,7 @@ class Sealer : public runtime::Actor<SealerMessage> {
   void Handle(Work work);
   void Handle(Answer answer) { free_.push_back(std::move(answer)); }
   void Handle(SnapshotWork work);
+  void Handle(SnapshotPartWork work);
   void Handle(const StateLoaded& loaded);
   void Handle(AttachRequest request);
   void Handle(const StoredReport& report);
@@ -65,6 +74,8 @@ class Sealer : public runtime::Actor<SealerMessage> {
   std::string GatherWork(SealedRecord* record, std::string* leaves);
   void SendRecord(const SealedRecord& record);
   void SendChunks();
+  void AskForPart();
+  void EndSnapshot();
   void SetStorage(SessionId session);
   void Complete(Answer* answer) const;
   absl::Status CheckAttach(const AttachRequest& request) const;
@@ -72,7 +83,9 @@ class Sealer : public runtime::Actor<SealerMessage> {
   std::unique_ptr<sealing::Vault> vault_;  // null: there is no key yet
   GatewayMailbox* const gateway_;
   AttestorMailbox* const attestor_;
+  AuthorityMailbox* const authority_;
   const bool without_storage_;
+  const uint32_t chunks_in_flight_;
 
   std::deque<Work> waiting_;           // not sealed yet
   std::deque<SealedRecord> unstored_;  // sealed, not acknowledged
@@ -86,12 +99,15 @@ class Sealer : public runtime::Actor<SealerMessage> {
   SessionId storage_ = 0;
   bool resend_ = false;  // a storage attached in this batch: it gets all of unstored_
 
-  // The snapshot under way: parts not acknowledged yet.
-  std::vector<std::string> parts_;
+  // The snapshot under way; no number: none is.
+  uint64_t snapshot_number_ = 0;
   uint64_t snapshot_base_ = 0;
   sealing::Hash snapshot_base_hash_;
+  std::vector<std::string> parts_;  // not sealed yet
+  uint32_t chunks_ = 0;             // all of them
   uint32_t chunks_sent_ = 0;
   uint32_t chunks_stored_ = 0;
+  bool part_asked_ = false;         // one at a time: between two of them others have their turn
   uint64_t snapshot_sequence_ = 0;  // the last whole one
 };
 

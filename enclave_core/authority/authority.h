@@ -24,6 +24,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "enclave_core/authority/leaf_log.h"
+#include "enclave_core/authority/snapshot_writer.h"
 #include "enclave_core/ethereum/secret.h"
 #include "enclave_core/ledger/balance_tree.h"
 #include "enclave_core/ledger/event_ids.h"
@@ -40,7 +41,7 @@ namespace coffer::authority {
 
 inline constexpr int kMaxEventsPerRequest = 10'000;
 inline constexpr size_t kMaxEventIdBytes = 128;
-inline constexpr size_t kMaxAccountIdBytes = 128;
+inline constexpr size_t kMaxAccountIdBytes = ledger::Ledger::kMaxIdBytes;
 // A list in an answer stops growing here, whatever its entries weigh: a frame is four times that.
 inline constexpr size_t kMaxPageBytes = 4u << 20;
 // All transactions that were signed for a payout, together. A payout has to fit an answer and a
@@ -191,8 +192,14 @@ class Authority {
   // Error (DataLoss) when the event is not one this version knows; a violated rule stops the
   // process.
   absl::Status Apply(const sealed::v1::StateEvent& event);
-  // Emits the parts of a snapshot, each well below a frame.
+  // Emits the parts of a snapshot of now, each well below a frame.
   void WriteSnapshot(absl::FunctionRef<void(const sealed::v1::SnapshotPart&)> emit) const;
+  // The same a part at a time, so that nobody waits for a large state: begins a snapshot of now, in
+  // place of one that was under way. Returns how many parts it has; as often NextSnapshotPart may
+  // be called, whatever changes in between. What is kept for it goes with EndSnapshot.
+  uint32_t BeginSnapshot();
+  sealed::v1::SnapshotPart NextSnapshotPart();
+  void EndSnapshot();
   // Parts in order, on a fresh Authority; then FinishRestore, which checks that nothing is missing.
   absl::Status RestorePart(const sealed::v1::SnapshotPart& part);
   absl::Status FinishRestore();
@@ -251,6 +258,7 @@ class Authority {
   absl::Status Fold(const sealed::v1::SigningKeyAdded& event);
   void Fold(const sealed::v1::SigningKeyRetired& event);
   // ---- snapshot.cc
+  std::vector<sealed::v1::SnapshotPart> FirstParts() const;
   void WriteKeys(sealed::v1::SnapshotHead* head) const;
   absl::Status RestoreKeys(const sealed::v1::SnapshotHead& head);
   absl::Status KeepLogSecrets(std::string_view seed, std::string_view audit);
@@ -317,6 +325,7 @@ class Authority {
   std::string content_;
   payouts::Payouts payouts_;
   std::optional<sealed::v1::SnapshotHead> restoring_;
+  std::optional<SnapshotWriter> snapshot_;  // under way
 };
 
 }  // namespace coffer::authority

@@ -32,7 +32,7 @@ LeafKind KindOf(boundary::v1::Event::Kind kind) {
 }
 
 void SetAccount(const ledger::Account& account, Leaf* leaf) {
-  leaf->account = account.id;
+  leaf->account = account.id();
   leaf->recipient = account.recipient;
 }
 

@@ -248,7 +248,7 @@ absl::Status Authority::ReportReorg(const boundary::v1::ReportReorg& request,
     shortfall += item.amount - item.paid;
     if (shortfall > account.balances.available) {
       return Refuse(ERROR_WRONG_STATE,
-                    absl::StrCat("what account \"", account.id,
+                    absl::StrCat("what account \"", std::string(account.id()),
                                  "\" was short in this transaction has been "
                                  "paid out again; wait until the transaction is mined again"));
     }

@@ -1,10 +1,12 @@
-// The whole state as a list of parts, and back.
+// The whole state as a list of parts (those of what is small, the others are snapshot_writer.cc's),
+// and back.
 #include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "enclave_core/authority/authority.h"
 #include "enclave_core/authority/wire.h"
+#include "enclave_core/ledger/account_line.h"
 
 namespace coffer::authority {
 namespace {
@@ -14,38 +16,11 @@ using payouts::Item;
 using payouts::Payout;
 using sealed::v1::SnapshotPart;
 
-// A part is sealed as one chunk, one frame each.
-constexpr size_t kPartBytes = 1u << 20;
-
-void Fill(const ledger::Account& account, sealed::v1::AccountState* out) {
-  const ledger::Balances& b = account.balances;
-  out->set_id(account.id);
-  out->set_recipient(std::string(account.recipient.view()));
-  ledger::ToProto(b.available, out->mutable_available());
-  ledger::ToProto(b.reserved, out->mutable_reserved());
-  ledger::ToProto(b.credited, out->mutable_credited());
-  ledger::ToProto(b.adjusted_up, out->mutable_adjusted_up());
-  ledger::ToProto(b.adjusted_down, out->mutable_adjusted_down());
-  ledger::ToProto(b.paid, out->mutable_paid());
-}
-
-ledger::Account ParseAccount(const sealed::v1::AccountState& from) {
-  return {from.id(),
-          SealedAddress(from.recipient()),
-          {FromProto(from.available()), FromProto(from.reserved()), FromProto(from.credited()),
-           FromProto(from.adjusted_up()), FromProto(from.adjusted_down()), FromProto(from.paid())}};
-}
-
-void Fill(const Item& item, sealed::v1::ItemState* out) {
-  out->set_account(item.account);
-  ledger::ToProto(item.amount, out->mutable_amount());
-  out->set_sender_nonce(item.sender_nonce);
-  out->set_state(item.state == Item::State::kOpen   ? boundary::v1::PayoutItem::STATE_OPEN
-                 : item.state == Item::State::kPaid ? boundary::v1::PayoutItem::STATE_PAID
-                                                    : boundary::v1::PayoutItem::STATE_VOID);
-  ledger::ToProto(item.paid, out->mutable_paid());
-  if (item.state == Item::State::kPaid) out->set_paid_by(std::string(item.paid_by.view()));
-  if (item.ticket.has_value()) ToProto(*item.ticket, out->mutable_ticket());
+void Restore(const sealed::v1::AccountState& from, ledger::Ledger* ledger) {
+  ledger->Restore(
+      from.id(), SealedAddress(from.recipient()),
+      {FromProto(from.available()), FromProto(from.reserved()), FromProto(from.credited()),
+       FromProto(from.adjusted_up()), FromProto(from.adjusted_down()), FromProto(from.paid())});
 }
 
 Item ParseItem(const sealed::v1::ItemState& from) {
@@ -60,32 +35,6 @@ Item ParseItem(const sealed::v1::ItemState& from) {
   if (item.state == Item::State::kPaid) item.paid_by = SealedHash(from.paid_by());
   if (from.has_ticket()) item.ticket = SealedTicket(from.ticket());
   return item;
-}
-
-void Fill(const Payout& payout, sealed::v1::PayoutStateRecord* out) {
-  out->set_id(payout.id);
-  out->set_strategy(payout.strategy);
-  out->set_signing_key_epoch(payout.key);
-  for (const Item& item : payout.items) Fill(item, out->add_items());
-  ledger::ToProto(payout.funding, out->mutable_funding());
-  for (const payouts::Attempt& attempt : payout.attempts) {
-    boundary::v1::Attempt* to = out->add_attempts();
-    to->set_nonce(attempt.nonce);
-    to->set_tx_hash(std::string(attempt.tx_hash.view()));
-    to->set_raw_tx(attempt.raw_tx);
-    policy::ToProto(attempt.fees, to->mutable_fees());
-    if (!attempt.mined.has_value()) continue;
-    to->set_mined(true);
-    to->set_succeeded(attempt.mined->succeeded);
-    to->set_block_number(attempt.mined->block_number);
-    to->set_block_hash(std::string(attempt.mined->block_hash.view()));
-  }
-  out->set_creation_round(payout.aux_data.creation_round);
-  out->set_creation_round_block_hash(std::string(payout.aux_data.creation_round_block_hash.view()));
-  if (payout.pending.has_value()) {
-    out->mutable_pending()->set_nonce(payout.pending->nonce);
-    policy::ToProto(payout.pending->fees, out->mutable_pending()->mutable_fees());
-  }
 }
 
 Payout ParsePayout(const sealed::v1::PayoutStateRecord& from) {
@@ -115,9 +64,10 @@ Payout ParsePayout(const sealed::v1::PayoutStateRecord& from) {
 
 }  // namespace
 
-void Authority::WriteSnapshot(absl::FunctionRef<void(const SnapshotPart&)> emit) const {
-  SnapshotPart part;
-  sealed::v1::SnapshotHead* head = part.mutable_head();
+// What is small, and is written at once: the head, and what the velocity window holds.
+std::vector<SnapshotPart> Authority::FirstParts() const {
+  std::vector<SnapshotPart> parts(1);
+  sealed::v1::SnapshotHead* head = parts.back().mutable_head();
   *head->mutable_genesis() = genesis_;
   const std::optional<uint64_t>& next_nonce = payouts_.keys().front().next_nonce;
   head->set_nonce_known(next_nonce.has_value());
@@ -135,37 +85,49 @@ void Authority::WriteSnapshot(absl::FunctionRef<void(const SnapshotPart&)> emit)
     head->set_audit_head(std::string(log_.head().view()));
   }
   size_t bytes = 0;
-  const auto flush_at = [&](size_t limit) {
-    if (bytes < limit) return;
-    emit(part);
-    part.Clear();
-    bytes = 0;
-  };
-  for (uint64_t i = 0; i < ledger_.size(); ++i) {
-    sealed::v1::AccountState* account = part.add_accounts();
-    Fill(ledger_.at(i), account);
-    bytes += account->ByteSizeLong();
-    flush_at(kPartBytes);
-  }
-  for (uint64_t id = 1; id <= payouts_.size(); ++id) {
-    sealed::v1::PayoutStateRecord* payout = part.add_payouts();
-    Fill(*payouts_.Find(id), payout);
-    bytes += payout->ByteSizeLong();
-    flush_at(kPartBytes);
-  }
   velocity_.ForEach([&](const policy::Velocity::Entry& entry) {
-    sealed::v1::SignatureGiven* given = part.add_velocity();
+    if (bytes >= SnapshotWriter::kPartBytes) {
+      parts.emplace_back();
+      bytes = 0;
+    }
+    sealed::v1::SignatureGiven* given = parts.back().add_velocity();
     given->set_time(entry.time);
     for (const policy::Spend& spend : entry.spends) ToProto(spend, given->add_spends());
     bytes += given->ByteSizeLong();
-    flush_at(kPartBytes);
   });
-  emit(part);
-  event_ids_.ForEachChunk(kPartBytes / ledger::EventIds::kBytesPerId, [&](std::string chunk) {
-    SnapshotPart ids;
-    ids.set_event_ids(std::move(chunk));
-    emit(ids);
-  });
+  return parts;
+}
+
+void Authority::WriteSnapshot(absl::FunctionRef<void(const SnapshotPart&)> emit) const {
+  SnapshotWriter writer(FirstParts(), &ledger_, &payouts_, &event_ids_, SnapshotWriter::Of::kNow);
+  while (writer.written() < writer.count()) emit(writer.Next());
+}
+
+uint32_t Authority::BeginSnapshot() {
+  EndSnapshot();
+  ledger_.moment().Begin(ledger_.size());
+  payouts_.moment().Begin(payouts_.size());
+  event_ids_.BeginMoment();
+  snapshot_.emplace(FirstParts(), &ledger_, &payouts_, &event_ids_, SnapshotWriter::Of::kMoment);
+  return snapshot_->count();
+}
+
+SnapshotPart Authority::NextSnapshotPart() {
+  COFFER_CHECK(snapshot_.has_value(), "a part of no snapshot");
+  SnapshotPart part = snapshot_->Next();
+  ledger_.moment().Forget(snapshot_->next_account());
+  payouts_.moment().Forget(snapshot_->next_payout());
+  if (snapshot_->id_chunks() != 0) {
+    event_ids_.ForgetMoment(snapshot_->next_id_chunk(), snapshot_->id_chunks());
+  }
+  return part;
+}
+
+void Authority::EndSnapshot() {
+  snapshot_.reset();
+  ledger_.moment().End();
+  payouts_.moment().End();
+  event_ids_.EndMoment();
 }
 
 void Authority::WriteKeys(sealed::v1::SnapshotHead* head) const {
@@ -206,15 +168,17 @@ absl::Status Authority::RestorePart(const SnapshotPart& part) {
     policy_sequence_ = part.head().policy_sequence();
     last_time_ = part.head().time();
     event_ids_.Reserve(part.head().events());
+    ledger_.ExpectAccounts(part.head().accounts());
     if (!part.head().audit_tree().empty()) {
       absl::Status log = RestoreLog(part.head().audit_tree(), part.head().audit_head());
       if (!log.ok()) return log;
     }
   }
-  for (const sealed::v1::AccountState& account : part.accounts()) {
-    ledger_.Restore(ParseAccount(account));
-    tree_.Touch(ledger_.size() - 1);
-  }
+  const uint64_t accounts_before = ledger_.size();
+  for (const sealed::v1::AccountState& account : part.accounts()) Restore(account, &ledger_);
+  absl::Status lines = ledger::RestoreAccountLines(part.account_lines(), &ledger_);
+  if (!lines.ok()) return lines;
+  for (uint64_t i = accounts_before; i < ledger_.size(); ++i) tree_.Touch(i);
   for (const sealed::v1::PayoutStateRecord& payout : part.payouts())
     payouts_.Restore(ParsePayout(payout));
   for (const sealed::v1::SignatureGiven& given : part.velocity()) {

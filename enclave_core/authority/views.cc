@@ -17,7 +17,7 @@ using payouts::Payout;
 
 void Fill(const ledger::Account& account, uint64_t index, boundary::v1::Account* out) {
   const ledger::Balances& b = account.balances;
-  out->set_id(account.id);
+  out->set_id(std::string(account.id()));
   out->set_recipient(std::string(account.recipient.view()));
   ledger::ToProto(b.available, out->mutable_available());
   ledger::ToProto(b.reserved, out->mutable_reserved());
@@ -42,7 +42,7 @@ boundary::v1::PayoutItem::State ToProto(Item::State state) {
 
 void Fill(const Item& item, const ledger::Account& account, uint64_t creation_round,
           boundary::v1::PayoutItem* out) {
-  out->set_account(account.id);
+  out->set_account(std::string(account.id()));
   out->set_recipient(std::string(account.recipient.view()));
   ledger::ToProto(item.amount, out->mutable_amount());
   out->set_state(ToProto(item.state));

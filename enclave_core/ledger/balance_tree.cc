@@ -7,6 +7,8 @@
 #include <string_view>
 #include <utility>
 
+#include "enclave_core/ledger/account_line.h"
+#include "enclave_core/ledger/big_endian.h"
 #include "invariant/check.h"
 
 namespace coffer::ledger {
@@ -18,26 +20,14 @@ using ethereum::Hash;
 constexpr char kLeaf = 0x00;
 constexpr char kNode = 0x01;
 
-void AppendBigEndian(uint64_t value, int bytes, std::string* out) {
-  for (int shift = 8 * (bytes - 1); shift >= 0; shift -= 8) {
-    out->push_back(static_cast<char>(value >> shift));
-  }
-}
-
-// The account's line, with the prefix of a leaf in front.
+// The account's line, with what makes it a leaf in front.
 void LeafBytes(Ledger::Index index, const Account& account, std::string* out) {
+  char place[8];
+  StoreBigEndian(uint64_t{index}, place);
   out->assign(1, kLeaf);
   out->append("coffer account v1");
-  AppendBigEndian(index, 8, out);
-  AppendBigEndian(account.id.size(), 2, out);
-  out->append(account.id);
-  out->append(account.recipient.view());
-  const Balances& b = account.balances;
-  for (const Wei amount :
-       {b.available, b.reserved, b.credited, b.adjusted_up, b.adjusted_down, b.paid}) {
-    AppendBigEndian(absl::Uint128High64(amount), 8, out);
-    AppendBigEndian(absl::Uint128Low64(amount), 8, out);
-  }
+  out->append(place, sizeof(place));
+  AppendAccountLine(account, account.balances, out);
 }
 
 // SHA-256 with its context kept: OpenSSL's look-up of the algorithm costs more than a digest.

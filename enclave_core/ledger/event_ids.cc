@@ -7,22 +7,10 @@
 #include <array>
 #include <utility>
 
+#include "enclave_core/ledger/big_endian.h"
 #include "invariant/check.h"
 
 namespace coffer::ledger {
-namespace {
-
-uint64_t LoadBigEndian(const char* p) {
-  uint64_t value = 0;
-  for (int i = 0; i < 8; ++i) value = (value << 8) | static_cast<uint8_t>(p[i]);
-  return value;
-}
-
-void AppendBigEndian(uint64_t value, std::string* out) {
-  for (int shift = 56; shift >= 0; shift -= 8) out->push_back(static_cast<char>(value >> shift));
-}
-
-}  // namespace
 
 struct Fingerprinter::Context {
   std::array<uint8_t, 33> prefix{};  // the key, and behind it the domain of a digest
@@ -71,19 +59,68 @@ uint64_t Fingerprinter::OfContent(std::string_view content) {
 }
 
 std::optional<uint64_t> EventIds::Find(const IdFingerprint& id) const {
-  const auto found = ids_.find(id);
-  if (found == ids_.end()) return std::nullopt;
+  const Part& part = PartOf(id);
+  const auto found = part.find(id);
+  if (found == part.end()) return std::nullopt;
   return found->second;
 }
 
 void EventIds::Insert(const IdFingerprint& id, uint64_t content) {
-  COFFER_CHECK(ids_.emplace(id, content).second, "I7: an event was applied twice");
+  COFFER_CHECK(PartOf(id).emplace(id, content).second, "I7: an event was applied twice");
+  ++size_;
+  if (moment_ && id.high >= moment_from_) since_moment_.insert(id);
+}
+
+void EventIds::BeginMoment() {
+  EndMoment();
+  moment_ = true;
+}
+
+void EventIds::ForgetMoment(uint32_t chunk, uint32_t chunks) {
+  moment_from_ = (absl::uint128(chunk) << 64) / chunks;
+}
+
+void EventIds::EndMoment() {
+  moment_ = false;
+  moment_from_ = 0;
+  since_moment_ = {};
+}
+
+uint32_t EventIds::Chunks(uint64_t ids_each) const {
+  if (size_ == 0) return 0;
+  uint32_t chunks = 1;
+  while (chunks < kMaxChunks && size_ / chunks > ids_each) chunks *= 2;
+  return chunks;
+}
+
+std::string EventIds::Chunk(uint32_t chunk, uint32_t chunks, bool of_moment) const {
+  COFFER_CHECK(chunk < chunks, "a chunk of ids that is none");
+  COFFER_CHECK(!of_moment || (moment_ && absl::uint128(chunk) << 64 >= moment_from_ * chunks),
+               "ids of another moment");
+  const bool leave_out = of_moment && !since_moment_.empty();
+  std::string out;
+  out.reserve((size_ / chunks + size_ / chunks / 8) * kBytesPerId);
+  // Several parts, or a piece of one.
+  const uint64_t first = uint64_t{chunk} * kParts / chunks;
+  const uint64_t end = std::max((uint64_t{chunk} + 1) * kParts / chunks, first + 1);
+  for (uint64_t i = first; i < end; ++i) {
+    for (const auto& [id, content] : parts_[i]) {
+      if (chunks > kParts && PlaceOf(id, chunks) != chunk) continue;
+      if (leave_out && since_moment_.contains(id)) continue;
+      AppendId(id, content, &out);
+    }
+  }
+  return out;
+}
+
+void EventIds::Reserve(uint64_t count) {
+  for (Part& part : parts_) part.reserve(count >> kPartBits);
 }
 
 void EventIds::AppendId(const IdFingerprint& id, uint64_t content, std::string* out) {
-  AppendBigEndian(id.high, out);
-  AppendBigEndian(id.low, out);
-  AppendBigEndian(content, out);
+  char bytes[kBytesPerId];
+  StoreBigEndian(content, StoreBigEndian(id.low, StoreBigEndian(id.high, bytes)));
+  out->append(bytes, sizeof(bytes));
 }
 
 absl::Status EventIds::RestoreChunk(std::string_view chunk) {
@@ -92,9 +129,10 @@ absl::Status EventIds::RestoreChunk(std::string_view chunk) {
   }
   for (const char* p = chunk.data(); p != chunk.data() + chunk.size(); p += kBytesPerId) {
     const IdFingerprint id{LoadBigEndian(p), LoadBigEndian(p + 8)};
-    if (!ids_.emplace(id, LoadBigEndian(p + 16)).second) {
+    if (!PartOf(id).emplace(id, LoadBigEndian(p + 16)).second) {
       return absl::DataLossError("an event id comes twice in a snapshot");
     }
+    ++size_;
   }
   return absl::OkStatus();
 }

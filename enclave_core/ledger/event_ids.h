@@ -11,8 +11,11 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/numeric/int128.h"
 #include "absl/status/status.h"
 #include "absl/types/span.h"
 
@@ -57,31 +60,45 @@ class EventIds {
   // The content fingerprint with which this id was applied, if it was.
   std::optional<uint64_t> Find(const IdFingerprint& id) const;
   // Starts to fetch what Find and Insert of this id will read. Changes nothing.
-  void Prefetch(const IdFingerprint& id) const { ids_.prefetch(id); }
+  void Prefetch(const IdFingerprint& id) const { PartOf(id).prefetch(id); }
   // The id must be new (I7).
   void Insert(const IdFingerprint& id, uint64_t content);
-  uint64_t size() const { return ids_.size(); }
-  void Reserve(uint64_t count) { ids_.reserve(count); }
+  uint64_t size() const { return size_; }
+  void Reserve(uint64_t count);
 
-  // Snapshot form, `max_ids` at a time: emit is called with up to max_ids * kBytesPerId bytes.
-  template <typename Emit>
-  void ForEachChunk(size_t max_ids, Emit emit) const {
-    std::string chunk;
-    for (const auto& [id, content] : ids_) {
-      AppendId(id, content, &chunk);
-      if (chunk.size() >= max_ids * kBytesPerId) {
-        emit(std::move(chunk));
-        chunk.clear();
-      }
-    }
-    if (!chunk.empty()) emit(std::move(chunk));
-  }
+  // Snapshot form, in chunks that together have all ids, by the top bits of the fingerprint. How
+  // many chunks of about `ids_each` ids there are:
+  uint32_t Chunks(uint64_t ids_each) const;
+  // Chunk number `chunk` of `chunks`: all ids, or those that were there when a moment was begun.
+  std::string Chunk(uint32_t chunk, uint32_t chunks, bool of_moment) const;
+  // Keeps apart which ids come from now on, until the end.
+  void BeginMoment();
+  // Nobody asks for chunks before this one of `chunks` any more.
+  void ForgetMoment(uint32_t chunk, uint32_t chunks);
+  void EndMoment();
   // The inverse for one chunk. Error when the length is not a multiple or an id comes twice.
   absl::Status RestoreChunk(std::string_view chunk);
 
  private:
   static void AppendId(const IdFingerprint& id, uint64_t content, std::string* out);
-  absl::flat_hash_map<IdFingerprint, uint64_t> ids_;
+
+  // By the top bits of the fingerprint, so that growing moves one part at a time: the whole table
+  // at once would hold every request up for seconds when there are 100 million ids.
+  static constexpr int kPartBits = 10;
+  static constexpr uint32_t kParts = 1u << kPartBits;
+  static constexpr uint32_t kMaxChunks = 1u << 18;
+  using Part = absl::flat_hash_map<IdFingerprint, uint64_t>;
+  static uint32_t PlaceOf(const IdFingerprint& id, uint32_t of) {  // a power of two
+    return static_cast<uint32_t>((absl::uint128(id.high) * of) >> 64);
+  }
+  Part& PartOf(const IdFingerprint& id) { return parts_[PlaceOf(id, kParts)]; }
+  const Part& PartOf(const IdFingerprint& id) const { return parts_[PlaceOf(id, kParts)]; }
+
+  std::vector<Part> parts_{kParts};
+  uint64_t size_ = 0;
+  bool moment_ = false;
+  absl::uint128 moment_from_ = 0;  // 2^64 times the share of the chunks that were asked for
+  absl::flat_hash_set<IdFingerprint> since_moment_;
 };
 
 }  // namespace coffer::ledger

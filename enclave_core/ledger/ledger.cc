@@ -1,6 +1,6 @@
 #include "enclave_core/ledger/ledger.h"
 
-#include <utility>
+#include <algorithm>
 
 #include "invariant/check.h"
 
@@ -27,12 +27,12 @@ void TakeFrom(Wei& field, Wei amount) {
 std::optional<Ledger::Index> Ledger::Find(std::string_view id) const {
   const auto found = by_id_.find(id);
   if (found == by_id_.end()) return std::nullopt;
-  return found->second;
+  return *found;
 }
 
 const Account& Ledger::at(Index index) const {
-  COFFER_CHECK(index < accounts_.size(), "account index out of range");
-  return accounts_[index];
+  COFFER_CHECK(index < size(), "account index out of range");
+  return (*accounts_)[index];
 }
 
 Ledger::Verdict Ledger::Check(std::optional<Index> index, Change change, Wei amount) const {
@@ -50,12 +50,25 @@ Ledger::Verdict Ledger::Check(std::optional<Index> index, Change change, Wei amo
 }
 
 Ledger::Index Ledger::Open(std::string_view id, const ethereum::Address& recipient) {
-  Restore(Account{std::string(id), recipient, {}});
-  return accounts_.size() - 1;
+  Restore(id, recipient, {});
+  return size() - 1;
 }
 
-void Ledger::Restore(Account account) {
-  const Balances& b = account.balances;
+void Ledger::ExpectAccounts(uint64_t count) { by_id_.reserve(std::min(count, kMaxAccounts)); }
+
+const char* Ledger::KeepId(std::string_view id) {
+  COFFER_CHECK(!id.empty() && id.size() <= kMaxIdBytes, "an account's id has its length");
+  if (kIdChunk - id_chunk_used_ < id.size()) {
+    id_chunks_.push_back(std::make_unique_for_overwrite<char[]>(kIdChunk));
+    id_chunk_used_ = 0;
+  }
+  char* const kept = id_chunks_.back().get() + id_chunk_used_;
+  std::copy(id.begin(), id.end(), kept);
+  id_chunk_used_ += id.size();
+  return kept;
+}
+
+void Ledger::Restore(std::string_view id, const ethereum::Address& recipient, const Balances& b) {
   CheckConservation(b);
   AddTo(totals_.available, b.available);
   AddTo(totals_.reserved, b.reserved);
@@ -63,8 +76,21 @@ void Ledger::Restore(Account account) {
   AddTo(totals_.adjusted_up, b.adjusted_up);
   AddTo(totals_.adjusted_down, b.adjusted_down);
   AddTo(totals_.paid, b.paid);
-  accounts_.push_back(std::move(account));
-  const bool fresh = by_id_.emplace(accounts_.back().id, accounts_.size() - 1).second;
+  COFFER_CHECK(size() < kMaxAccounts, "there are as many accounts as there can be");
+  if (size() % kBlock == 0) {
+    accounts_->blocks.push_back(std::make_unique<std::array<Account, kBlock>>());
+  }
+  const auto index = static_cast<uint32_t>(accounts_->size++);
+  Account& account = (*accounts_)[index];
+  account.id_bytes = KeepId(id);
+  account.id_size = static_cast<uint8_t>(id.size());
+  account.recipient = recipient;
+  account.balances = b;
+  bool fresh = false;
+  by_id_.lazy_emplace(id, [&](const auto& construct) {
+    construct(index);
+    fresh = true;
+  });
   COFFER_CHECK(fresh, "I1: an account was opened twice");
 }
 
@@ -124,8 +150,10 @@ void Ledger::Unpay(Index index, Wei reserved, Wei paid) {
 }
 
 Balances& Ledger::BalancesAt(Index index) {
-  COFFER_CHECK(index < accounts_.size(), "account index out of range");
-  return accounts_[index].balances;
+  COFFER_CHECK(index < size(), "account index out of range");
+  Balances& balances = (*accounts_)[index].balances;
+  moment_.Note(index, balances);
+  return balances;
 }
 
 void Ledger::CheckConservation(const Balances& balances) const {

@@ -30,7 +30,15 @@ const std::vector<ItemRef>& Payouts::PaidBy(const ethereum::Hash& tx_hash) const
 
 Payout& Payouts::At(uint64_t id) {
   COFFER_CHECK(id > 0 && id <= payouts_.size(), "payout id out of range");
-  return payouts_[id - 1];
+  Payout& payout = payouts_[id - 1];
+  moment_.Note(id - 1, payout);
+  return payout;
+}
+
+uint64_t Payouts::BytesOf(const Payout& payout) {
+  uint64_t bytes = 256 + 320 * payout.items.size();
+  for (const Attempt& attempt : payout.attempts) bytes += 256 + attempt.raw_tx.size();
+  return bytes;
 }
 
 Item& Payouts::At(const ItemRef& ref) {
@@ -109,6 +117,7 @@ void Payouts::Reserve(Payout payout) {
 void Payouts::Restore(Payout payout) {
   COFFER_CHECK(payout.id == next_id(), "payout ids are assigned in sequence");
   payouts_.push_back(std::move(payout));
+  bytes_ += BytesOf(payouts_.back());
   Index(payouts_.back());
 }
 
@@ -149,7 +158,9 @@ void Payouts::AddAttempt(uint64_t id, Attempt attempt, std::vector<TicketSecrets
   }
   payout.pending.reset();
   by_tx_.emplace(attempt.tx_hash, id);
+  bytes_ -= BytesOf(payout);
   payout.attempts.push_back(std::move(attempt));
+  bytes_ += BytesOf(payout);
   Refresh(payout);
 }
 

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "enclave_core/ledger/moment.h"
 #include "enclave_core/payouts/payout.h"
 
 namespace coffer::payouts {
@@ -77,6 +78,12 @@ class Payouts {
   void RestoreKey(const SigningKey& key);  // before its payouts; those are counted as they come
   void RestoreNonce(std::optional<uint64_t> next_nonce);  // of the only key
   void RestoreSenderNonce(uint64_t next_sender_nonce);
+  // The payouts as they were when moment().Begin was called, by id - 1; not the keys.
+  ledger::Moment<Payout>& moment() { return moment_; }
+  const ledger::Moment<Payout>& moment() const { return moment_; }
+  // About how many bytes they take in a snapshot: one, and all.
+  static uint64_t BytesOf(const Payout& payout);
+  uint64_t bytes() const { return bytes_; }
 
  private:
   Payout& At(uint64_t id);
@@ -93,6 +100,8 @@ class Payouts {
   absl::flat_hash_map<ethereum::Hash, std::vector<ItemRef>> paid_by_;
   std::vector<SigningKey> keys_;
   uint64_t next_sender_nonce_ = 1;
+  uint64_t bytes_ = 0;  // sum of BytesOf
+  ledger::Moment<Payout> moment_;
 };
 
 }  // namespace coffer::payouts

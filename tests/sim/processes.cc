@@ -13,6 +13,8 @@ enclave::EnclaveOptions EnclaveOptionsOf(const policy::Policy& policy, const Swa
   options.version = "sim";
   options.policy = policy;
   options.min_snapshot_interval_bytes = swarm.snapshot_bytes;
+  // Few, so that much happens between a snapshot's parts.
+  options.snapshot_chunks_in_flight = static_cast<uint32_t>(1 + swarm.snapshot_bytes % 3);
   return options;
 }
 

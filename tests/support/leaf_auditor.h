@@ -118,14 +118,16 @@ std::string CompareWithLedger(const LeafAuditor& auditor, const Ledger& ledger) 
   }
   for (uint64_t i = 0; i < ledger.size(); ++i) {
     const auto& account = ledger.at(i);
-    const auto found = auditor.accounts().find(account.id);
-    if (found == auditor.accounts().end()) return absl::StrCat(account.id, " is not in the log");
+    const auto found = auditor.accounts().find(std::string(account.id()));
+    if (found == auditor.accounts().end())
+      return absl::StrCat(std::string(account.id()), " is not in the log");
     const auto same = [](absl::int128 a, absl::uint128 b) { return absl::uint128(a) == b; };
     if (found->second.recipient != account.recipient ||
         !same(found->second.available, account.balances.available) ||
         !same(found->second.reserved, account.balances.reserved) ||
         !same(found->second.paid, account.balances.paid)) {
-      return absl::StrCat("the leaves of ", account.id, " do not add up to its balances");
+      return absl::StrCat("the leaves of ", std::string(account.id()),
+                          " do not add up to its balances");
     }
   }
   return {};

@@ -49,6 +49,7 @@ HostileWorld::Process::Process(HostileWorld* world, uint64_t number, size_t slot
   options.version = "sim";
   options.policy = world->policy_;
   options.min_snapshot_interval_bytes = 1500;  // snapshots all the time
+  options.snapshot_chunks_in_flight = 1;       // and much between their parts
   runtime::Random* const random = &world->scheduler_.random();
   if (world->keys_from_ == KeysFrom::kStart) {
     enclave = std::make_unique<enclave::Enclave>(options, HostileWorldKey(), random, main, signing);

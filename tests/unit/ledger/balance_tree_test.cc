@@ -36,8 +36,8 @@ std::string Number(Wei value, size_t bytes) {
 std::string LeafOf(const ledger::Ledger& ledger, uint64_t index) {
   const ledger::Account& a = ledger.at(index);
   const ledger::Balances& b = a.balances;
-  std::string leaf = absl::StrCat("coffer account v1", Number(index, 8), Number(a.id.size(), 2),
-                                  a.id, std::string(a.recipient.view()));
+  std::string leaf = absl::StrCat("coffer account v1", Number(index, 8), Number(a.id().size(), 2),
+                                  std::string(a.id()), std::string(a.recipient.view()));
   for (const Wei amount :
        {b.available, b.reserved, b.credited, b.adjusted_up, b.adjusted_down, b.paid}) {
     leaf += Number(amount, 16);
@@ -110,7 +110,7 @@ TEST(BalanceTreeTest, RandomChangesAgreeWithTheDefinition) {
 TEST(BalanceTreeTest, EveryFieldOfAnAccountIsUnderTheRoot) {
   const auto root_of = [](std::string id, uint8_t recipient, ledger::Balances balances) {
     ledger::Ledger ledger;
-    ledger.Restore({std::move(id), AddressOf(recipient), balances});
+    ledger.Restore(id, AddressOf(recipient), balances);
     ledger::BalanceTree tree;
     tree.Touch(0);
     return tree.Root(ledger).ToHex();

@@ -185,9 +185,8 @@ TEST(ApplyEventsTest, I7ARepetitionIsARepetitionEvenWhenTheAccountCouldNotBearIt
 TEST(LedgerDeathTest, BrokenSumsStopTheProcess) {
   Bank bank;
   bank.Credit("a", 10);
-  const ledger::Account bad{"x", AddressOf(1), {.available = 2, .credited = 1}};
   ledger::Ledger fresh;
-  EXPECT_DEATH(fresh.Restore(bad), "I2");
+  EXPECT_DEATH(fresh.Restore("x", AddressOf(1), {.available = 2, .credited = 1}), "I2");
   EXPECT_DEATH(fresh.Apply(0, ledger::Change::kCredit, 1), "out of range");
   fresh.Open("y", AddressOf(1));
   EXPECT_DEATH(fresh.Open("y", AddressOf(2)), "I1");
@@ -198,22 +197,53 @@ TEST(LedgerDeathTest, BrokenSumsStopTheProcess) {
 
 TEST(EventIdsTest, ASnapshotChunkIsWholeAndWithoutRepetition) {
   ledger::EventIds ids;
+  EXPECT_EQ(ids.Chunks(1), 0u);
   ids.Insert({1, 2}, 3);
   ids.Insert({4, 5}, 6);
-  std::string all;
-  int chunks = 0;
-  ids.ForEachChunk(1, [&](const std::string& chunk) {
-    ++chunks;
-    all += chunk;
-  });
-  EXPECT_EQ(chunks, 2);
-  EXPECT_EQ(all.size(), 2 * ledger::EventIds::kBytesPerId);
+  ids.Insert({uint64_t{3} << 62, 5}, 6);
+  EXPECT_EQ(ids.Chunks(100), 1u);
+  std::string all = ids.Chunk(0, 1, false);
+  EXPECT_EQ(all.size(), 3 * ledger::EventIds::kBytesPerId);
+  ASSERT_EQ(ids.Chunks(1), 2u);
+  EXPECT_EQ(ids.Chunk(0, 2, false).size(), 2 * ledger::EventIds::kBytesPerId);
+  EXPECT_EQ(ids.Chunk(1, 2, false).size(), ledger::EventIds::kBytesPerId);
   ledger::EventIds again;
   ASSERT_TRUE(again.RestoreChunk(all).ok());
   EXPECT_EQ(again.Find({4, 5}), 6u);
   EXPECT_EQ(again.Find({4, 6}), std::nullopt);
   EXPECT_FALSE(again.RestoreChunk(all).ok()) << "an id that comes twice";
   EXPECT_FALSE(ledger::EventIds().RestoreChunk(all.substr(1)).ok()) << "half an id";
+}
+
+// One of a thousand parts in pieces: what a chunk has must fit a frame, however many ids there are.
+TEST(EventIdsTest, AChunkMayBeLessThanAPart) {
+  ledger::EventIds ids;
+  for (uint64_t i = 0; i < 64; ++i) ids.Insert({i << 48, i}, i);  // all in the first parts
+  ids.BeginMoment();
+  ids.Insert({uint64_t{63} << 48, 1000}, 1);
+  ledger::EventIds again;
+  for (uint32_t i = 0; i < 1u << 16; ++i) {
+    const std::string chunk = ids.Chunk(i, 1u << 16, true);
+    ASSERT_EQ(chunk.size(), i < 64 ? ledger::EventIds::kBytesPerId : 0) << i;
+    ASSERT_TRUE(again.RestoreChunk(chunk).ok());
+    ids.ForgetMoment(i + 1, 1u << 16);
+  }
+  EXPECT_EQ(again.size(), 64u);
+}
+
+TEST(EventIdsTest, AMomentLeavesOutWhatCameSince) {
+  ledger::EventIds ids;
+  ids.Insert({1, 2}, 3);
+  ids.BeginMoment();
+  ids.Insert({4, 5}, 6);
+  EXPECT_EQ(ids.Chunk(0, 1, true).size(), ledger::EventIds::kBytesPerId);
+  EXPECT_EQ(ids.Chunk(0, 1, false).size(), 2 * ledger::EventIds::kBytesPerId);
+  ids.ForgetMoment(1, 2);
+  EXPECT_DEATH((void)ids.Chunk(0, 2, true), "another moment");
+  EXPECT_EQ(ids.Chunk(1, 2, true), "");
+  ids.EndMoment();
+  EXPECT_DEATH((void)ids.Chunk(0, 1, true), "another moment");
+  EXPECT_EQ(ids.size(), 2u);
 }
 
 TEST(EventIdsTest, FingerprintsDependOnTheKeyAndKeepIdAndContentApart) {
