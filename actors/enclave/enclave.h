@@ -29,7 +29,8 @@ struct EnclaveOptions {
   bool accept_policy_change = false;
   bool allow_reprovision = false;
   size_t min_snapshot_interval_bytes = 16u << 20;
-  uint32_t snapshot_chunks_in_flight = 8;  // sent to the storage and not acknowledged
+  // Sent to the storage and not acknowledged: what a record may have to wait for.
+  uint32_t snapshot_chunks_in_flight = 2;
   size_t max_sessions = kMaxSessions;
 };
 

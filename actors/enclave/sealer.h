@@ -35,7 +35,7 @@ class Sealer : public runtime::Actor<SealerMessage> {
 
   struct Options {
     bool without_storage = false;   // nothing is sealed, and every answer may go at once
-    uint32_t chunks_in_flight = 8;  // of a snapshot, not acknowledged
+    uint32_t chunks_in_flight = 2;  // of a snapshot, not acknowledged
   };
   // The mailboxes outlive it.
   Sealer(GatewayMailbox* gateway, AttestorMailbox* attestor, AuthorityMailbox* authority,

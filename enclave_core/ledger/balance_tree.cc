@@ -7,7 +7,6 @@
 #include <string_view>
 #include <utility>
 
-#include "enclave_core/ledger/account_line.h"
 #include "enclave_core/ledger/big_endian.h"
 #include "invariant/check.h"
 
@@ -20,14 +19,24 @@ using ethereum::Hash;
 constexpr char kLeaf = 0x00;
 constexpr char kNode = 0x01;
 
-// The account's line, with what makes it a leaf in front.
+// The account's line, with the prefix of a leaf in front.
 void LeafBytes(Ledger::Index index, const Account& account, std::string* out) {
-  char place[8];
-  StoreBigEndian(uint64_t{index}, place);
+  char integers[6 * 16];
+  StoreBigEndian(uint64_t{index}, integers);
   out->assign(1, kLeaf);
   out->append("coffer account v1");
-  out->append(place, sizeof(place));
-  AppendAccountLine(account, account.balances, out);
+  out->append(integers, 8);
+  out->push_back(0);  // ids are shorter than 256 bytes
+  out->push_back(static_cast<char>(account.id_size));
+  out->append(account.id());
+  out->append(account.recipient.view());
+  const Balances& b = account.balances;
+  char* p = integers;
+  for (const Wei amount :
+       {b.available, b.reserved, b.credited, b.adjusted_up, b.adjusted_down, b.paid}) {
+    p = StoreBigEndian(amount, p);
+  }
+  out->append(integers, sizeof(integers));
 }
 
 // SHA-256 with its context kept: OpenSSL's look-up of the algorithm costs more than a digest.

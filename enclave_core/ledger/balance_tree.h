@@ -2,7 +2,8 @@
 // payee's line can be shown to be under it. RFC 6962's hashing (leaf 0x00, node 0x01, SHA-256) over
 // leaves in the order of registration:
 //
-//   "coffer account v1" || index (8, big-endian) || the account's line (account_line.h)
+//   "coffer account v1" || index (8) || len(id) (2) || id || recipient (20) || available, reserved,
+//   credited, adjusted_up, adjusted_down, paid (16 each), integers big-endian
 //
 // Changed accounts are only marked; their paths are hashed when a root is asked for.
 #ifndef COFFER_ENCLAVE_CORE_LEDGER_BALANCE_TREE_H_

@@ -26,13 +26,12 @@ TEST(AccountLineTest, IsTheBytesThatTheHeaderNames) {
   Ledger ledger;
   ledger.Open("ab", AddressOf(7));
   ledger.Apply(0, ledger::Change::kCredit, 0x0102);
-  const std::string amount = std::string(14, '\0') + "\x01\x02";
-  const std::string none(16, '\0');
-  EXPECT_EQ(LinesOf(ledger), std::string("\0\x02"
-                                         "ab",
-                                         4) +
-                                 std::string(AddressOf(7).view()) + amount + none + amount + none +
-                                 none + none);
+  const std::string amount = "\x02\x01\x02";
+  const std::string none(1, '\0');
+  EXPECT_EQ(LinesOf(ledger),
+            "\x02"
+            "ab" +
+                std::string(AddressOf(7).view()) + amount + none + amount + none + none + none);
 }
 
 TEST(AccountLineTest, WhatIsWrittenIsReadBack) {
@@ -66,7 +65,7 @@ TEST(AccountLineTest, WhatIsWrittenIsReadBack) {
   EXPECT_EQ(again.Find("nobody"), std::nullopt);
 }
 
-TEST(AccountLineTest, WhatIsCutOffOrHasNoIdIsRefused) {
+TEST(AccountLineTest, WhatIsCutOffOrHasAWrongLengthIsRefused) {
   Ledger ledger;
   ledger.Open("ab", AddressOf(7));
   const std::string line = LinesOf(ledger);
@@ -75,13 +74,17 @@ TEST(AccountLineTest, WhatIsCutOffOrHasNoIdIsRefused) {
     EXPECT_FALSE(ledger::RestoreAccountLines(line.substr(0, size), &fresh).ok()) << size;
     EXPECT_EQ(fresh.size(), 0u);
   }
-  for (const std::string& length : {std::string("\0\0", 2), std::string("\0\x81", 2),
-                                    std::string("\x01\0", 2), std::string("\xff\xff", 2)}) {
+  const std::string more(400, 'x');
+  for (const char length : {'\0', '\x81', '\xff'}) {
     Ledger fresh;
-    EXPECT_FALSE(
-        ledger::RestoreAccountLines(length + line.substr(2) + std::string(400, 'x'), &fresh).ok());
+    EXPECT_FALSE(ledger::RestoreAccountLines(length + line.substr(1) + more, &fresh).ok());
     EXPECT_EQ(fresh.size(), 0u);
   }
+  std::string long_sum = line;
+  long_sum[1 + 2 + 20] = 17;
+  Ledger fresh;
+  EXPECT_FALSE(ledger::RestoreAccountLines(long_sum + more, &fresh).ok());
+  EXPECT_EQ(fresh.size(), 0u);
 }
 
 TEST(AccountLineDeathTest, AnAccountThatComesTwiceStopsTheProcess) {
