@@ -3,6 +3,9 @@ import { median } from './figures.mjs';
 import { freshFolder, runLoad, startEnclave } from './programs.mjs';
 
 const CLIENTS = [1, 8, 64];
+// What the Python core that Coffer takes the place of did on such a machine, with a connection a request and nothing durable: credits a second.
+const PYTHON_CORE = { name: 'the Python core, nothing durable, as it was measured', samples: [3100] };
+const TIMES_PYTHON = { single: 5, batched: 300 };
 
 /** Credits over the boundary: batched throughput, latency of one, and recovery of what was stored. */
 export async function boundary(figures, of, { base, repeats, lines, seconds, say }) {
@@ -10,6 +13,7 @@ export async function boundary(figures, of, { base, repeats, lines, seconds, say
   const free = [];
   const latency = { closed: [], open: [], disk: [], free: [] };
   const clients = new Map(CLIENTS.map((n) => [n, []]));
+  const connections = [];
   const harness = [];
   const recovery = { records: [], snapshot: [], bytes: [] };
   for (let i = 0; i < repeats; i++) {
@@ -37,6 +41,7 @@ export async function boundary(figures, of, { base, repeats, lines, seconds, say
       const { closed } = await runLoad(second, enclave, { cases: 'closed', seconds, clients: n, 'first-id': 2 ** 40 * n });
       clients.get(n).push(closed.figures);
     }
+    connections.push((await runLoad(second, enclave, { cases: 'connections', seconds, clients: 64, 'first-id': 2 ** 50 })).connections.figures);
     await enclave.stop();
 
     const third = freshFolder(base, 'boundary');
@@ -49,6 +54,11 @@ export async function boundary(figures, of, { base, repeats, lines, seconds, say
   const inside = { name: 'one core inside the enclave', samples: of('BM_ApplyEvents/mode:0/ids:1000000', 'items_per_second') };
   const perSecond = durable.map((run) => run.per_second);
   figures.add('boundary', 'credits, batched, durable', '/s', perSecond, { limit: inside });
+  const python = (times) => ({ limit: PYTHON_CORE, target: times * PYTHON_CORE.samples[0] });
+  figures.add('boundary', 'credits, batched, durable, against the Python core', '/s', perSecond, python(TIMES_PYTHON.batched));
+  const single = 'one credit a request and a connection, durable, 64 clients';
+  figures.add('boundary', single, '/s', connections.map((run) => run.per_second), python(TIMES_PYTHON.single));
+  figures.addHistogram('boundary', single, connections.map((run) => run.latency));
   figures.add('boundary', 'credits, batched, storage that says yes at once', '/s', free, { limit: inside });
   const cpu = durable.map((run) => (run.cpuSeconds / run.events) * 1e6);
   figures.add('boundary', 'CPU of the enclave a credit', 'us', cpu, { higherIsBetter: false });

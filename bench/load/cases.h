@@ -36,6 +36,10 @@ absl::StatusOr<std::string> Throughput(runtime::EventLoop* loop,
 absl::StatusOr<std::string> ClosedLoop(runtime::EventLoop* loop,
                                        const std::vector<std::unique_ptr<Client>>& clients,
                                        const LoadOptions& options);
+// The same with a connection for each credit, from `clients` at once.
+absl::StatusOr<std::string> Connections(runtime::EventLoop* loop, runtime::Network* network,
+                                        const runtime::Endpoint& endpoint, size_t clients,
+                                        const LoadOptions& options);
 // Open loop: credits leave at `rate` a second whatever the answers do, and each latency is counted
 // from the moment at which it should have left: no coordinated omission.
 absl::StatusOr<std::string> OpenLoop(runtime::EventLoop* loop,

@@ -17,25 +17,31 @@ absl::StatusOr<std::unique_ptr<Client>> Client::Connect(runtime::EventLoop* loop
                                                         const runtime::Endpoint& endpoint) {
   const absl::Time deadline = loop->Now() + absl::Seconds(10);
   while (true) {
-    absl::StatusOr<std::unique_ptr<runtime::FramedStream>> stream;
+    absl::StatusOr<std::unique_ptr<Client>> client;
     bool done = false;
-    std::unique_ptr<Client> client(new Client(loop));
-    network->Connect(endpoint, [&](absl::StatusOr<std::unique_ptr<runtime::FramedStream>> s) {
-      if (s.ok()) (*s)->SetHandler(client.get());
-      stream = std::move(s);
+    ConnectThen(loop, network, endpoint, [&](absl::StatusOr<std::unique_ptr<Client>> connected) {
+      client = std::move(connected);
       done = true;
       loop->Stop();
     });
     while (!done) loop->Run();
-    if (stream.ok()) {
-      client->stream_ = *std::move(stream);
-      return client;
-    }
-    if (loop->Now() > deadline) return stream.status();
+    if (client.ok() || loop->Now() > deadline) return client;
     const std::unique_ptr<runtime::Timer> pause =
         loop->After(absl::Milliseconds(10), [loop] { loop->Stop(); });
     loop->Run();
   }
+}
+
+void Client::ConnectThen(runtime::EventLoop* loop, runtime::Network* network,
+                         const runtime::Endpoint& endpoint, Connected then) {
+  network->Connect(endpoint,
+                   [client = std::unique_ptr<Client>(new Client(loop)), then = std::move(then)](
+                       absl::StatusOr<std::unique_ptr<runtime::FramedStream>> stream) mutable {
+                     if (!stream.ok()) return then(stream.status());
+                     (*stream)->SetHandler(client.get());
+                     client->stream_ = *std::move(stream);
+                     then(std::move(client));
+                   });
 }
 
 void Client::Call(ClientFrame frame, Reply reply) {

@@ -29,6 +29,11 @@ class Client : public runtime::StreamHandler {
                                                          runtime::Network* network,
                                                          const runtime::Endpoint& endpoint);
 
+  // One attempt; the loop goes on. `then` is called once.
+  using Connected = absl::AnyInvocable<void(absl::StatusOr<std::unique_ptr<Client>>)>;
+  static void ConnectThen(runtime::EventLoop* loop, runtime::Network* network,
+                          const runtime::Endpoint& endpoint, Connected then);
+
   // Sends a request; its request_id is set here.
   void Call(boundary::v1::ClientFrame frame, Reply reply);
   // The same for a frame that was serialized before, with this request_id in it.

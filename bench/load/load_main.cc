@@ -30,7 +30,8 @@ runtime::ConfigSpec Spec() {
       .Add({.name = "cases",
             .type = OptionType::kStringList,
             .default_text = "batched",
-            .help = "In this order: batched, closed, open, payouts, snapshot and stall (what a "
+            .help = "In this order: batched, closed, connections (closed, with a connection a "
+                    "request), open, payouts, snapshot and stall (what a "
                     "snapshot takes, "
                     "and makes others wait; of an enclave with --snapshot-interval 1), disk (what "
                     "fdatasync takes); load does nothing more."})
@@ -108,19 +109,28 @@ int Fail(const absl::Status& why) {
   return 1;
 }
 
+struct Place {
+  runtime::Network* network;
+  const runtime::Endpoint& endpoint;
+  const std::string& store;
+};
+
 absl::StatusOr<std::string> RunCase(const std::string& name, runtime::EventLoop* loop,
                                     const std::vector<std::unique_ptr<Client>>& clients,
-                                    const LoadOptions& options, const std::string& store) {
+                                    const LoadOptions& options, const Place& place) {
   if (name == "batched") return Throughput(loop, clients, options);
   if (name == "closed") return ClosedLoop(loop, clients, options);
+  if (name == "connections") {
+    return Connections(loop, place.network, place.endpoint, clients.size(), options);
+  }
   if (name == "open") return OpenLoop(loop, clients, options);
   if (name == "snapshot") return Snapshot(loop, clients, options);
   if (name == "stall") return Stall(loop, clients, options);
   if (name == "payouts") return Payouts(loop, clients, options);
-  if (name == "disk") return Disk(store, options.seconds);
-  return absl::InvalidArgumentError(
-      absl::StrCat("no case '", name,
-                   "'; there are batched, closed, open, payouts, snapshot, stall, disk, load"));
+  if (name == "disk") return Disk(place.store, options.seconds);
+  return absl::InvalidArgumentError(absl::StrCat(
+      "no case '", name,
+      "'; there are batched, closed, connections, open, payouts, snapshot, stall, disk, load"));
 }
 
 int Run(const runtime::Config& config) {
@@ -171,7 +181,7 @@ int Run(const runtime::Config& config) {
   for (const std::string& name : config.StringList("cases")) {
     if (name == "load") continue;
     const absl::StatusOr<std::string> figures =
-        RunCase(name, &loop, clients, options, config.String("store"));
+        RunCase(name, &loop, clients, options, {network.get(), *endpoint, config.String("store")});
     if (!figures.ok()) return Fail(figures.status());
     options.first_id += 1ull << 32;  // the next case's credits are new ones
     std::printf("{\"case\":\"%s\",\"figures\":%s,\"stored_bytes\":%llu,\"syncs\":%llu}\n",
