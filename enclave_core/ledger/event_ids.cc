@@ -95,7 +95,7 @@ uint32_t EventIds::Chunks(uint64_t ids_each) const {
 
 std::string EventIds::Chunk(uint32_t chunk, uint32_t chunks, bool of_moment) const {
   COFFER_CHECK(chunk < chunks, "a chunk of ids that is none");
-  COFFER_CHECK(!of_moment || (moment_ && absl::uint128(chunk) << 64 >= moment_from_ * chunks),
+  COFFER_CHECK(!of_moment || (moment_ && (absl::uint128(chunk) << 64) >= moment_from_ * chunks),
                "ids of another moment");
   const bool leave_out = of_moment && !since_moment_.empty();
   std::string out;

@@ -1,6 +1,7 @@
 // The transparency log of a running host, read as a stranger reads it: over HTTP, with an
 // implementation that shares no code with it (tests/conformance/tlog.mjs).
 import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { hexlify } from 'ethers';
 import * as tlog from '../../conformance/tlog.mjs';
 import { until } from './program.mjs';
@@ -17,8 +18,14 @@ export async function auditApi(api, where) {
   return body;
 }
 
-async function file(api, where) {
+// Waits when it is told to, as whoever reads a whole log has to; not for ever.
+async function file(api, where, patience = 30) {
   const response = await fetch(`${api.base}/log/${where}`, { signal: AbortSignal.timeout(30_000) });
+  if (response.status === 429 && patience > 0) {
+    await response.arrayBuffer();
+    await sleep(1000 * Number(response.headers.get('retry-after')));
+    return file(api, where, patience - 1);
+  }
   if (response.status !== 200) throw new Error(`/log/${where}: ${response.status} ${await response.text()}`);
   return Buffer.from(await response.arrayBuffer());
 }
