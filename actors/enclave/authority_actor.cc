@@ -179,6 +179,22 @@ absl::Status AuthorityActor::HandleSealing(const ClientFrame& frame, ServerFrame
   return adopted;
 }
 
+absl::Status AuthorityActor::ConfirmPayout(const boundary::v1::ConfirmPayout& request,
+                                           boundary::v1::PayoutConfirmed* answer, Batch* batch) {
+  absl::Status done = authority_->ConfirmPayout(request, answer, batch);
+  if (done.ok() && request.sign_audit_entries()) SignEntries(answer->mutable_audit_entries());
+  return done;
+}
+
+absl::Status AuthorityActor::ChangePolicy(const boundary::v1::ChangePolicy& request,
+                                          boundary::v1::PolicyState* answer, Batch* batch) {
+  if (absl::Status s = authority_->ChangePolicy(request, batch); !s.ok()) return s;
+  Log(Level::kWarn, "authority", "the policy was changed by its admins",
+      {{"sequence", request.sequence()}});
+  authority_->FillPolicy(answer);
+  return absl::OkStatus();
+}
+
 absl::Status AuthorityActor::HandleReady(const Request& request, ServerFrame* answer, Batch* batch,
                                          bool* answered_later) {
   const ClientFrame& frame = *request.frame;
@@ -225,14 +241,8 @@ absl::Status AuthorityActor::HandleReady(const Request& request, ServerFrame* an
     }
     case ClientFrame::kPrepareRedeem:
       return sign_once(authority_->PrepareRedeem(frame.prepare_redeem(), batch));
-    case ClientFrame::kConfirmPayout: {
-      auto* confirmed = answer->mutable_payout_confirmed();
-      absl::Status done = authority_->ConfirmPayout(frame.confirm_payout(), confirmed, batch);
-      if (done.ok() && frame.confirm_payout().sign_audit_entries()) {
-        SignEntries(confirmed->mutable_audit_entries());
-      }
-      return done;
-    }
+    case ClientFrame::kConfirmPayout:
+      return ConfirmPayout(frame.confirm_payout(), answer->mutable_payout_confirmed(), batch);
     case ClientFrame::kGetCheckpoint:
       return GetCheckpoint(frame.get_checkpoint(), answer->mutable_audit_checkpoint());
     case ClientFrame::kSignTransaction:
@@ -243,13 +253,7 @@ absl::Status AuthorityActor::HandleReady(const Request& request, ServerFrame* an
       authority_->FillPolicy(answer->mutable_policy());
       return absl::OkStatus();
     case ClientFrame::kChangePolicy:
-      if (absl::Status s = authority_->ChangePolicy(frame.change_policy(), batch); !s.ok()) {
-        return s;
-      }
-      Log(Level::kWarn, "authority", "the policy was changed by its admins",
-          {{"sequence", frame.change_policy().sequence()}});
-      authority_->FillPolicy(answer->mutable_policy());
-      return absl::OkStatus();
+      return ChangePolicy(frame.change_policy(), answer->mutable_policy(), batch);
     case ClientFrame::kExportState:
     case ClientFrame::kImportState:
     case ClientFrame::kAdoptStateKey:

@@ -131,6 +131,10 @@ class AuthorityActor : public runtime::Actor<AuthorityMessage> {
   absl::Status HandleSealing(const boundary::v1::ClientFrame& frame, ServerFrame* answer);
   absl::Status HandleReady(const Request& request, ServerFrame* answer, Batch* batch,
                            bool* answered_later);
+  absl::Status ConfirmPayout(const boundary::v1::ConfirmPayout& request,
+                             boundary::v1::PayoutConfirmed* answer, Batch* batch);
+  absl::Status ChangePolicy(const boundary::v1::ChangePolicy& request,
+                            boundary::v1::PolicyState* answer, Batch* batch);
   absl::Status LoadBegin(const Request& request, ServerFrame* answer);
   absl::Status LoadRecord(const Request& request, ServerFrame* answer);
   absl::Status LoadEnd(const Request& request);  // answers itself when it succeeds

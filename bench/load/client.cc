@@ -106,7 +106,7 @@ absl::Status Client::Load(bool with_snapshot, double* seconds) {
   ClientFrame begin;
   begin.mutable_load_begin();
   send(std::move(begin));
-  const absl::Status read = storage_->ForEach(with_snapshot, [&](const boundary::v1::Store& store) {
+  absl::Status read = storage_->ForEach(with_snapshot, [&](const boundary::v1::Store& store) {
     ClientFrame record;
     record.mutable_load_record()->set_sealed(store.sealed());
     send(std::move(record));
