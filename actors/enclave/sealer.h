@@ -34,8 +34,8 @@ class Sealer : public runtime::Actor<SealerMessage> {
   static constexpr size_t kMaxRecordsInFlight = 4;
 
   struct Options {
-    bool without_storage = false;   // nothing is sealed, and every answer may go at once
-    uint32_t chunks_in_flight = 2;  // of a snapshot, not acknowledged
+    bool without_storage;       // nothing is sealed, and every answer may go at once
+    uint32_t chunks_in_flight;  // of a snapshot, not acknowledged
   };
   // The mailboxes outlive it.
   Sealer(GatewayMailbox* gateway, AttestorMailbox* attestor, AuthorityMailbox* authority,

@@ -196,7 +196,8 @@ class Authority {
   void WriteSnapshot(absl::FunctionRef<void(const sealed::v1::SnapshotPart&)> emit) const;
   // The same a part at a time, so that nobody waits for a large state: begins a snapshot of now, in
   // place of one that was under way. Returns how many parts it has; as often NextSnapshotPart may
-  // be called, whatever changes in between. What is kept for it goes with EndSnapshot.
+  // be called, whatever changes in between. What is kept for it goes with EndSnapshot;
+  // until then this object is not moved.
   uint32_t BeginSnapshot();
   sealed::v1::SnapshotPart NextSnapshotPart();
   void EndSnapshot();
