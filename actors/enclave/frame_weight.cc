@@ -74,7 +74,8 @@ class Tables {
 
 class Scale {
  public:
-  explicit Scale(size_t limit) : limit_(limit) {}
+  Scale(std::string_view payload, size_t limit)
+      : end_(payload.data() + payload.size()), limit_(limit) {}
 
   size_t weight() const { return weight_; }
 
@@ -118,13 +119,24 @@ class Scale {
 
   bool Delimited(const Table::Field& field, std::string_view& bytes, int depth) {
     const std::optional<uint64_t> size = Varint(bytes);
-    if (!size.has_value() || *size > bytes.size()) {
+    if (!size.has_value()) {
       // The parser may have made the object before it looks at the length.
       weight_ += kMessageWeight;
       return false;
     }
-    const std::string_view inner = bytes.substr(0, *size);
-    bytes.remove_prefix(*size);
+    if (*size <= bytes.size()) {
+      const std::string_view inner = bytes.substr(0, *size);
+      bytes.remove_prefix(*size);
+      return Content(field, inner, depth);
+    }
+    // Longer than the message around it. The parser finds that out behind what it has read by then,
+    // up to the end of the frame.
+    const std::string_view rest(bytes.data(), static_cast<size_t>(end_ - bytes.data()));
+    Content(field, rest.substr(0, *size), depth);
+    return false;
+  }
+
+  bool Content(const Table::Field& field, std::string_view inner, int depth) {
     switch (field.kind) {
       case Kind::kString:
         weight_ += kStringWeight;
@@ -160,6 +172,7 @@ class Scale {
     return true;
   }
 
+  const char* const end_;  // of the frame
   const size_t limit_;
   size_t weight_ = 0;
 };
@@ -169,7 +182,7 @@ class Scale {
 size_t FrameWeight(const Descriptor* type, std::string_view payload, size_t limit) {
   // Made once a type and thread: the gateway's thread is the one that asks.
   thread_local Tables tables;
-  Scale scale(limit);
+  Scale scale(payload, limit);
   scale.Weigh(*tables.Of(type), payload, 0);
   return scale.weight();
 }

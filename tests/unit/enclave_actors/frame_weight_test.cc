@@ -72,6 +72,31 @@ TEST(FrameWeightTest, WeighsNoLessThanTheParserTakes) {
   }
 }
 
+// `bytes` of a message that says it has more than the frame.
+std::string Overlong(uint32_t number, std::string_view bytes) {
+  return Varint(number << 3 | 2).append(Varint(1u << 30)).append(bytes);
+}
+
+// Found by the fuzzer: the parser makes everything before it finds out that a length is too large,
+// and reads on beyond the message around it.
+TEST(FrameWeightTest, WhatIsReadBeforeALengthIsFoundTooLargeWeighsToo) {
+  const std::string events = Times(20'000, Field(1, ""));
+  const Bomb bombs[] = {
+      {"empty events", Overlong(20, events)},
+      {"empty logs", Overlong(34, Times(20'000, Field(5, "")))},
+      {"packed items", Overlong(36, Overlong(2, std::string(40'000, '\x01')))},
+      {"a receipt whose log is longer than it is",
+       Field(34, Varint(5 << 3 | 2).append(Varint(30'000))).append(Times(20'000, Field(2, "")))},
+      {"events in a frame that ends amid one", Field(20, events).append(Overlong(20, events))}};
+  for (const Bomb& bomb : bombs) {
+    google::protobuf::Arena arena;
+    auto* frame = google::protobuf::Arena::CreateMessage<ClientFrame>(&arena);
+    EXPECT_FALSE(frame->ParseFromString(bomb.payload)) << bomb.what;
+    const size_t taken = std::max<size_t>(arena.SpaceUsed(), frame->SpaceUsedLong());
+    EXPECT_GE(Weight(bomb.payload) + bomb.payload.size() + 1024, taken) << bomb.what;
+  }
+}
+
 TEST(FrameWeightTest, BytesThatAreNoFrame) {
   EXPECT_EQ(Weight(""), 0u);
   EXPECT_EQ(Weight(std::string(1000, '\0')), 0u) << "field number 0";
