@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "host_proxy/http_server.h"
 #include "host_proxy/router.h"
 
@@ -209,6 +210,21 @@ TEST_F(HttpTest, BodiesByLengthAndByChunks) {
   EXPECT_THAT(Raw(head + "Content-Length: 5\r\n\r\nhello"), HasSubstr("body=hello"));
   EXPECT_THAT(Raw(head + "Transfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n"),
               HasSubstr("body=hello"));
+}
+
+// Found by the fuzzer: a body that is nothing but the last chunk stopped the process where Beast's
+// assertions are compiled in.
+TEST_F(HttpTest, TheLastChunkByteByByte) {
+  Start({});
+  Client client(port_);
+  client.Send(
+      "POST /do HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+      "Transfer-Encoding: chunked\r\n\r\n");
+  for (const char* byte : {"0", "\r", "\n", "\r", "\n"}) {
+    client.Send(byte);
+    absl::SleepFor(absl::Milliseconds(10));  // read on its own
+  }
+  EXPECT_THAT(client.ReadOne(), StartsWith("HTTP/1.1 200 "));
 }
 
 TEST_F(HttpTest, BadInputGetsAClearErrorAndTheServerServesOn) {
