@@ -78,9 +78,49 @@ void Flatten(const toml::table& table, const std::string& prefix, const std::str
   }
 }
 
+// The line of the first character that is neither ASCII nor in a string or a comment, where alone
+// TOML 1.0 has others; 0 = there is none. toml++ 3.3 takes some of them for a branch that it has
+// told the compiler is never reached.
+size_t LineOfStrangeCharacter(std::string_view text) {
+  constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
+  enum class In { kNothing, kComment, kString } in = In::kNothing;
+  std::string_view quote;  // that ends the string
+  size_t line = 1;
+  for (size_t i = text.starts_with(kByteOrderMark) ? 3 : 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (c == '\n') {
+      ++line;
+      if (in != In::kString || quote.size() == 1) in = In::kNothing;
+    } else if (in == In::kNothing) {
+      if (static_cast<unsigned char>(c) >= 0x80) return line;
+      if (c == '#') in = In::kComment;
+      if (c != '"' && c != '\'') continue;
+      in = In::kString;
+      const bool triple = text.substr(i + 1, 2) == std::string(2, c);
+      quote = text.substr(i, triple ? 3 : 1);
+      i += quote.size() - 1;
+    } else if (in == In::kString) {
+      const bool escapes = c == '\\' && quote[0] == '"';
+      if (escapes && text.substr(i + 1, 1) != "\n") ++i;
+      if (escapes || text.substr(i, quote.size()) != quote) continue;
+      i += quote.size() - 1;
+      // Three quotes end a string that may end in two of its own.
+      while (quote.size() == 3 && text.substr(i + 1, 1) == quote.substr(0, 1)) ++i;
+      in = In::kNothing;
+    }
+  }
+  return 0;
+}
+
 }  // namespace
 
 absl::StatusOr<std::vector<TomlEntry>> ParseToml(const std::string& text, const std::string& name) {
+  if (const size_t line = LineOfStrangeCharacter(text); line != 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(name, ":", line,
+                     ": this is not TOML: only strings in quotes and comments may have characters "
+                     "outside ASCII"));
+  }
   const toml::parse_result parsed = toml::parse(std::string_view(text), name);
   if (!parsed) {
     return absl::InvalidArgumentError(

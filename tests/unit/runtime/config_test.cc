@@ -171,6 +171,9 @@ TEST(ConfigTest, WrongInputNamesItsPlaceAndWhatWasExpected) {
       {"[log]\nlevel = 'loud'", {}, {}, {"log.level", "one of debug, info", "loud"}},
       {"[journal]\nmax-line = 2048\nmax_line = 4096", {}, {}, {"given twice"}},
       {"[journal", {}, {}, {":1:", "not TOML"}},
+      {"# \u00fc\nlisten\u0424 = 'x'", {}, {}, {":2:", "not TOML", "outside ASCII"}},
+      {"listen = '''x''' \u00a0", {}, {}, {":1:", "outside ASCII"}},
+      {"listen = \"\"\"x\\\n\"\"\"\"\n\u0424 = 1", {}, {}, {":3:", "outside ASCII"}},
       {"listen = 1979-05-27", {}, {}, {"listen", "a string", "a date or time"}},
       {"", {"--journal.pol", "2s"}, {}, {"--journal.pol is not", "--journal.poll?"}},
       {"", {"--hlep"}, {}, {"did you mean --help?"}},
@@ -232,6 +235,17 @@ TEST(ConfigTest, RequiredOptionsMustComeFromSomewhere) {
     EXPECT_THAT(std::string(missing.status().message()), HasSubstr("set COFFER_DATA_DIR"));
   }
   EXPECT_TRUE(spec.Load({"--data-dir", "/d"}, {}).ok());
+}
+
+TEST(ConfigTest, StringsAndCommentsHaveAnyCharacter) {
+  for (const char* text :
+       {"# gr\u00fc\u00dfe\nlisten = '\u0424'  # \u0424", "listen = \"\\\"\u0424\"",
+        "\xef\xbb\xbflisten = '''\n\u0424'''", "listen = \"\"\"\\\n  \u0424\"\"\""}) {
+    const TempFile file(text);
+    const auto loaded = Spec().Load({"--config", file.path}, {});
+    ASSERT_TRUE(loaded.ok()) << text << loaded.status();
+    EXPECT_THAT(loaded->config.String("listen"), HasSubstr("\u0424")) << text;
+  }
 }
 
 TEST(ConfigTest, ActionsAndWords) {
