@@ -37,6 +37,13 @@ struct Table {
     const Table* message = nullptr;
   };
   std::vector<Field> fields;
+  bool has_messages = false;
+
+  // By value: most are a few bytes, and a number may be none of the fields.
+  Field Of(uint64_t tag) const {
+    const auto number = static_cast<size_t>(static_cast<uint32_t>(tag) >> 3);
+    return number < fields.size() ? fields[number] : Field();
+  }
 };
 
 class Tables {
@@ -56,6 +63,7 @@ class Tables {
       switch (field->cpp_type()) {
         case FieldDescriptor::CPPTYPE_MESSAGE:
           entry.kind = Table::Field::Kind::kMessage;
+          made->has_messages = true;
           made->fields[number].message = Of(field->message_type());
           break;
         case FieldDescriptor::CPPTYPE_STRING:
@@ -72,10 +80,65 @@ class Tables {
   std::map<const Descriptor*, std::unique_ptr<Table>> tables_;
 };
 
+std::optional<uint64_t> Varint(std::string_view& bytes) {
+  uint64_t value = 0;
+  for (size_t i = 0; i < bytes.size() && i < 10; ++i) {
+    const auto byte = static_cast<unsigned char>(bytes[i]);
+    value |= static_cast<uint64_t>(byte & 0x7f) << (7 * i);
+    if (byte < 0x80) {
+      bytes.remove_prefix(i + 1);
+      return value;
+    }
+  }
+  return std::nullopt;
+}
+
+bool Skip(std::string_view& bytes, uint64_t count) {
+  if (bytes.size() < count) return false;
+  bytes.remove_prefix(count);
+  return true;
+}
+
+// True also where the bytes are no protobuf: there the parser stops. Messages without messages in
+// them are not looked into.
+bool Nests(const Table& table, std::string_view bytes, int depth) {
+  while (!bytes.empty()) {
+    const std::optional<uint64_t> tag = Varint(bytes);
+    if (!tag.has_value()) return true;
+    bool whole = true;
+    switch (*tag & 7) {
+      case kVarint:
+        whole = Varint(bytes).has_value();
+        break;
+      case kFixed64:
+        whole = Skip(bytes, 8);
+        break;
+      case kFixed32:
+        whole = Skip(bytes, 4);
+        break;
+      case kDelimited: {
+        const std::optional<uint64_t> size = Varint(bytes);
+        if (!size.has_value()) return true;
+        const Table* const inner = table.Of(*tag).message;
+        if (*size > bytes.size()) return inner == nullptr;
+        if (inner != nullptr && inner->has_messages &&
+            (depth == kMaxDepth || !Nests(*inner, bytes.substr(0, *size), depth + 1))) {
+          return false;
+        }
+        bytes.remove_prefix(*size);
+        break;
+      }
+      default:
+        return false;
+    }
+    if (!whole) return true;
+  }
+  return true;
+}
+
 class Scale {
  public:
-  Scale(std::string_view payload, size_t limit)
-      : end_(payload.data() + payload.size()), limit_(limit) {}
+  explicit Scale(size_t limit) : limit_(limit) {}
 
   size_t weight() const { return weight_; }
 
@@ -84,10 +147,10 @@ class Scale {
     while (!bytes.empty()) {
       const std::optional<uint64_t> tag = Varint(bytes);
       if (!tag.has_value() || weight_ > limit_) return false;
-      const auto number = static_cast<size_t>(static_cast<uint32_t>(*tag) >> 3);
-      const Table::Field field =
-          number < table.fields.size() ? table.fields[number] : Table::Field();
-      if (number == 0 || !One(field, static_cast<uint32_t>(*tag & 7), bytes, depth)) return false;
+      const bool number = static_cast<uint32_t>(*tag) >> 3 != 0;
+      if (!number || !One(table.Of(*tag), static_cast<uint32_t>(*tag & 7), bytes, depth)) {
+        return false;
+      }
     }
     return true;
   }
@@ -110,7 +173,7 @@ class Scale {
       case kDelimited:
         return Delimited(field, bytes, depth);
       case kGroup:
-        weight_ = std::numeric_limits<size_t>::max();
+        weight_ = kTooHeavy;
         return false;
       default:
         return false;
@@ -124,16 +187,14 @@ class Scale {
       weight_ += kMessageWeight;
       return false;
     }
-    if (*size <= bytes.size()) {
-      const std::string_view inner = bytes.substr(0, *size);
-      bytes.remove_prefix(*size);
-      return Content(field, inner, depth);
+    if (*size > bytes.size()) {
+      Content(field, bytes, depth);
+      if (field.kind == Kind::kMessage) weight_ = kTooHeavy;
+      return false;
     }
-    // Longer than the message around it. The parser finds that out behind what it has read by then,
-    // up to the end of the frame.
-    const std::string_view rest(bytes.data(), static_cast<size_t>(end_ - bytes.data()));
-    Content(field, rest.substr(0, *size), depth);
-    return false;
+    const std::string_view inner = bytes.substr(0, *size);
+    bytes.remove_prefix(*size);
+    return Content(field, inner, depth);
   }
 
   bool Content(const Table::Field& field, std::string_view inner, int depth) {
@@ -153,37 +214,26 @@ class Scale {
     }
   }
 
-  static std::optional<uint64_t> Varint(std::string_view& bytes) {
-    uint64_t value = 0;
-    for (size_t i = 0; i < bytes.size() && i < 10; ++i) {
-      const auto byte = static_cast<unsigned char>(bytes[i]);
-      value |= static_cast<uint64_t>(byte & 0x7f) << (7 * i);
-      if (byte < 0x80) {
-        bytes.remove_prefix(i + 1);
-        return value;
-      }
-    }
-    return std::nullopt;
-  }
-
-  static bool Skip(std::string_view& bytes, size_t count) {
-    if (bytes.size() < count) return false;
-    bytes.remove_prefix(count);
-    return true;
-  }
-
-  const char* const end_;  // of the frame
+  static constexpr size_t kTooHeavy = std::numeric_limits<size_t>::max();
   const size_t limit_;
   size_t weight_ = 0;
 };
 
-}  // namespace
-
-size_t FrameWeight(const Descriptor* type, std::string_view payload, size_t limit) {
+const Table& TableOf(const Descriptor* type) {
   // Made once a type and thread: the gateway's thread is the one that asks.
   thread_local Tables tables;
-  Scale scale(payload, limit);
-  scale.Weigh(*tables.Of(type), payload, 0);
+  return *tables.Of(type);
+}
+
+}  // namespace
+
+bool WellNested(const Descriptor* type, std::string_view payload) {
+  return Nests(TableOf(type), payload, 0);
+}
+
+size_t FrameWeight(const Descriptor* type, std::string_view payload, size_t limit) {
+  Scale scale(limit);
+  scale.Weigh(TableOf(type), payload, 0);
   return scale.weight();
 }
 

@@ -112,7 +112,8 @@ void Gateway::OnProtobuf(Session& session, std::string payload) {
                                              " bytes has more fields than any request needs")));
   }
   Request request = Request::New();
-  const bool parsed = request.frame->ParseFromString(payload);
+  const bool parsed =
+      WellNested(ClientFrame::descriptor(), payload) && request.frame->ParseFromString(payload);
   if (!parsed || CredentialsOf(request.frame) != nullptr) Wipe(&payload);
   if (!parsed) {
     Refused(

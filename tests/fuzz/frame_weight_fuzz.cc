@@ -1,5 +1,6 @@
-// Whatever bytes come as a protobuf frame, they weigh no less than the parser takes for them: so a
-// frame that is let through costs what the limit allows.
+// Whatever bytes come as a protobuf frame: those that nest weigh no less than the parser takes for
+// them, so that a frame that is let through costs what the limit allows; those that do not are no
+// frame.
 #include <google/protobuf/arena.h>
 
 #include <algorithm>
@@ -30,12 +31,21 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   for (size_t i = 0; i < kTimes; ++i) payload.append(reinterpret_cast<const char*>(data), size);
   constexpr size_t kNoLimit = size_t{1} << 40;
   const size_t weight = coffer::enclave::FrameWeight(ClientFrame::descriptor(), payload, kNoLimit);
+  const bool nests = coffer::enclave::WellNested(ClientFrame::descriptor(), payload);
+  COFFER_CHECK(nests || weight > kNoLimit || !ClientFrame().ParseFromString(payload),
+               "what does not nest is no frame, or too heavy for one");
+  if (!nests) return 0;
   Arena arena;
   auto* frame = Arena::CreateMessage<ClientFrame>(&arena);
-  (void)frame->ParseFromString(payload);
+  const bool parsed = frame->ParseFromString(payload);
   const size_t taken = std::max<size_t>(arena.SpaceUsed(), frame->SpaceUsedLong());
   COFFER_CHECK(weight > kNoLimit || taken <= weight + 2 * payload.size() + kFixed,
                "a frame takes no more than it weighs");
+  if (parsed) {
+    frame->DiscardUnknownFields();
+    COFFER_CHECK(coffer::enclave::WellNested(ClientFrame::descriptor(), frame->SerializeAsString()),
+                 "what protobuf writes nests");
+  }
   COFFER_CHECK(coffer::enclave::FrameWeight(ClientFrame::descriptor(), payload, weight) == weight,
                "a limit that is not passed changes nothing");
   return 0;

@@ -35,6 +35,10 @@ size_t Weight(std::string_view payload, size_t limit = kNoLimit) {
   return FrameWeight(ClientFrame::descriptor(), payload, limit);
 }
 
+bool WellNested(std::string_view payload) {
+  return enclave::WellNested(ClientFrame::descriptor(), payload);
+}
+
 // Frames that cost far more than their bytes: 20 is apply_events with events (1), 34 report_receipt
 // with logs (5), 36 void_tickets with packed items (2), 61 change_policy with signatures (3).
 struct Bomb {
@@ -66,6 +70,7 @@ TEST(FrameWeightTest, WeighsNoLessThanTheParserTakes) {
     // Unknown fields and strings are on the heap, which the message knows better than the arena.
     const size_t taken = std::max<size_t>(arena.SpaceUsed(), frame->SpaceUsedLong());
     const size_t weight = Weight(bomb.payload);
+    EXPECT_TRUE(WellNested(bomb.payload)) << bomb.what;
     EXPECT_GE(weight + bomb.payload.size() + 1024, taken) << bomb.what;
     EXPECT_GT(weight, bomb.payload.size()) << bomb.what;
     EXPECT_LE(Weight(bomb.payload, 10'000), 10'000u + 20'000 * 2 * 16) << "it stops: " << bomb.what;
@@ -77,18 +82,39 @@ std::string Overlong(uint32_t number, std::string_view bytes) {
   return Varint(number << 3 | 2).append(Varint(1u << 30)).append(bytes);
 }
 
-// Found by the fuzzer: the parser makes everything before it finds out that a length is too large,
-// and reads on beyond the message around it.
-TEST(FrameWeightTest, WhatIsReadBeforeALengthIsFoundTooLargeWeighsToo) {
+// Found by the fuzzer: the parser believes such a length to the end of the frame, and makes
+// everything on the way.
+TEST(FrameWeightTest, AMessageLongerThanWhatIsAroundItIsNotParsed) {
   const std::string events = Times(20'000, Field(1, ""));
   const Bomb bombs[] = {
       {"empty events", Overlong(20, events)},
       {"empty logs", Overlong(34, Times(20'000, Field(5, "")))},
       {"packed items", Overlong(36, Overlong(2, std::string(40'000, '\x01')))},
+      {"a string in a message, both far too long", Overlong(20, Overlong(5, "signature"))},
+      {"an amount in an event", Field(20, Field(1, Overlong(5, "")))},
       {"a receipt whose log is longer than it is",
        Field(34, Varint(5 << 3 | 2).append(Varint(30'000))).append(Times(20'000, Field(2, "")))},
-      {"events in a frame that ends amid one", Field(20, events).append(Overlong(20, events))}};
+      {"events in a frame that ends amid one", Field(20, events).append(Overlong(20, events))},
+      {"a group", "\x0b\x0c"}};
   for (const Bomb& bomb : bombs) {
+    EXPECT_FALSE(WellNested(bomb.payload)) << bomb.what;
+    EXPECT_GT(Weight(bomb.payload), kMaxFrameWeight) << bomb.what;
+    World world(1);
+    Host& host = world.Connect();
+    host.stream->Send(bomb.payload);
+    world.scheduler.RunUntilIdle();
+    ASSERT_EQ(host.answers.count(0), 1u) << bomb.what;
+    EXPECT_EQ(host.answers[0].error().code(), v1::ERROR_MALFORMED) << bomb.what;
+    EXPECT_FALSE(host.closed);
+  }
+}
+
+TEST(FrameWeightTest, OtherLengthsThatAreTooLargeWeighWhatTheParserTakes) {
+  const Bomb bombs[] = {{"packed items", Field(36, Overlong(2, std::string(40'000, '\x01')))},
+                        {"a string", Field(20, Field(1, Overlong(1, "id")))},
+                        {"an unknown string", Overlong(99, "what")}};
+  for (const Bomb& bomb : bombs) {
+    EXPECT_TRUE(WellNested(bomb.payload)) << bomb.what;
     google::protobuf::Arena arena;
     auto* frame = google::protobuf::Arena::CreateMessage<ClientFrame>(&arena);
     EXPECT_FALSE(frame->ParseFromString(bomb.payload)) << bomb.what;
@@ -101,8 +127,7 @@ TEST(FrameWeightTest, BytesThatAreNoFrame) {
   EXPECT_EQ(Weight(""), 0u);
   EXPECT_EQ(Weight(std::string(1000, '\0')), 0u) << "field number 0";
   EXPECT_EQ(Weight(std::string(1000, '\xff')), 0u) << "a tag without an end";
-  EXPECT_LT(Weight(Varint(20 << 3 | 2) + Varint(1u << 30)), 1000u) << "longer than what is there";
-  EXPECT_GT(Weight("\x0b\x0c"), kMaxFrameWeight) << "a group";
+  EXPECT_TRUE(WellNested(std::string(1000, '\0'))) << "for the parser to refuse";
 }
 
 TEST(FrameWeightTest, WhatIsUsefulIsLight) {

@@ -171,6 +171,7 @@ TEST(ConfigTest, WrongInputNamesItsPlaceAndWhatWasExpected) {
       {"[log]\nlevel = 'loud'", {}, {}, {"log.level", "one of debug, info", "loud"}},
       {"[journal]\nmax-line = 2048\nmax_line = 4096", {}, {}, {"given twice"}},
       {"[journal", {}, {}, {":1:", "not TOML"}},
+      {"\n[=journal]", {}, {}, {":2:", "not TOML", "saw '='"}},
       {"# \u00fc\nlisten\u0424 = 'x'", {}, {}, {":2:", "not TOML", "outside ASCII"}},
       {"listen = '''x''' \u00a0", {}, {}, {":1:", "outside ASCII"}},
       {"listen = \"\"\"x\\\n\"\"\"\"\n\u0424 = 1", {}, {}, {":3:", "outside ASCII"}},
