@@ -37,7 +37,9 @@ struct Table {
     const Table* message = nullptr;
   };
   std::vector<Field> fields;
-  bool has_messages = false;
+  // Fields whose length the parser believes beyond the end of the message: messages and packed
+  // numbers.
+  bool has_trusted_lengths = false;
 
   // By value: most are a few bytes, and a number may be none of the fields.
   Field Of(uint64_t tag) const {
@@ -63,7 +65,7 @@ class Tables {
       switch (field->cpp_type()) {
         case FieldDescriptor::CPPTYPE_MESSAGE:
           entry.kind = Table::Field::Kind::kMessage;
-          made->has_messages = true;
+          made->has_trusted_lengths = true;
           made->fields[number].message = Of(field->message_type());
           break;
         case FieldDescriptor::CPPTYPE_STRING:
@@ -71,6 +73,7 @@ class Tables {
           break;
         default:
           entry.kind = Table::Field::Kind::kNumber;
+          if (entry.repeated) made->has_trusted_lengths = true;
       }
     }
     return made;
@@ -99,8 +102,8 @@ bool Skip(std::string_view& bytes, uint64_t count) {
   return true;
 }
 
-// True also where the bytes are no protobuf: there the parser stops. Messages without messages in
-// them are not looked into.
+// True also where the bytes are no protobuf: there the parser stops. Only messages in which it
+// would trust a length are looked into.
 bool Nests(const Table& table, std::string_view bytes, int depth) {
   while (!bytes.empty()) {
     const std::optional<uint64_t> tag = Varint(bytes);
@@ -119,9 +122,9 @@ bool Nests(const Table& table, std::string_view bytes, int depth) {
       case kDelimited: {
         const std::optional<uint64_t> size = Varint(bytes);
         if (!size.has_value()) return true;
+        if (*size > bytes.size()) return false;
         const Table* const inner = table.Of(*tag).message;
-        if (*size > bytes.size()) return inner == nullptr;
-        if (inner != nullptr && inner->has_messages &&
+        if (inner != nullptr && inner->has_trusted_lengths &&
             (depth == kMaxDepth || !Nests(*inner, bytes.substr(0, *size), depth + 1))) {
           return false;
         }
@@ -188,8 +191,8 @@ class Scale {
       return false;
     }
     if (*size > bytes.size()) {
-      Content(field, bytes, depth);
-      if (field.kind == Kind::kMessage) weight_ = kTooHeavy;
+      weight_ += kStringWeight;
+      if (field.kind == Kind::kMessage || field.repeated) weight_ = kTooHeavy;
       return false;
     }
     const std::string_view inner = bytes.substr(0, *size);

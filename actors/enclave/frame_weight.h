@@ -10,11 +10,11 @@
 
 namespace coffer::enclave {
 
-// False: a message in `payload`, a `type`, says that it is longer than what is around it, or there
-// is a group, which proto3 never writes. The parser believes such a length until it is at the end
-// of the payload: it goes on behind the message around it, and makes room for a string as long as
-// that allows, up to 50 MB for a frame of twenty bytes (protobuf 3.21, kSafeStringSize). Ask before
-// anything is parsed. True says nothing else about the bytes.
+// False: a message or a packed field in `payload`, a `type`, says that it is longer than what is
+// around it, or there is a group, which proto3 never writes. The parser believes such a length
+// until it is at the end of the payload: it goes on behind the message around it, and makes room
+// for a string as long as that allows, up to 50 MB for a frame of twenty bytes (protobuf 3.21,
+// kSafeStringSize). Ask before anything is parsed. True says nothing else about the bytes.
 bool WellNested(const google::protobuf::Descriptor* type, std::string_view payload);
 
 // Bytes. The heaviest useful requests, 10,000 events or the 16,384 logs of a receipt, are a third
