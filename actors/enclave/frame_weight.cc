@@ -102,39 +102,35 @@ bool Skip(std::string_view& bytes, uint64_t count) {
   return true;
 }
 
-// True also where the bytes are no protobuf: there the parser stops. Only messages in which it
-// would trust a length are looked into.
+// Only messages in which the parser would trust a length are looked into.
 bool Nests(const Table& table, std::string_view bytes, int depth) {
   while (!bytes.empty()) {
     const std::optional<uint64_t> tag = Varint(bytes);
-    if (!tag.has_value()) return true;
-    bool whole = true;
+    if (!tag.has_value() || *tag >> 3 == 0) return false;
+    std::optional<uint64_t> size = 0;  // of what is behind the tag
     switch (*tag & 7) {
       case kVarint:
-        whole = Varint(bytes).has_value();
+        if (!Varint(bytes).has_value()) return false;
         break;
       case kFixed64:
-        whole = Skip(bytes, 8);
+        size = 8;
         break;
       case kFixed32:
-        whole = Skip(bytes, 4);
+        size = 4;
         break;
-      case kDelimited: {
-        const std::optional<uint64_t> size = Varint(bytes);
-        if (!size.has_value()) return true;
-        if (*size > bytes.size()) return false;
-        const Table* const inner = table.Of(*tag).message;
-        if (inner != nullptr && inner->has_trusted_lengths &&
-            (depth == kMaxDepth || !Nests(*inner, bytes.substr(0, *size), depth + 1))) {
-          return false;
-        }
-        bytes.remove_prefix(*size);
+      case kDelimited:
+        size = Varint(bytes);
         break;
-      }
       default:
         return false;
     }
-    if (!whole) return true;
+    if (!size.has_value() || *size > bytes.size()) return false;
+    const Table* const inner = (*tag & 7) == kDelimited ? table.Of(*tag).message : nullptr;
+    if (inner != nullptr && inner->has_trusted_lengths &&
+        (depth == kMaxDepth || !Nests(*inner, bytes.substr(0, *size), depth + 1))) {
+      return false;
+    }
+    bytes.remove_prefix(*size);
   }
   return true;
 }
@@ -176,7 +172,7 @@ class Scale {
       case kDelimited:
         return Delimited(field, bytes, depth);
       case kGroup:
-        weight_ = kTooHeavy;
+        weight_ = std::numeric_limits<size_t>::max();
         return false;
       default:
         return false;
@@ -192,7 +188,6 @@ class Scale {
     }
     if (*size > bytes.size()) {
       weight_ += kStringWeight;
-      if (field.kind == Kind::kMessage || field.repeated) weight_ = kTooHeavy;
       return false;
     }
     const std::string_view inner = bytes.substr(0, *size);
@@ -217,7 +212,6 @@ class Scale {
     }
   }
 
-  static constexpr size_t kTooHeavy = std::numeric_limits<size_t>::max();
   const size_t limit_;
   size_t weight_ = 0;
 };

@@ -10,11 +10,11 @@
 
 namespace coffer::enclave {
 
-// False: a message or a packed field in `payload`, a `type`, says that it is longer than what is
-// around it, or there is a group, which proto3 never writes. The parser believes such a length
-// until it is at the end of the payload: it goes on behind the message around it, and makes room
-// for a string as long as that allows, up to 50 MB for a frame of twenty bytes (protobuf 3.21,
-// kSafeStringSize). Ask before anything is parsed. True says nothing else about the bytes.
+// False: a field in `payload`, a `type`, says that it is longer than the message around it, or is
+// cut off by its end, or there is a group, which proto3 never writes. The parser reads on behind
+// the message in both cases, to the end of the payload, and makes room for a string as long as such
+// a length allows, up to 50 MB for a frame of twenty bytes (protobuf 3.21, kSafeStringSize). Ask
+// before anything is parsed. True says nothing else about the bytes.
 bool WellNested(const google::protobuf::Descriptor* type, std::string_view payload);
 
 // Bytes. The heaviest useful requests, 10,000 events or the 16,384 logs of a receipt, are a third
@@ -23,10 +23,10 @@ inline constexpr size_t kMaxFrameWeight = 32u << 20;
 // Shorter frames are not worth a look: all they can ask for is less than that.
 inline constexpr size_t kMinWeighedBytes = 256u << 10;
 
-// About what parsing `payload` as a `type` allocates beyond the payload's own bytes: its objects,
-// strings, repeated numbers and unknown fields. Stops soon after `limit` is passed. Where the bytes
-// are no protobuf it stops as the parser will, and says what it has by then. What
-// is not well nested weighs more than any limit.
+// About what parsing `payload`, which is well nested, as a `type` allocates beyond the payload's
+// own bytes: its objects, strings, repeated numbers and unknown fields. Stops soon after `limit` is
+// passed. Where the bytes are no protobuf it stops as the parser will, and says what it has by
+// then. Groups weigh more than any limit.
 size_t FrameWeight(const google::protobuf::Descriptor* type, std::string_view payload,
                    size_t limit);
 

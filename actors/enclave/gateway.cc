@@ -104,7 +104,8 @@ void Gateway::OnFrame(runtime::FramedStream& stream, std::string payload) {
 }
 
 void Gateway::OnProtobuf(Session& session, std::string payload) {
-  if (payload.size() >= kMinWeighedBytes &&
+  const bool nests = WellNested(ClientFrame::descriptor(), payload);
+  if (nests && payload.size() >= kMinWeighedBytes &&
       FrameWeight(ClientFrame::descriptor(), payload, kMaxFrameWeight) > kMaxFrameWeight) {
     return Refused(
         session, 0,
@@ -112,8 +113,7 @@ void Gateway::OnProtobuf(Session& session, std::string payload) {
                                              " bytes has more fields than any request needs")));
   }
   Request request = Request::New();
-  const bool parsed =
-      WellNested(ClientFrame::descriptor(), payload) && request.frame->ParseFromString(payload);
+  const bool parsed = nests && request.frame->ParseFromString(payload);
   if (!parsed || CredentialsOf(request.frame) != nullptr) Wipe(&payload);
   if (!parsed) {
     Refused(

@@ -84,7 +84,7 @@ std::string Overlong(uint32_t number, std::string_view bytes) {
 
 // Found by the fuzzer: the parser believes such a length to the end of the frame, and makes
 // everything on the way.
-TEST(FrameWeightTest, AMessageLongerThanWhatIsAroundItIsNotParsed) {
+TEST(FrameWeightTest, WhatIsLongerThanWhatIsAroundItIsNotParsed) {
   const std::string events = Times(20'000, Field(1, ""));
   const Bomb bombs[] = {
       {"empty events", Overlong(20, events)},
@@ -96,10 +96,12 @@ TEST(FrameWeightTest, AMessageLongerThanWhatIsAroundItIsNotParsed) {
       {"a receipt whose log is longer than it is",
        Field(34, Varint(5 << 3 | 2).append(Varint(30'000))).append(Times(20'000, Field(2, "")))},
       {"events in a frame that ends amid one", Field(20, events).append(Overlong(20, events))},
+      {"a length that its message cuts", Field(20, "\x0a\xff") + Times(3, "\xff") + "\x01"},
+      {"a tag that its message cuts", Field(20, "\x8a") + std::string("\0", 1)},
+      {"field number 0", std::string(2, '\0')},
       {"a group", "\x0b\x0c"}};
   for (const Bomb& bomb : bombs) {
     EXPECT_FALSE(WellNested(bomb.payload)) << bomb.what;
-    EXPECT_GT(Weight(bomb.payload), kMaxFrameWeight) << bomb.what;
     World world(1);
     Host& host = world.Connect();
     host.stream->Send(bomb.payload);
@@ -128,7 +130,6 @@ TEST(FrameWeightTest, BytesThatAreNoFrame) {
   EXPECT_EQ(Weight(""), 0u);
   EXPECT_EQ(Weight(std::string(1000, '\0')), 0u) << "field number 0";
   EXPECT_EQ(Weight(std::string(1000, '\xff')), 0u) << "a tag without an end";
-  EXPECT_TRUE(WellNested(std::string(1000, '\0'))) << "for the parser to refuse";
 }
 
 TEST(FrameWeightTest, WhatIsUsefulIsLight) {
