@@ -4,11 +4,14 @@
 #include <google/protobuf/stubs/logging.h>
 #include <openssl/crypto.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -39,6 +42,8 @@ using ethereum::PrivateKey;
 using runtime::Level;
 using runtime::Log;
 using runtime::OptionType;
+
+constexpr uint64_t kMaxSigners = 64;
 
 runtime::ConfigSpec Spec() {
   runtime::ConfigSpec spec(
@@ -86,6 +91,11 @@ runtime::ConfigSpec Spec() {
             .type = OptionType::kBytes,
             .default_text = "16MiB",
             .help = "Least weight of the records between two snapshots."})
+      .Add({.name = "signers",
+            .type = OptionType::kUint64,
+            .default_text = "0",
+            .help = "Threads that sign, at most 64; 0: one for each processor.",
+            .max = kMaxSigners})
       .Add({.name = "log.level", .default_text = "info", .help = "debug, info, warn or error."})
       .Add({.name = "log.format",
             .default_text = "text",
@@ -95,6 +105,12 @@ runtime::ConfigSpec Spec() {
   enclave::AddKmsOptions(&spec);
   enclave::AddPolicyOptions(&spec);
   return spec;
+}
+
+size_t SignerCount(const runtime::Config& config) {
+  const uint64_t asked = config.Uint64("signers");
+  if (asked > 0) return asked;
+  return std::clamp<size_t>(std::thread::hardware_concurrency(), 1, kMaxSigners);
 }
 
 boundary::v1::Profile ReadProfile(const runtime::Config& config) {
@@ -275,16 +291,20 @@ int Run(const runtime::Config& config, const absl::Status& bound) {
 
   runtime::OsRandom random;
   runtime::EventLoop loop;
-  runtime::EventLoopThread signing("signer");
+  std::vector<std::unique_ptr<runtime::EventLoopThread>> signers;
+  std::vector<runtime::Dispatcher*> signing;
+  for (size_t i = SignerCount(config); i > 0; --i) {
+    signers.push_back(std::make_unique<runtime::EventLoopThread>("signer"));
+    signing.push_back(signers.back()->loop());
+  }
   runtime::EventLoopThread attesting("attestor");
   const std::unique_ptr<runtime::Network> network =
       runtime::NewEventNetwork(&loop, network_options);
   const enclave::AttestationPorts ports{attester->get(), attesting.loop()};
-  const auto made = key.has_value()
-                        ? std::make_unique<enclave::Enclave>(options, *std::move(key), &random,
-                                                             &loop, signing.loop(), ports)
-                        : std::make_unique<enclave::Enclave>(options, &random, &loop,
-                                                             signing.loop(), ports, *source);
+  const auto made = key.has_value() ? std::make_unique<enclave::Enclave>(
+                                          options, *std::move(key), &random, &loop, signing, ports)
+                                    : std::make_unique<enclave::Enclave>(options, &random, &loop,
+                                                                         signing, ports, *source);
   enclave::Enclave& enclave = *made;
   if (absl::Status s = enclave.Listen(network.get(), *endpoint); !s.ok()) return Fail(s);
   Banner(config, options, enclave);
@@ -300,7 +320,7 @@ int Run(const runtime::Config& config, const absl::Status& bound) {
   runtime::NotifyReady(absl::StrCat("listening on ", enclave.endpoint().ToString()));
   loop.Run();
   grace.reset();
-  signing.StopAndJoin();
+  for (const auto& signer : signers) signer->StopAndJoin();
   attesting.StopAndJoin();
   Log(Level::kInfo, "enclave", "stopped");
   return 0;

@@ -28,7 +28,7 @@ AuthorityActor::AuthorityActor(AuthorityOptions options, HeldKeys held, audit::L
       keyring_(std::move(keyring)),
       opener_(opener),
       dispatcher_(ports.dispatcher),
-      signer_(ports.signer),
+      signers_(ports.signers),
       sealer_(ports.sealer),
       kms_(ports.kms),
       provisioner_(ports.provisioner) {
@@ -121,7 +121,7 @@ absl::Status AuthorityActor::HandleSigning(const Request& request, Batch* batch,
                                    : authority_->SignMessage(frame.sign_message(), batch);
   if (!allowed.ok()) return allowed.status();
   *answered_later = true;
-  signer_->Send(SignRequest{request.reply, ClientSigning{address(), *std::move(allowed)}});
+  signers_->Sign(SignRequest{request.reply, ClientSigning{address(), *std::move(allowed)}});
   return absl::OkStatus();
 }
 
@@ -163,7 +163,7 @@ absl::Status AuthorityActor::ImportState(const boundary::v1::ImportState& reques
   Log(Level::kInfo, "authority", "a state was imported",
       {{"accounts", authority_->ledger().size()}, {"payouts", authority_->payouts().size()}});
   for (payouts::SigningJob& job : authority_->PendingJobs())
-    signer_->Send(SignRequest{{}, std::move(job)});
+    signers_->Sign(SignRequest{{}, std::move(job)});
   FillStatus(answer);
   answer->set_ledger_root(std::string(authority_->LedgerRoot().view()));
   return absl::OkStatus();
@@ -199,11 +199,11 @@ absl::Status AuthorityActor::HandleReady(const Request& request, ServerFrame* an
                                          bool* answered_later) {
   const ClientFrame& frame = *request.frame;
   SetTime(authority_.get());
-  // A job that was reserved goes to the signer; its answer comes with SignDone.
+  // A job that was reserved goes to a signer; its answer comes with SignDone.
   const auto sign = [&](absl::StatusOr<payouts::SigningJob> job) {
     if (!job.ok()) return job.status();
     *answered_later = true;
-    signer_->Send(SignRequest{request.reply, *std::move(job)});
+    signers_->Sign(SignRequest{request.reply, *std::move(job)});
     return absl::OkStatus();
   };
   // The same, unless it was signed before: then the payout as it is is the answer.
@@ -404,7 +404,7 @@ absl::Status AuthorityActor::LoadEnd(const Request& request) {
   // Signatures that were reserved before a crash and not sealed: made again, byte for byte the
   // same.
   for (payouts::SigningJob& job : authority_->PendingJobs())
-    signer_->Send(SignRequest{{}, std::move(job)});
+    signers_->Sign(SignRequest{{}, std::move(job)});
   return absl::OkStatus();
 }
 

@@ -15,6 +15,7 @@
 #include "absl/time/time.h"
 #include "actors/enclave/messages.h"
 #include "actors/enclave/provisioner.h"
+#include "actors/enclave/signer_pool.h"
 #include "actors/enclave/state_loader.h"
 #include "enclave_core/audit/log_keys.h"
 #include "enclave_core/authority/authority.h"
@@ -44,7 +45,7 @@ struct AuthorityOptions {
   absl::Duration head_interval = absl::Milliseconds(200);
 };
 
-// The signing keys that the signer has.
+// The signing keys that the signers have.
 struct HeldKeys {
   std::vector<ethereum::Address> addresses;  // oldest first, at least one
   uint32_t oldest_epoch = 0;                 // as the host says
@@ -64,15 +65,15 @@ struct StateKeyring {
 // Whom the authority speaks to; all outlive it.
 struct AuthorityPorts {
   runtime::Dispatcher* dispatcher = nullptr;
-  SignerMailbox* signer = nullptr;
+  SignerPool* signers = nullptr;
   SealerMailbox* sealer = nullptr;
   KmsMailbox* kms = nullptr;
   Provisioner* provisioner = nullptr;  // null: no KMS is configured
 };
 
-// Accepts: Request and SessionClosed from the gateway, SignDone from the signer, StateKeyMade,
+// Accepts: Request and SessionClosed from the gateway, SignDone from the signers, StateKeyMade,
 // SigningKeyMade and, for another key, KeysOpened from KMS; SnapshotWanted and SnapshotOver from
-// the sealer. Sends: SignRequest, AddSigningKey and ForgetSigningKey to the signer; Work,
+// the sealer. Sends: SignRequest, AddSigningKey and ForgetSigningKey to the signers; Work,
 // SnapshotWork, SnapshotPartWork, StateLoaded, AttachRequest to the sealer; StateKeyOrder and
 // SigningKeyOrder to KMS.
 class AuthorityActor : public runtime::Actor<AuthorityMessage> {
@@ -166,7 +167,7 @@ class AuthorityActor : public runtime::Actor<AuthorityMessage> {
   StateKeyring keyring_;
   sealing::Vault* const opener_;
   runtime::Dispatcher* const dispatcher_;
-  SignerMailbox* const signer_;
+  SignerPool* const signers_;
   SealerMailbox* const sealer_;
   KmsMailbox* const kms_;
   Provisioner* const provisioner_;

@@ -61,25 +61,24 @@ AuthorityOptions OptionsFor(const EnclaveOptions& options, const policy::Policy&
 }  // namespace
 
 Enclave::Enclave(const EnclaveOptions& options, runtime::Random* random, runtime::Dispatcher* main,
-                 runtime::Dispatcher* signing, const AttestationPorts& attesting)
+                 const std::vector<runtime::Dispatcher*>& signing,
+                 const AttestationPorts& attesting)
     : options_(options),
       random_(random),
       main_(main),
       attester_(attesting.attester),
       gateway_mailbox_(main, "gateway", kInternalMailbox),
       authority_mailbox_(main, "authority", kInternalMailbox),
-      signer_mailbox_(signing, "signer", kInternalMailbox),
       sealer_mailbox_(main, "sealer", kInternalMailbox),
       attestor_mailbox_(attester_ != nullptr ? attesting.dispatcher : main, "attestor",
                         kMaxAttestations),
       kms_mailbox_(attester_ != nullptr ? attesting.dispatcher : main, "kms", kMaxKmsOrders),
       gateway_(&authority_mailbox_, &sealer_mailbox_,
                GatewayOptions{options.without_storage, options.max_sessions}),
-      signer_(&authority_mailbox_),
+      signers_(signing, &authority_mailbox_),
       sealer_(&gateway_mailbox_, &attestor_mailbox_, &authority_mailbox_,
               {options.without_storage, options.snapshot_chunks_in_flight}) {
   gateway_mailbox_.Bind(&gateway_);
-  signer_mailbox_.Bind(&signer_);
   sealer_mailbox_.Bind(&sealer_);
   if (attester_ == nullptr) return;
   attestor_ = std::make_unique<Attestor>(attester_, &gateway_mailbox_);
@@ -87,7 +86,7 @@ Enclave::Enclave(const EnclaveOptions& options, runtime::Random* random, runtime
 }
 
 Enclave::Enclave(const EnclaveOptions& options, ethereum::PrivateKey key, runtime::Random* random,
-                 runtime::Dispatcher* main, runtime::Dispatcher* signing,
+                 runtime::Dispatcher* main, const std::vector<runtime::Dispatcher*>& signing,
                  const AttestationPorts& attesting)
     : Enclave(options, random, main, signing, attesting) {
   absl::StatusOr<provisioning::Keys> keys = provisioning::DerivedKeys(std::move(key));
@@ -96,7 +95,8 @@ Enclave::Enclave(const EnclaveOptions& options, ethereum::PrivateKey key, runtim
 }
 
 Enclave::Enclave(const EnclaveOptions& options, runtime::Random* random, runtime::Dispatcher* main,
-                 runtime::Dispatcher* signing, const AttestationPorts& attesting, KeySource source)
+                 const std::vector<runtime::Dispatcher*>& signing,
+                 const AttestationPorts& attesting, KeySource source)
     : Enclave(options, random, main, signing, attesting) {
   COFFER_CHECK(attester_ != nullptr, "KMS gives a key to nobody who attests nothing");
   kms_ = std::make_unique<KmsActor>(std::move(source), attester_, &authority_mailbox_);
@@ -113,7 +113,7 @@ Enclave::Enclave(const EnclaveOptions& options, runtime::Random* random, runtime
 }
 
 // Every actor gets its part. On the main dispatcher, before anything that needs the keys: what
-// comes first in the signer's mailbox is its key.
+// comes first in a signer's mailbox is its key.
 void Enclave::Install(provisioning::Keys keys, const policy::Policy& policy) {
   before_ = std::move(authority_);
   address_ = keys.signing.address();
@@ -128,12 +128,12 @@ void Enclave::Install(provisioning::Keys keys, const policy::Policy& policy) {
   authority_.actor = std::make_unique<AuthorityActor>(
       OptionsFor(options_, policy, random_, main_, attester_), std::move(held),
       NewLogKeys(keys.signing), std::move(keyring), authority_.opener.get(),
-      AuthorityPorts{main_, &signer_mailbox_, &sealer_mailbox_, &kms_mailbox_, provisioner_.get()});
+      AuthorityPorts{main_, &signers_, &sealer_mailbox_, &kms_mailbox_, provisioner_.get()});
   sealer_.UseVault(NewVault(keys.state, random_));
-  SigningKeys signing;
-  signing.keys.push_back(std::move(keys.signing));
-  if (keys.next.has_value()) signing.keys.push_back(*std::move(keys.next));
-  signer_mailbox_.Send(std::move(signing));
+  std::vector<ethereum::PrivateKey> signing;
+  signing.push_back(std::move(keys.signing));
+  if (keys.next.has_value()) signing.push_back(*std::move(keys.next));
+  signers_.Use(std::move(signing));
   gateway_.SetProvisioned();
   authority_mailbox_.Bind(authority_.actor.get());
 }

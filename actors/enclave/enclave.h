@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "actors/enclave/attestor.h"
@@ -13,7 +14,7 @@
 #include "actors/enclave/kms_actor.h"
 #include "actors/enclave/provisioner.h"
 #include "actors/enclave/sealer.h"
-#include "actors/enclave/signer.h"
+#include "actors/enclave/signer_pool.h"
 #include "actors/enclave/unprovisioned.h"
 #include "runtime/dispatcher.h"
 #include "runtime/random.h"
@@ -42,17 +43,18 @@ struct AttestationPorts {
 
 class Enclave {
  public:
-  // `main` runs gateway, authority and sealer; `signing` the signer (it may be the same). They and
-  // what `attesting` names outlive this object.
+  // `main` runs gateway, authority and sealer; `signing` a signer each, at least one (it may be the
+  // same). They and what `attesting` names outlive this object.
   //
   // With a key from the start: the development key source. The state key is derived from it.
   Enclave(const EnclaveOptions& options, ethereum::PrivateKey key, runtime::Random* random,
-          runtime::Dispatcher* main, runtime::Dispatcher* signing,
+          runtime::Dispatcher* main, const std::vector<runtime::Dispatcher*>& signing,
           const AttestationPorts& attesting = {});
   // Without one: it waits for provision or generate. `attesting` has an attester, and KMS is asked
   // on its dispatcher.
   Enclave(const EnclaveOptions& options, runtime::Random* random, runtime::Dispatcher* main,
-          runtime::Dispatcher* signing, const AttestationPorts& attesting, KeySource source);
+          const std::vector<runtime::Dispatcher*>& signing, const AttestationPorts& attesting,
+          KeySource source);
   Enclave(const Enclave&) = delete;
   Enclave& operator=(const Enclave&) = delete;
 
@@ -76,7 +78,7 @@ class Enclave {
   };
 
   Enclave(const EnclaveOptions& options, runtime::Random* random, runtime::Dispatcher* main,
-          runtime::Dispatcher* signing, const AttestationPorts& attesting);
+          const std::vector<runtime::Dispatcher*>& signing, const AttestationPorts& attesting);
   void Install(provisioning::Keys keys, const policy::Policy& policy);
 
   const EnclaveOptions options_;
@@ -86,12 +88,11 @@ class Enclave {
   std::optional<ethereum::Address> address_;
   GatewayMailbox gateway_mailbox_;
   AuthorityMailbox authority_mailbox_;
-  SignerMailbox signer_mailbox_;
   SealerMailbox sealer_mailbox_;
   AttestorMailbox attestor_mailbox_;
   KmsMailbox kms_mailbox_;
   Gateway gateway_;
-  Signer signer_;
+  SignerPool signers_;
   Sealer sealer_;
   std::unique_ptr<Attestor> attestor_;            // null: no attester
   std::unique_ptr<KmsActor> kms_;                 // null: no KMS

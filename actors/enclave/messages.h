@@ -101,15 +101,17 @@ struct SignDone {
   std::variant<payouts::SigningResult, std::unique_ptr<boundary::v1::ServerFrame>> result;
 };
 
+// The keys of all signers; the last of them to forget one wipes it.
+using SharedKey = std::shared_ptr<const ethereum::PrivateKey>;
 // All signing keys, in place of those before; nothing is to be signed before they came.
 struct SigningKeys {
-  std::vector<ethereum::PrivateKey> keys;
+  std::vector<SharedKey> keys;
 };
 // One more.
 struct AddSigningKey {
-  ethereum::PrivateKey key;
+  SharedKey key;
 };
-// One less: it is wiped. Nothing is to be signed with it any more.
+// One less. Nothing is to be signed with it any more.
 struct ForgetSigningKey {
   ethereum::Address address;
 };

@@ -1,4 +1,4 @@
-// The signer: owns the signing keys, once there are any, signs what the authority has checked and
+// A signer: has the signing keys, once there are any, signs what the authority has checked and
 // reserved for. Runs on a thread of its own, because a batch of 100 tickets takes milliseconds. A
 // pure function of key and job; it keeps no state.
 #ifndef COFFER_ACTORS_ENCLAVE_SIGNER_H_
@@ -39,7 +39,7 @@ class Signer : public runtime::Actor<SignerMessage> {
   void Handle(SigningKeys keys) { keys_ = std::move(keys.keys); }
   void Handle(AddSigningKey key) { keys_.push_back(std::move(key.key)); }
   void Handle(const ForgetSigningKey& forget) {
-    std::erase_if(keys_, [&](const auto& key) { return key.address() == forget.address; });
+    std::erase_if(keys_, [&](const auto& key) { return key->address() == forget.address; });
   }
   void Handle(SignRequest request) {
     if (const auto* job = std::get_if<payouts::SigningJob>(&request.job)) {
@@ -54,12 +54,12 @@ class Signer : public runtime::Actor<SignerMessage> {
   }
   const ethereum::PrivateKey& KeyOf(const ethereum::Address& address) const {
     const auto found = std::find_if(keys_.begin(), keys_.end(),
-                                    [&](const auto& key) { return key.address() == address; });
+                                    [&](const auto& key) { return key->address() == address; });
     COFFER_CHECK(found != keys_.end(), "something is signed with a key that is not here");
-    return *found;
+    return **found;
   }
 
-  std::vector<ethereum::PrivateKey> keys_;
+  std::vector<SharedKey> keys_;
   AuthorityMailbox* const authority_;
   std::vector<SignDone> done_;
 };

@@ -153,7 +153,7 @@ absl::Status AuthorityActor::TakePendingSigningKey() {
               taken.stored.key_id(),
               {taken.stored.encryption_context().begin(), taken.stored.encryption_context().end()}};
   held_.addresses.push_back(taken.key.address());
-  signer_->Send(enclave::AddSigningKey{std::move(taken.key)});
+  signers_->Add(std::move(taken.key));
   adopt_with_snapshot_ = std::move(taken.state.key);
   snapshot_due_ = true;
   newer_key_ = true;
@@ -169,7 +169,7 @@ absl::Status AuthorityActor::RetireSigningKey(std::string_view bytes, Batch* bat
   });
   if (before) return absl::OkStatus();
   if (absl::Status s = authority_->RetireSigningKey(*asked, batch); !s.ok()) return s;
-  signer_->Send(ForgetSigningKey{*asked});
+  signers_->Forget(*asked);
   std::erase(held_.addresses, *asked);
   Log(Level::kInfo, "authority", "a signing key was retired",
       {{"address", ethereum::ToChecksum(*asked)}});
@@ -194,7 +194,7 @@ absl::Status AuthorityActor::SortKeys(const authority::Authority& state) {
   }
   for (const payouts::SigningKey& key : state.payouts().keys()) {
     if (!key.retired || std::erase(held_.addresses, key.address) == 0) continue;
-    signer_->Send(ForgetSigningKey{key.address});
+    signers_->Forget(key.address);
   }
   waiting_.reset();
   if (held_.addresses.back() != state.address()) waiting_ = held_.addresses.back();

@@ -188,6 +188,7 @@ Swarm DrawSwarm(uint64_t seed) {
   swarm.max_delay = swarm.min_delay + absl::Microseconds(1 + random.Below(10'000));
   swarm.nodes = 1 + static_cast<uint32_t>(random.Below(3));
   swarm.astray = random.Below(4) == 0;
+  swarm.signers = 1 + static_cast<uint32_t>(random.Below(3));
   return swarm;
 }
 
@@ -198,8 +199,8 @@ std::string Describe(const Swarm& swarm) {
       ", max tickets ", swarm.max_tickets, ", max face value ", swarm.max_face_value,
       ", snapshot after ", swarm.snapshot_bytes, " B, segments ", swarm.segment_bytes, " B, link ",
       absl::FormatDuration(swarm.min_delay), "..", absl::FormatDuration(swarm.max_delay),
-      ", nodes ", swarm.nodes, swarm.astray ? " and one astray" : "", ", an action every ",
-      absl::FormatDuration(swarm.pace), "; weights:");
+      ", signers ", swarm.signers, ", nodes ", swarm.nodes, swarm.astray ? " and one astray" : "",
+      ", an action every ", absl::FormatDuration(swarm.pace), "; weights:");
   for (const Entry& entry : kEntries) {
     const uint64_t weight = swarm.weights[static_cast<size_t>(entry.what)];
     if (weight > 0) absl::StrAppend(&text, " ", std::string(entry.name), " ", weight);

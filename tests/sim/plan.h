@@ -104,6 +104,7 @@ struct Swarm {
   uint64_t max_face_value = 0;
   uint64_t snapshot_bytes = 0;  // the enclave makes one after so many bytes of records
   uint64_t segment_bytes = 0;
+  uint32_t signers = 1;
   absl::Duration min_delay, max_delay;  // of the link
   uint32_t nodes = 1;
   bool astray = false;  // the operator's list has one more node, which is on another chain

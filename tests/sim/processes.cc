@@ -109,15 +109,16 @@ policy::Policy SimulationPolicy(const Swarm& swarm) {
 }
 
 EnclaveProcess::EnclaveProcess(World* world, runtime::TestDispatcher* main_dispatcher,
-                               runtime::TestDispatcher* signing_dispatcher,
+                               std::vector<runtime::TestDispatcher*> signing_dispatchers,
                                runtime::TestDispatcher* attesting_dispatcher)
     : main(main_dispatcher),
-      signing(signing_dispatcher),
+      signing(std::move(signing_dispatchers)),
       attesting(attesting_dispatcher),
       network_(std::make_unique<TappedNetwork>(world->network_.NewNode(main),
                                                world->enclave_starts_, &world->watch_)),
       enclave(EnclaveOptionsOf(world->policy_, world->swarm_), &world->scheduler_.random(), main,
-              signing, {&world->attester_, attesting}, KeySourceOf(&world->kms_)) {
+              {signing.begin(), signing.end()}, {&world->attester_, attesting},
+              KeySourceOf(&world->kms_)) {
   const absl::Status listening = enclave.Listen(network_.get(), world->endpoint_);
   COFFER_CHECK(listening.ok(), "sim: the enclave cannot listen");
 }

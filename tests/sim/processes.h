@@ -29,11 +29,11 @@ policy::Policy SimulationPolicy(const Swarm& swarm);
 
 class EnclaveProcess {
  public:
-  EnclaveProcess(World* world, runtime::TestDispatcher* main, runtime::TestDispatcher* signing,
-                 runtime::TestDispatcher* attesting);
+  EnclaveProcess(World* world, runtime::TestDispatcher* main,
+                 std::vector<runtime::TestDispatcher*> signing, runtime::TestDispatcher* attesting);
 
   runtime::TestDispatcher* const main;
-  runtime::TestDispatcher* const signing;
+  const std::vector<runtime::TestDispatcher*> signing;
   runtime::TestDispatcher* const attesting;
 
  private:

@@ -73,8 +73,11 @@ void World::StartEnclave() {
   if (enclave_ != nullptr) return;
   ++enclave_starts_;
   wire_.OnEnclaveStarted(enclave_starts_);
-  enclave_ = std::make_unique<EnclaveProcess>(this, scheduler_.NewDispatcher("enclave"),
-                                              scheduler_.NewDispatcher("signer"),
+  runtime::TestDispatcher* const main = scheduler_.NewDispatcher("enclave");
+  std::vector<runtime::TestDispatcher*> signing;
+  for (uint32_t i = 0; i < swarm_.signers; ++i)
+    signing.push_back(scheduler_.NewDispatcher("signer"));
+  enclave_ = std::make_unique<EnclaveProcess>(this, main, std::move(signing),
                                               scheduler_.NewDispatcher("attestor"));
   JumpClock(true, absl::ZeroDuration());
 }
@@ -82,7 +85,7 @@ void World::StartEnclave() {
 void World::KillEnclave() {
   if (enclave_ == nullptr) return;
   enclave_->main->Crash();
-  enclave_->signing->Crash();
+  for (runtime::TestDispatcher* signer : enclave_->signing) signer->Crash();
   enclave_->attesting->Crash();
   enclave_.reset();
 }
@@ -90,12 +93,12 @@ void World::KillEnclave() {
 void World::StopEnclave(absl::Duration duration) {
   if (enclave_ == nullptr) return;
   enclave_->main->Freeze(duration);
-  enclave_->signing->Freeze(duration);
+  for (runtime::TestDispatcher* signer : enclave_->signing) signer->Freeze(duration);
   enclave_->attesting->Freeze(duration);
 }
 
 void World::StopSigner(absl::Duration duration) {
-  if (enclave_ != nullptr) enclave_->signing->Freeze(duration);
+  if (enclave_ != nullptr) enclave_->signing.front()->Freeze(duration);
 }
 
 size_t World::requests_in_flight() const {
@@ -185,7 +188,8 @@ void World::JumpClock(bool enclave, absl::Duration offset) {
     enclave_clock_ += offset;
     if (enclave_ == nullptr) return;
     enclave_->main->set_wall_offset(enclave_clock_);
-    enclave_->signing->set_wall_offset(enclave_clock_);
+    for (runtime::TestDispatcher* signer : enclave_->signing)
+      signer->set_wall_offset(enclave_clock_);
     enclave_->attesting->set_wall_offset(enclave_clock_);
   } else {
     host_clock_ += offset;

@@ -48,7 +48,7 @@ class World {
   void StartEnclave();
   void KillEnclave();
   void StopEnclave(absl::Duration duration);  // SIGSTOP
-  void StopSigner(absl::Duration duration);   // its signing thread alone
+  void StopSigner(absl::Duration duration);   // one of its signing threads alone
   // False when it ended at once, as the program does when a disk gives an error at the start:
   // somebody has to start it again.
   bool StartHost();

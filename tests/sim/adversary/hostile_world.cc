@@ -41,7 +41,8 @@ runtime::Endpoint HostileWorld::endpoint(size_t slot) {
 
 HostileWorld::Process::Process(HostileWorld* world, uint64_t number, size_t slot)
     : main(world->scheduler_.NewDispatcher(absl::StrCat("enclave ", number))),
-      signing(world->scheduler_.NewDispatcher(absl::StrCat("signer ", number))),
+      signing({world->scheduler_.NewDispatcher(absl::StrCat("signer ", number)),
+               world->scheduler_.NewDispatcher(absl::StrCat("second signer ", number))}),
       attesting(world->scheduler_.NewDispatcher(absl::StrCat("attestor ", number))),
       network(std::make_unique<TappedNetwork>(world->network_.NewNode(main), number,
                                               &world->auditor_)) {
@@ -51,15 +52,16 @@ HostileWorld::Process::Process(HostileWorld* world, uint64_t number, size_t slot
   options.min_snapshot_interval_bytes = 1500;  // snapshots all the time
   options.snapshot_chunks_in_flight = 1;       // and much between their parts
   runtime::Random* const random = &world->scheduler_.random();
+  const std::vector<runtime::Dispatcher*> signers(signing.begin(), signing.end());
   if (world->keys_from_ == KeysFrom::kStart) {
-    enclave = std::make_unique<enclave::Enclave>(options, HostileWorldKey(), random, main, signing);
+    enclave = std::make_unique<enclave::Enclave>(options, HostileWorldKey(), random, main, signers);
   } else {
     enclave::KeySource source;
     source.new_client = [world](kms::Credentials credentials, uint32_t) {
       return world->kms_.NewClient(std::move(credentials));
     };
     enclave = std::make_unique<enclave::Enclave>(
-        options, random, main, signing, enclave::AttestationPorts{&world->attester_, attesting},
+        options, random, main, signers, enclave::AttestationPorts{&world->attester_, attesting},
         std::move(source));
   }
   const absl::Status listening = enclave->Listen(network.get(), endpoint(slot));
@@ -76,7 +78,7 @@ void HostileWorld::Start(size_t slot) {
 void HostileWorld::Kill(size_t slot) {
   if (!runs(slot)) return;
   slots_[slot].process->main->Crash();
-  slots_[slot].process->signing->Crash();
+  for (runtime::TestDispatcher* signer : slots_[slot].process->signing) signer->Crash();
   slots_[slot].process->attesting->Crash();
   slots_[slot].process.reset();
   auditor_.OnEnclaveStopped(slots_[slot].number);
@@ -99,7 +101,7 @@ void HostileWorld::SetClock(size_t slot, absl::Duration offset) {
 }
 
 void HostileWorld::StopSigner(size_t slot, absl::Duration duration) {
-  if (runs(slot)) slots_[slot].process->signing->Freeze(duration);
+  if (runs(slot)) slots_[slot].process->signing.front()->Freeze(duration);
 }
 
 }  // namespace coffer::sim

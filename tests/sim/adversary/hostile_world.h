@@ -92,7 +92,7 @@ class HostileWorld {
   struct Process {
     Process(HostileWorld* world, uint64_t number, size_t slot);
     runtime::TestDispatcher* main;
-    runtime::TestDispatcher* signing;
+    const std::vector<runtime::TestDispatcher*> signing;
     runtime::TestDispatcher* attesting;
     std::unique_ptr<runtime::Network> network;
     std::unique_ptr<enclave::Enclave> enclave;

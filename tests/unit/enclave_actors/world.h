@@ -167,7 +167,7 @@ class World {
   void Start(uint8_t key = 0x11) {
     NewProcess();
     enclaves_.push_back(std::make_unique<enclave::Enclave>(
-        options, Key(key), randoms_.back().get(), main_, signing_,
+        options, Key(key), randoms_.back().get(), main_, Signing(),
         enclave::AttestationPorts{attester, attesting_}));
     Listen();
   }
@@ -180,14 +180,14 @@ class World {
       return kms.NewClient(std::move(credentials));
     };
     enclaves_.push_back(std::make_unique<enclave::Enclave>(
-        options, randoms_.back().get(), main_, signing_,
+        options, randoms_.back().get(), main_, Signing(),
         enclave::AttestationPorts{attester, attesting_}, std::move(source)));
     Listen();
   }
   void Kill() {
     if (main_ == nullptr) return;
     main_->Crash();
-    signing_->Crash();
+    for (runtime::TestDispatcher* signer : signing_) signer->Crash();
     if (attesting_ != nullptr) attesting_->Crash();
   }
 
@@ -239,16 +239,20 @@ class World {
   enclave::EnclaveOptions options;
   FakeKms kms;
   bool allow_debug = false;
+  size_t signers = 2;                         // of the runs that are started from now on
   attestation::Attester* attester = nullptr;  // of the runs that are started from now on
   runtime::TestScheduler scheduler;
   runtime::MemoryNetwork wire;
 
  private:
+  std::vector<runtime::Dispatcher*> Signing() const { return {signing_.begin(), signing_.end()}; }
   void NewProcess() {
     Kill();
     ++runs_;
     main_ = scheduler.NewDispatcher(absl::StrCat("enclave ", runs_));
-    signing_ = scheduler.NewDispatcher(absl::StrCat("signing ", runs_));
+    signing_.clear();
+    for (size_t i = 0; i < signers; ++i)
+      signing_.push_back(scheduler.NewDispatcher(absl::StrCat("signing ", runs_, ".", i)));
     attesting_ =
         attester == nullptr ? nullptr : scheduler.NewDispatcher(absl::StrCat("attesting ", runs_));
     randoms_.push_back(std::make_unique<runtime::SeededRandom>(seed * 1000 + runs_));
@@ -261,7 +265,7 @@ class World {
 
   runtime::TestDispatcher* host_dispatcher_ = nullptr;
   runtime::TestDispatcher* main_ = nullptr;
-  runtime::TestDispatcher* signing_ = nullptr;
+  std::vector<runtime::TestDispatcher*> signing_;
   runtime::TestDispatcher* attesting_ = nullptr;
   std::unique_ptr<runtime::Network> node_;
   std::vector<std::unique_ptr<runtime::SeededRandom>> randoms_;
