@@ -73,7 +73,7 @@ struct AuthorityPorts {
 
 // Accepts: Request and SessionClosed from the gateway, SignDone from the signers, StateKeyMade,
 // SigningKeyMade and, for another key, KeysOpened from KMS; SnapshotWanted and SnapshotOver from
-// the sealer. Sends: SignRequest, AddSigningKey and ForgetSigningKey to the signers; Work,
+// the sealer. Sends: SignRequest and SigningKeys to the signers; Work,
 // SnapshotWork, SnapshotPartWork, StateLoaded, AttachRequest to the sealer; StateKeyOrder and
 // SigningKeyOrder to KMS.
 class AuthorityActor : public runtime::Actor<AuthorityMessage> {

@@ -101,19 +101,10 @@ struct SignDone {
   std::variant<payouts::SigningResult, std::unique_ptr<boundary::v1::ServerFrame>> result;
 };
 
-// The keys of all signers; the last of them to forget one wipes it.
-using SharedKey = std::shared_ptr<const ethereum::PrivateKey>;
-// All signing keys, in place of those before; nothing is to be signed before they came.
+// The keys of all signers, in place of those before; nothing is to be signed before they came. The
+// last of them to forget a key wipes it.
 struct SigningKeys {
-  std::vector<SharedKey> keys;
-};
-// One more.
-struct AddSigningKey {
-  SharedKey key;
-};
-// One less. Nothing is to be signed with it any more.
-struct ForgetSigningKey {
-  ethereum::Address address;
+  std::vector<std::shared_ptr<const ethereum::PrivateKey>> keys;
 };
 
 // ---- authority -> kms -> authority
@@ -218,7 +209,7 @@ struct StorageIs {
 
 using AuthorityMessage = std::variant<Request, SignDone, SessionClosed, KeysOpened, StateKeyMade,
                                       SigningKeyMade, SnapshotWanted, SnapshotOver>;
-using SignerMessage = std::variant<SignRequest, SigningKeys, AddSigningKey, ForgetSigningKey>;
+using SignerMessage = std::variant<SignRequest, SigningKeys>;
 using KmsMessage = std::variant<OpenKeysOrder, StateKeyOrder, SigningKeyOrder>;
 // An Answer on its own waits for nothing, because it acknowledges nothing: status, and those of
 // loading. A host needs them before it can be the storage that all other answers wait for.

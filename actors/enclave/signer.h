@@ -16,8 +16,7 @@
 
 namespace coffer::enclave {
 
-// Accepts: SigningKeys, and SignRequest, AddSigningKey and ForgetSigningKey after that. Sends:
-// SignDone to the authority.
+// Accepts: SigningKeys, and SignRequest after that. Sends: SignDone to the authority.
 class Signer : public runtime::Actor<SignerMessage> {
  public:
   explicit Signer(AuthorityMailbox* authority) : authority_(authority) {}
@@ -37,10 +36,6 @@ class Signer : public runtime::Actor<SignerMessage> {
   static constexpr size_t kTogether = 8;
 
   void Handle(SigningKeys keys) { keys_ = std::move(keys.keys); }
-  void Handle(AddSigningKey key) { keys_.push_back(std::move(key.key)); }
-  void Handle(const ForgetSigningKey& forget) {
-    std::erase_if(keys_, [&](const auto& key) { return key->address() == forget.address; });
-  }
   void Handle(SignRequest request) {
     if (const auto* job = std::get_if<payouts::SigningJob>(&request.job)) {
       done_.push_back({request.reply, payouts::Sign(KeyOf(job->sender), *job)});
@@ -59,7 +54,7 @@ class Signer : public runtime::Actor<SignerMessage> {
     return **found;
   }
 
-  std::vector<SharedKey> keys_;
+  std::vector<std::shared_ptr<const ethereum::PrivateKey>> keys_;
   AuthorityMailbox* const authority_;
   std::vector<SignDone> done_;
 };

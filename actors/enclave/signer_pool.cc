@@ -19,24 +19,32 @@ SignerPool::SignerPool(const std::vector<runtime::Dispatcher*>& dispatchers,
 }
 
 void SignerPool::Use(std::vector<ethereum::PrivateKey> keys) {
-  SigningKeys all;
-  for (ethereum::PrivateKey& key : keys)
-    all.keys.push_back(std::make_shared<const ethereum::PrivateKey>(std::move(key)));
-  for (const auto& member : members_) member->mailbox.Send(all);
+  keys_.keys.clear();
+  for (ethereum::PrivateKey& key : keys) Take(std::move(key));
+  TellAll();
 }
 
 void SignerPool::Add(ethereum::PrivateKey key) {
-  const auto shared = std::make_shared<const ethereum::PrivateKey>(std::move(key));
-  for (const auto& member : members_) member->mailbox.Send(AddSigningKey{shared});
+  Take(std::move(key));
+  TellAll();
 }
 
 void SignerPool::Forget(const ethereum::Address& address) {
-  for (const auto& member : members_) member->mailbox.Send(ForgetSigningKey{address});
+  std::erase_if(keys_.keys, [&](const auto& key) { return key->address() == address; });
+  TellAll();
 }
 
 void SignerPool::Sign(SignRequest request) {
   members_[next_]->mailbox.Send(std::move(request));
   next_ = (next_ + 1) % members_.size();
+}
+
+void SignerPool::Take(ethereum::PrivateKey key) {
+  keys_.keys.push_back(std::make_shared<const ethereum::PrivateKey>(std::move(key)));
+}
+
+void SignerPool::TellAll() const {
+  for (const auto& member : members_) member->mailbox.Send(keys_);
 }
 
 }  // namespace coffer::enclave

@@ -37,6 +37,10 @@ class SignerPool {
     Signer signer;
   };
 
+  void Take(ethereum::PrivateKey key);
+  void TellAll() const;
+
+  SigningKeys keys_;
   std::vector<std::unique_ptr<Member>> members_;
   size_t next_ = 0;
 };
