@@ -32,7 +32,7 @@ struct FixedBytes {
   }
   // Error unless exactly N bytes.
   static absl::StatusOr<FixedBytes> FromBytes(std::string_view raw);
-  // "0x" optional, any case, exactly 2N digits.
+  // "0x" or "0X" optional, any case, exactly 2N digits.
   static absl::StatusOr<FixedBytes> FromHex(std::string_view hex);
   std::string ToHex() const;  // "0x" + lower case
 
@@ -50,8 +50,8 @@ using Address = FixedBytes<20, AddressTag>;  // the last 20 bytes of keccak-256(
 extern template struct FixedBytes<32, HashTag>;
 extern template struct FixedBytes<20, AddressTag>;
 
-// Hex of any bytes. FromHex takes "0x" or not, any case, an even number of digits; the error says
-// where.
+// Hex of any bytes. FromHex takes "0x", "0X" or none, any case, an even number of digits; the error
+// says where.
 std::string ToHex(std::string_view bytes);
 absl::StatusOr<std::string> FromHex(std::string_view hex);
 

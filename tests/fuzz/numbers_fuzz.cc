@@ -164,7 +164,7 @@ int Nibble(char c) {
 
 void CheckHex(std::string_view text) {
   std::string_view digits = text;
-  if (digits.substr(0, 2) == "0x") digits.remove_prefix(2);
+  if (digits.substr(0, 2) == "0x" || digits.substr(0, 2) == "0X") digits.remove_prefix(2);
   std::optional<std::string> naive(std::in_place);
   if (digits.size() % 2 != 0) naive.reset();
   for (size_t i = 0; naive.has_value() && i < digits.size(); i += 2) {
