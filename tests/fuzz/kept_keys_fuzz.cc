@@ -6,10 +6,11 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <string>
 #include <string_view>
 
-#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "actors/host/aws/imds.h"
 #include "actors/host/aws/profile_files.h"
 #include "actors/host/key_files.h"
@@ -82,14 +83,20 @@ void CheckName(std::string_view name) {
   COFFER_CHECK(files <= 1, "a name is of one kind");
 }
 
-// The sentence has a number and words of ours; a text of eight bytes is not in it by chance.
-void CheckNotShown(std::string_view message, std::string_view text) {
-  for (size_t at = 0; at + 8 <= text.size(); at += 8) {
-    const std::string piece(text.substr(at, 8));
-    const bool letters = std::all_of(piece.begin(), piece.end(), [](char c) {
-      return (c >= 'a' && c <= 'z') || std::string_view(" []()=").find(c) != std::string_view::npos;
-    });
-    COFFER_CHECK(letters || !absl::StrContains(std::string(message), piece), "nothing is shown");
+// A line's number and one of these sentences: nothing of the file.
+void CheckNotShown(std::string_view message) {
+  constexpr std::string_view kSentences[] = {
+      "has no ] to its [", "is neither [a section] nor a setting (name = value)",
+      "comes before any [section]", "has a value that is too long"};
+  constexpr std::string_view kLine = "line ";
+  if (message.starts_with(kLine)) {
+    message.remove_prefix(std::min(message.find(' ', kLine.size()), message.size() - 1) + 1);
+    const bool ours =
+        std::find(std::begin(kSentences), std::end(kSentences), message) != std::end(kSentences);
+    COFFER_CHECK(ours, "nothing is shown");
+  } else {
+    COFFER_CHECK(message == absl::StrCat("has more than ", aws::kMaxProfileFileBytes, " bytes"),
+                 "nothing is shown");
   }
 }
 
@@ -98,7 +105,7 @@ void CheckProfile(Input input) {
       input.Below(2) == 0 ? aws::ProfileFile::kCredentials : aws::ProfileFile::kConfig;
   const std::string_view text = input.rest();
   const auto profile = aws::ReadProfile(text, kind, "default");
-  if (!profile.ok()) return CheckNotShown(std::string(profile.status().message()), text);
+  if (!profile.ok()) return CheckNotShown(std::string(profile.status().message()));
   COFFER_CHECK(
       profile->found || (profile->access_key_id.empty() && profile->secret_access_key.size() == 0),
       "keys are of a section");
