@@ -74,8 +74,15 @@ void JournalTailer::OnTick() {
     next_registry_ = now + options_.registry_interval;
     registry_->ReloadIfChanged();
   }
+  const bool nothing = caught_up() && trouble().empty();
+  quiet_ticks_ = nothing ? std::min(quiet_ticks_ + 1, JournalOptions::kQuietTicks) : 0;
   Schedule();
-  tick_ = dispatcher_->After(options_.poll, [this] { OnTick(); });
+  ArmTick();
+}
+
+void JournalTailer::ArmTick() {
+  const int factor = quiet() ? JournalOptions::kQuietFactor : 1;
+  tick_ = dispatcher_->After(factor * options_.poll, [this] { OnTick(); });
 }
 
 void JournalTailer::Schedule() {
@@ -106,6 +113,10 @@ void JournalTailer::Work() {
     progress_.Report(now, metrics_.lines, metrics_.bytes, file->lag_bytes());
   }
   SwitchJobs();
+  if (quiet() && !caught_up()) {
+    quiet_ticks_ = 0;
+    ArmTick();
+  }
   if (more) Schedule();
 }
 

@@ -42,7 +42,11 @@ struct JournalOptions {
   size_t window = 8;          // batches in flight
   size_t max_events = 2'000;  // a batch; at most 10,000 (boundary.proto)
   size_t chunk_bytes = 512 << 10;
-  absl::Duration poll = absl::Milliseconds(200);  // when no watcher wakes us earlier
+  // When no watcher wakes us earlier; kQuietTicks of them without anything to do make it slower,
+  // kQuietFactor times, until there is something.
+  absl::Duration poll = absl::Milliseconds(200);
+  static constexpr int kQuietTicks = 25;
+  static constexpr int kQuietFactor = 5;
   absl::Duration rotation_grace = absl::Seconds(2);
   absl::Duration cursor_interval = absl::Milliseconds(250);
   absl::Duration registry_interval = absl::Seconds(1);
@@ -143,6 +147,8 @@ class JournalTailer final : private BatchWindow::Owner {
   absl::Status BeginJob(Job& job);
   void FinishJob(absl::Status status);
   void OnTick();
+  void ArmTick();
+  bool quiet() const { return quiet_ticks_ >= JournalOptions::kQuietTicks; }
   bool Drained() const { return window_.empty() && staged_.empty(); }
   // Whose lines are read now; null while dead letters are replayed.
   TailFile* source() { return job_ == nullptr ? &tail_ : job_->file.get(); }
@@ -174,6 +180,7 @@ class JournalTailer final : private BatchWindow::Owner {
   absl::Time next_commit_ = absl::InfinitePast();
   absl::Time next_registry_ = absl::InfinitePast();
   std::unique_ptr<runtime::Timer> tick_;
+  int quiet_ticks_ = 0;  // one after the other that found nothing to do
   JournalProgress progress_;
   JournalMetrics metrics_;
   std::string read_trouble_;

@@ -49,6 +49,28 @@ TEST_F(JournalTailerTest, WaitsForAJournalThatIsNotThereYet) {
   EXPECT_EQ(ledger_.order.size(), 1u);
 }
 
+// Without a watcher, so that the timer alone finds what comes.
+TEST_F(JournalTailerTest, LooksLessOftenWhileNothingHappens) {
+  const auto takes = [&](size_t lines) {
+    const absl::Time before = scheduler_->Now();
+    while (ledger_.order.size() < lines && scheduler_->Now() < before + absl::Seconds(5))
+      Run(absl::Milliseconds(10));
+    return scheduler_->Now() - before;
+  };
+  Append(Line(1, "1", 0));
+  Begin();
+  absl::Duration longest;
+  for (int i = 1; i <= 10; ++i) {
+    Run(absl::Milliseconds(10'000 + 90 * i));
+    Append(Line(1, "1", 2 * i));
+    longest = std::max(longest, takes(2 * i));
+    Append(Line(1, "1", 2 * i + 1));
+    EXPECT_LE(takes(2 * i + 1), options_.poll + absl::Milliseconds(50)) << "something happens";
+  }
+  EXPECT_GT(longest, 2 * options_.poll) << "nothing had happened for a while";
+  EXPECT_LE(longest, JournalOptions::kQuietFactor * options_.poll + absl::Milliseconds(50));
+}
+
 TEST_F(JournalTailerTest, AHostileJournalNeverStopsTheTail) {
   const std::string good = Line(1, "1", 1);
   const std::string crlf = good.substr(0, good.size() - 1) + "\r\n";
