@@ -24,13 +24,21 @@ class Tree {
   explicit Tree(std::string_view bytes) {
     cbor_load_result result{};
     root_ = cbor_load(reinterpret_cast<cbor_data>(bytes.data()), bytes.size(), &result);
+    if (root_ == nullptr && result.error.code == CBOR_ERR_MALFORMATED &&
+        static_cast<unsigned char>(bytes[result.error.position]) >> 5 == 6) {
+      return;
+    }
     COFFER_CHECK(root_ != nullptr && result.read == bytes.size(),
                  "libcbor reads what was accepted, to its end");
   }
-  ~Tree() { cbor_decref(&root_); }
+  ~Tree() {
+    if (root_ != nullptr) cbor_decref(&root_);
+  }
   Tree(const Tree&) = delete;
   Tree& operator=(const Tree&) = delete;
 
+  // False where libcbor 0.8 stops: it takes tags that nobody has assigned for malformed.
+  explicit operator bool() const { return root_ != nullptr; }
   const cbor_item_t* root() const { return root_; }
   // The value of a key of a map, which is there once.
   static const cbor_item_t* At(const cbor_item_t* map, std::string_view key) {
@@ -68,6 +76,7 @@ void CheckBytes(std::string_view answer, const char* request, const char* field,
     return;
   }
   const Tree tree(answer);
+  if (!tree) return;
   COFFER_CHECK(Tree::Bytes(Tree::At(Tree::At(tree.root(), request), field)) == *read,
                "libcbor sees the same bytes");
   Writer again;
@@ -79,6 +88,7 @@ void CheckPcr(std::string_view answer) {
   const auto read = nsm::ParseDescribePcr(answer);
   if (!read.ok()) return;
   const Tree tree(answer);
+  if (!tree) return;
   const cbor_item_t* const fields = Tree::At(tree.root(), "DescribePCR");
   COFFER_CHECK(Tree::Bytes(Tree::At(fields, "data")) == read->value, "libcbor sees the same value");
   COFFER_CHECK(cbor_get_bool(Tree::At(fields, "lock")) == read->locked, "and the same lock");
@@ -88,6 +98,7 @@ void CheckDescription(std::string_view answer) {
   const auto read = nsm::ParseDescribeNsm(answer);
   if (!read.ok()) return;
   const Tree tree(answer);
+  if (!tree) return;
   const cbor_item_t* const fields = Tree::At(tree.root(), "DescribeNSM");
   COFFER_CHECK(Tree::Text(Tree::At(fields, "module_id")) == read->module_id, "the same module");
   COFFER_CHECK(Tree::Text(Tree::At(fields, "digest")) == read->digest, "the same digest");
@@ -99,6 +110,7 @@ void CheckDescription(std::string_view answer) {
 void CheckName(std::string_view answer, const char* request, const absl::Status& read) {
   if (!read.ok()) return;
   const Tree tree(answer);
+  if (!tree) return;
   COFFER_CHECK(Tree::Text(tree.root()) == request, "libcbor sees the name");
 }
 
