@@ -68,20 +68,25 @@ std::optional<uint64_t> EventIds::Find(const IdFingerprint& id) const {
 void EventIds::Insert(const IdFingerprint& id, uint64_t content) {
   COFFER_CHECK(PartOf(id).emplace(id, content).second, "I7: an event was applied twice");
   ++size_;
-  if (moment_ && id.high >= moment_from_) since_moment_.insert(id);
+  if (!since_moment_.empty() && id.high >= moment_from_) {
+    since_moment_[PlaceOf(id, kParts)].insert(id);
+  }
 }
 
 void EventIds::BeginMoment() {
   EndMoment();
-  moment_ = true;
+  since_moment_.resize(kParts);
 }
 
 void EventIds::ForgetMoment(uint32_t chunk, uint32_t chunks) {
+  COFFER_CHECK(!since_moment_.empty(), "no moment is kept");
+  const auto parts_before = [&] { return static_cast<uint64_t>((moment_from_ * kParts) >> 64); };
+  const uint64_t forgotten = parts_before();
   moment_from_ = (absl::uint128(chunk) << 64) / chunks;
+  for (uint64_t i = forgotten; i < parts_before(); ++i) since_moment_[i] = {};
 }
 
 void EventIds::EndMoment() {
-  moment_ = false;
   moment_from_ = 0;
   since_moment_ = {};
 }
@@ -95,9 +100,9 @@ uint32_t EventIds::Chunks(uint64_t ids_each) const {
 
 std::string EventIds::Chunk(uint32_t chunk, uint32_t chunks, bool of_moment) const {
   COFFER_CHECK(chunk < chunks, "a chunk of ids that is none");
-  COFFER_CHECK(!of_moment || (moment_ && (absl::uint128(chunk) << 64) >= moment_from_ * chunks),
+  COFFER_CHECK(!of_moment || (!since_moment_.empty() &&
+                              (absl::uint128(chunk) << 64) >= moment_from_ * chunks),
                "ids of another moment");
-  const bool leave_out = of_moment && !since_moment_.empty();
   std::string out;
   out.reserve((size_ / chunks + size_ / chunks / 8) * kBytesPerId);
   // Several parts, or a piece of one.
@@ -106,7 +111,7 @@ std::string EventIds::Chunk(uint32_t chunk, uint32_t chunks, bool of_moment) con
   for (uint64_t i = first; i < end; ++i) {
     for (const auto& [id, content] : parts_[i]) {
       if (chunks > kParts && PlaceOf(id, chunks) != chunk) continue;
-      if (leave_out && since_moment_.contains(id)) continue;
+      if (of_moment && since_moment_[i].contains(id)) continue;
       AppendId(id, content, &out);
     }
   }

@@ -96,9 +96,8 @@ class EventIds {
 
   std::vector<Part> parts_{kParts};
   uint64_t size_ = 0;
-  bool moment_ = false;
   absl::uint128 moment_from_ = 0;  // 2^64 times the share of the chunks that were asked for
-  absl::flat_hash_set<IdFingerprint> since_moment_;
+  std::vector<absl::flat_hash_set<IdFingerprint>> since_moment_;  // one a part; none: no moment
 };
 
 }  // namespace coffer::ledger
