@@ -41,8 +41,9 @@ void AddJournal(runtime::ConfigSpec& spec) {
       .Add({.name = "journal.poll",
             .type = OptionType::kDuration,
             .default_text = "200ms",
-            .help = "How often the journal is looked at when no inotify event comes; five times less "
-                    "often while nothing happens."})
+            .help =
+                "How often the journal is looked at when no inotify event comes; five times less "
+                "often while nothing happens."})
       .Add({.name = "registry.path",
             .help = "The file of payout addresses, {\"orchestrators\":{\"orch-1\":\"0x...\"}}; "
                     "read again on SIGHUP."});
