@@ -146,7 +146,10 @@ std::string_view RpcErrorKindName(RpcErrorKind kind) {
 
 std::string RevertReasonOf(const RpcError& error) {
   const absl::StatusOr<std::string> data = ParseData(Json::Value(error.data));
-  if (data.ok() && !data->empty()) return ethereum::DecodeRevertReason(*data);
+  if (data.ok() && !data->empty()) {
+    std::string said = ethereum::DecodeRevertReason(*data);
+    if (!said.empty()) return said;  // revert("") says nothing
+  }
   return error.message.empty() ? "no reason given" : error.message;
 }
 

@@ -2,7 +2,9 @@
 #include <json/reader.h>
 
 #include <sstream>
+#include <string>
 
+#include "absl/strings/str_cat.h"
 #include "actors/host/rpc_types.h"
 
 namespace coffer::host {
@@ -82,6 +84,11 @@ TEST(RpcErrors, RevertReason) {
   EXPECT_EQ(RevertReasonOf({3, "execution reverted: because", "0x"}),
             "execution reverted: because");
   EXPECT_EQ(RevertReasonOf({3, "", ""}), "no reason given");
+  const std::string empty =
+      absl::StrCat("0x08c379a0", std::string(62, '0'), "20", std::string(64, '0'));
+  EXPECT_EQ(RevertReasonOf({3, "execution reverted", empty}), "execution reverted")
+      << "by revert(\"\")";
+  EXPECT_EQ(RevertReasonOf({3, "", empty}), "no reason given");
 }
 
 TEST(RpcErrors, ErrorObjectsOfEveryShape) {
