@@ -26,7 +26,7 @@ def run(name, seconds, timeout):
     before = set(found.iterdir())
     environment = dict(os.environ, ASAN_SYMBOLIZER_PATH=SYMBOLIZER, UBSAN_OPTIONS="print_stacktrace=1")
     command = [BUILD / "bin" / f"fuzz_{name}", f"-max_total_time={seconds}", "-print_final_stats=1", "-rss_limit_mb=2048",
-               f"-timeout={timeout}", "-max_len=16384", f"-dict={ROOT / 'tests' / 'fuzz' / 'dict' / name}.dict",
+               f"-timeout={timeout}", f"-report_slow_units={timeout}", "-max_len=16384", f"-dict={ROOT / 'tests' / 'fuzz' / 'dict' / name}.dict",
                f"-artifact_prefix={found}/", corpus, seeds]
     begun = time.monotonic()
     with open(log, "wb") as out:
