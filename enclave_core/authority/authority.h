@@ -196,8 +196,7 @@ class Authority {
   void WriteSnapshot(absl::FunctionRef<void(const sealed::v1::SnapshotPart&)> emit) const;
   // The same a part at a time, so that nobody waits for a large state: begins a snapshot of now, in
   // place of one that was under way. Returns how many parts it has; as often NextSnapshotPart may
-  // be called, whatever changes in between. What is kept for it goes with EndSnapshot;
-  // until then this object is not moved.
+  // be called, whatever changes in between. What is kept for it goes with EndSnapshot.
   uint32_t BeginSnapshot();
   sealed::v1::SnapshotPart NextSnapshotPart();
   void EndSnapshot();
@@ -260,6 +259,7 @@ class Authority {
   void Fold(const sealed::v1::SigningKeyRetired& event);
   // ---- snapshot.cc
   std::vector<sealed::v1::SnapshotPart> FirstParts() const;
+  SnapshotSource source() const { return {ledger_, payouts_, event_ids_}; }
   void WriteKeys(sealed::v1::SnapshotHead* head) const;
   absl::Status RestoreKeys(const sealed::v1::SnapshotHead& head);
   absl::Status KeepLogSecrets(std::string_view seed, std::string_view audit);

@@ -99,8 +99,8 @@ std::vector<SnapshotPart> Authority::FirstParts() const {
 }
 
 void Authority::WriteSnapshot(absl::FunctionRef<void(const SnapshotPart&)> emit) const {
-  SnapshotWriter writer(FirstParts(), &ledger_, &payouts_, &event_ids_, SnapshotWriter::Of::kNow);
-  while (writer.written() < writer.count()) emit(writer.Next());
+  SnapshotWriter writer(FirstParts(), source(), SnapshotWriter::Of::kNow);
+  while (writer.written() < writer.count()) emit(writer.Next(source()));
 }
 
 uint32_t Authority::BeginSnapshot() {
@@ -108,13 +108,13 @@ uint32_t Authority::BeginSnapshot() {
   ledger_.moment().Begin(ledger_.size());
   payouts_.moment().Begin(payouts_.size());
   event_ids_.BeginMoment();
-  snapshot_.emplace(FirstParts(), &ledger_, &payouts_, &event_ids_, SnapshotWriter::Of::kMoment);
+  snapshot_.emplace(FirstParts(), source(), SnapshotWriter::Of::kMoment);
   return snapshot_->count();
 }
 
 SnapshotPart Authority::NextSnapshotPart() {
   COFFER_CHECK(snapshot_.has_value(), "a part of no snapshot");
-  SnapshotPart part = snapshot_->Next();
+  SnapshotPart part = snapshot_->Next(source());
   ledger_.moment().Forget(snapshot_->next_account());
   payouts_.moment().Forget(snapshot_->next_payout());
   if (snapshot_->id_chunks() != 0) {

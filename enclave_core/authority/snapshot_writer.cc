@@ -59,56 +59,52 @@ uint32_t Parts(uint64_t things, uint64_t each) {
 
 }  // namespace
 
-SnapshotWriter::SnapshotWriter(std::vector<SnapshotPart> first, const ledger::Ledger* ledger,
-                               const payouts::Payouts* payouts, const ledger::EventIds* ids, Of of)
+SnapshotWriter::SnapshotWriter(std::vector<SnapshotPart> first, const SnapshotSource& source, Of of)
     : first_(std::move(first)),
-      ledger_(ledger),
-      payouts_(payouts),
-      ids_(ids),
       of_(of),
-      accounts_(ledger->size()),
-      payout_count_(payouts->size()),
+      accounts_(source.ledger.size()),
+      payout_count_(source.payouts.size()),
       account_parts_(Parts(accounts_, kPartAccounts)),
       // Each but the last gets kPartBytes or more, so that there are never too few.
-      payout_parts_(Parts(payouts->bytes(), kPartBytes)),
-      id_chunks_(ids->Chunks(kPartIds)) {}
+      payout_parts_(Parts(source.payouts.bytes(), kPartBytes)),
+      id_chunks_(source.ids.Chunks(kPartIds)) {}
 
 uint32_t SnapshotWriter::count() const {
   return static_cast<uint32_t>(first_.size()) + account_parts_ + payout_parts_ + id_chunks_;
 }
 
-SnapshotPart SnapshotWriter::Next() {
+SnapshotPart SnapshotWriter::Next(const SnapshotSource& source) {
   COFFER_CHECK(written_ < count(), "a snapshot has no more parts");
   uint32_t at = written_++;
   if (at < first_.size()) return std::move(first_[at]);
   at -= static_cast<uint32_t>(first_.size());
   SnapshotPart part;
   if (at < account_parts_) {
-    WriteAccounts(&part);
+    WriteAccounts(source.ledger, &part);
   } else if (at < account_parts_ + payout_parts_) {
-    WritePayouts(at + 1 == account_parts_ + payout_parts_, &part);
+    WritePayouts(source.payouts, at + 1 == account_parts_ + payout_parts_, &part);
   } else {
-    part.set_event_ids(ids_->Chunk(next_id_chunk_++, id_chunks_, of_ == Of::kMoment));
+    part.set_event_ids(source.ids.Chunk(next_id_chunk_++, id_chunks_, of_ == Of::kMoment));
   }
   return part;
 }
 
-void SnapshotWriter::WriteAccounts(SnapshotPart* part) {
+void SnapshotWriter::WriteAccounts(const ledger::Ledger& accounts, SnapshotPart* part) {
   const uint64_t end = std::min(next_account_ + kPartAccounts, accounts_);
   std::string* const lines = part->mutable_account_lines();
   for (; next_account_ < end; ++next_account_) {
-    const ledger::Account& account = ledger_->at(next_account_);
+    const ledger::Account& account = accounts.at(next_account_);
     const ledger::Balances& sums =
-        of_ == Of::kNow ? account.balances : ledger_->moment().At(next_account_, account.balances);
+        of_ == Of::kNow ? account.balances : accounts.moment().At(next_account_, account.balances);
     ledger::AppendAccountLine(account, sums, lines);
   }
 }
 
-void SnapshotWriter::WritePayouts(bool rest, SnapshotPart* part) {
+void SnapshotWriter::WritePayouts(const payouts::Payouts& all, bool rest, SnapshotPart* part) {
   for (uint64_t bytes = 0; next_payout_ < payout_count_ && (rest || bytes < kPartBytes);
        ++next_payout_) {
-    const Payout& now = *payouts_->Find(next_payout_ + 1);
-    const Payout& payout = of_ == Of::kNow ? now : payouts_->moment().At(next_payout_, now);
+    const Payout& now = *all.Find(next_payout_ + 1);
+    const Payout& payout = of_ == Of::kNow ? now : all.moment().At(next_payout_, now);
     Fill(payout, part->add_payouts());
     bytes += payouts::Payouts::BytesOf(payout);
   }

@@ -13,6 +13,13 @@
 
 namespace coffer::authority {
 
+// What is written, but for what is small.
+struct SnapshotSource {
+  const ledger::Ledger& ledger;
+  const payouts::Payouts& payouts;
+  const ledger::EventIds& ids;
+};
+
 class SnapshotWriter {
  public:
   // What a part is meant to have; a frame takes sixteen times as much.
@@ -22,15 +29,14 @@ class SnapshotWriter {
 
   enum class Of { kNow, kMoment };
 
-  // `first` are the parts of all that is small, as it is at the moment. The others outlive it.
-  SnapshotWriter(std::vector<sealed::v1::SnapshotPart> first, const ledger::Ledger* ledger,
-                 const payouts::Payouts* payouts, const ledger::EventIds* ids, Of of);
+  // `first` are the parts of all that is small, as it is at the moment.
+  SnapshotWriter(std::vector<sealed::v1::SnapshotPart> first, const SnapshotSource& source, Of of);
 
   // Known from the start: each part is sealed with it.
   uint32_t count() const;
   uint32_t written() const { return written_; }
-  // Called count() times. A part may be empty.
-  sealed::v1::SnapshotPart Next();
+  // Called count() times, with the source as it is by then. A part may be empty.
+  sealed::v1::SnapshotPart Next(const SnapshotSource& source);
 
   // What comes next is at or behind these.
   uint64_t next_account() const { return next_account_; }
@@ -39,13 +45,10 @@ class SnapshotWriter {
   uint32_t id_chunks() const { return id_chunks_; }
 
  private:
-  void WriteAccounts(sealed::v1::SnapshotPart* part);
-  void WritePayouts(bool rest, sealed::v1::SnapshotPart* part);
+  void WriteAccounts(const ledger::Ledger& accounts, sealed::v1::SnapshotPart* part);
+  void WritePayouts(const payouts::Payouts& all, bool rest, sealed::v1::SnapshotPart* part);
 
   std::vector<sealed::v1::SnapshotPart> first_;
-  const ledger::Ledger* ledger_;
-  const payouts::Payouts* payouts_;
-  const ledger::EventIds* ids_;
   Of of_;
   // At the moment.
   uint64_t accounts_;
