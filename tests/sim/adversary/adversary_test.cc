@@ -43,9 +43,11 @@ void Print(const Requests& requests, const std::map<uint32_t, uint64_t>& codes) 
 }
 
 // Seeds that failed once. 531580140: the hostile host took one of two loads under way for the one
-// that had been taken, and so rolled an enclave back in the mode without roll-backs.
+// that had been taken, and so rolled an enclave back in the mode without roll-backs. 35000012: it
+// wanted to acknowledge something between two records, of which the older was the newer.
 TEST(AdversaryTest, WhatFailedOnceHolds) {
   EXPECT_EQ(RunAdversary(531580140, With(Mode::kAdversary)).failure, "") << Describe(531580140);
+  EXPECT_EQ(RunAdversary(35000012, With(Mode::kRollback)).failure, "") << Describe(35000012);
 }
 
 // What no authority with a storage ever does, whoever asks.

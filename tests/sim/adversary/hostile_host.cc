@@ -356,7 +356,8 @@ void HostileHost::Acknowledge(size_t slot, uint64_t how, Draw& draw) {
       return place.storage->Send(frame.SerializeAsString());
     }
     case 4:
-      return Stored(slot, place.storage, done + draw.Below(newest - done + 1));
+      // After a roll-back what was stored can be ahead of what was handed out since.
+      return Stored(slot, place.storage, done + draw.Below(std::max(newest, done) - done + 1));
     default:
       Stored(slot, place.storage, newest);
       if (how == 5) Stored(slot, place.storage, newest);
