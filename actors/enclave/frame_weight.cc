@@ -41,7 +41,7 @@ struct Table {
   // numbers.
   bool has_trusted_lengths = false;
 
-  // By value: most are a few bytes, and a number may be none of the fields.
+  // Unknown: the number in the tag is none of them.
   Field Of(uint64_t tag) const {
     const auto number = static_cast<size_t>(static_cast<uint32_t>(tag) >> 3);
     return number < fields.size() ? fields[number] : Field();
