@@ -45,7 +45,7 @@ struct JournalOptions {
   // When no watcher wakes us earlier; kQuietTicks of them without anything to do make it slower,
   // kQuietFactor times, until there is something.
   absl::Duration poll = absl::Milliseconds(200);
-  static constexpr int kQuietTicks = 25;
+  static constexpr int kQuietTicks = 10;
   static constexpr int kQuietFactor = 5;
   absl::Duration rotation_grace = absl::Seconds(2);
   absl::Duration cursor_interval = absl::Milliseconds(250);
