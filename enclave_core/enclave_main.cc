@@ -113,6 +113,25 @@ size_t SignerCount(const runtime::Config& config) {
   return std::clamp<size_t>(std::thread::hardware_concurrency(), 1, kMaxSigners);
 }
 
+class SignerThreads {
+ public:
+  explicit SignerThreads(size_t count) {
+    for (; count > 0; --count)
+      threads_.push_back(std::make_unique<runtime::EventLoopThread>("signer"));
+  }
+  std::vector<runtime::Dispatcher*> loops() const {
+    std::vector<runtime::Dispatcher*> loops;
+    for (const auto& thread : threads_) loops.push_back(thread->loop());
+    return loops;
+  }
+  void StopAndJoin() {
+    for (const auto& thread : threads_) thread->StopAndJoin();
+  }
+
+ private:
+  std::vector<std::unique_ptr<runtime::EventLoopThread>> threads_;
+};
+
 boundary::v1::Profile ReadProfile(const runtime::Config& config) {
   return config.String("profile") == "signer" ? boundary::v1::PROFILE_SIGNER
                                               : boundary::v1::PROFILE_AUTHORITY;
@@ -291,20 +310,16 @@ int Run(const runtime::Config& config, const absl::Status& bound) {
 
   runtime::OsRandom random;
   runtime::EventLoop loop;
-  std::vector<std::unique_ptr<runtime::EventLoopThread>> signers;
-  std::vector<runtime::Dispatcher*> signing;
-  for (size_t i = SignerCount(config); i > 0; --i) {
-    signers.push_back(std::make_unique<runtime::EventLoopThread>("signer"));
-    signing.push_back(signers.back()->loop());
-  }
+  SignerThreads signing(SignerCount(config));
   runtime::EventLoopThread attesting("attestor");
   const std::unique_ptr<runtime::Network> network =
       runtime::NewEventNetwork(&loop, network_options);
   const enclave::AttestationPorts ports{attester->get(), attesting.loop()};
-  const auto made = key.has_value() ? std::make_unique<enclave::Enclave>(
-                                          options, *std::move(key), &random, &loop, signing, ports)
-                                    : std::make_unique<enclave::Enclave>(options, &random, &loop,
-                                                                         signing, ports, *source);
+  const auto made = key.has_value()
+                        ? std::make_unique<enclave::Enclave>(options, *std::move(key), &random,
+                                                             &loop, signing.loops(), ports)
+                        : std::make_unique<enclave::Enclave>(options, &random, &loop,
+                                                             signing.loops(), ports, *source);
   enclave::Enclave& enclave = *made;
   if (absl::Status s = enclave.Listen(network.get(), *endpoint); !s.ok()) return Fail(s);
   Banner(config, options, enclave);
@@ -320,7 +335,7 @@ int Run(const runtime::Config& config, const absl::Status& bound) {
   runtime::NotifyReady(absl::StrCat("listening on ", enclave.endpoint().ToString()));
   loop.Run();
   grace.reset();
-  for (const auto& signer : signers) signer->StopAndJoin();
+  signing.StopAndJoin();
   attesting.StopAndJoin();
   Log(Level::kInfo, "enclave", "stopped");
   return 0;
