@@ -180,7 +180,11 @@ test('killed at any moment, it never goes back on what it cosigned', async () =>
     let cosigned = 0; // the largest size of which a cosignature came back
     for (let round = 0; round < 25; ++round) {
       // What it has is at least that: more when it was killed before its answer left.
-      let has = cosigned === 0 ? 0 : await witness.conflict(log.addCheckpoint(0, cosigned));
+      // So it may have something though no cosignature ever came back.
+      const known = await witness.post(log.addCheckpoint(0, Math.max(cosigned, 1)));
+      if (known.status === 200 && cosigned === 0) cosigned = 1;
+      else assert.equal(known.status, 409, known.body);
+      let has = known.status === 200 ? 1 : Number(known.body);
       assert.ok(has >= cosigned, `it has ${has}, and cosigned ${cosigned}`);
       if (has > 1) {
         const fork = log.fork(random.below(has - 1)).grow(has + 5);
@@ -221,9 +225,10 @@ test('a checkpoint that cannot be stored is not cosigned, and not believed after
   });
 });
 
-test('a damaged memory, a foreign key and a second witness are reasons not to start', async () => {
+test('a damaged memory, a foreign key and a second witness are reasons not to start', async (t) => {
   const log = newLog().grow(50);
   const witness = await Witness.make([log]);
+  t.after(() => witness.kill());
   const fails = async (pattern, args = witness.args, code = 1) => {
     const result = await runProgram('coffer', args);
     assert.equal(result.code, code, result.stderr);
@@ -236,8 +241,8 @@ test('a damaged memory, a foreign key and a second witness are reasons not to st
   await fails(/another witness's that runs/);
   const secret = fs.readFileSync(path.join(witness.state, 'key'), 'utf8').trim();
   assert.equal(fs.statSync(path.join(witness.state, 'key')).mode & 0o777, 0o600);
-  assert.match(secret, /^PRIVATE\+KEY\+witness\.example\/w1\+[0-9a-f]{8}\+/);
-  assert.ok(!witness.text().includes(secret.split('+').at(-1)), 'the key is never printed');
+  const [, base64] = /^PRIVATE\+KEY\+witness\.example\/w1\+[0-9a-f]{8}\+([A-Za-z0-9+/=]{40,})$/.exec(secret);
+  assert.ok(!witness.text().includes(base64), 'the key is never printed');
   await witness.stop();
 
   fs.chmodSync(path.join(witness.state, 'key'), 0o640);
@@ -265,7 +270,6 @@ test('a damaged memory, a foreign key and a second witness are reasons not to st
   fs.writeFileSync(stored, good);
   await witness.run();
   await witness.conflict(log.addCheckpoint(0, 50), 10);
-  await witness.kill();
 });
 
 test('its command line is checked, and its help has an example', async () => {
