@@ -1,6 +1,7 @@
 #include "actors/enclave/frame_weight.h"
 
 #include <google/protobuf/descriptor.h>
+#include <google/protobuf/message.h>
 #include <google/protobuf/wire_format.h>
 
 #include <algorithm>
@@ -19,7 +20,8 @@ using google::protobuf::FieldDescriptor;
 
 // Bytes on the heap or the arena, on 64 bits, with what growing arrays leave behind, rounded up.
 // tests/unit/enclave_actors compares them with what the parser takes.
-constexpr size_t kMessageWeight = 160;
+constexpr size_t kMessageWeight = 160;  // at least
+constexpr size_t kBesideMessage = 64;   // the pointer to it, and the set of its unknown fields
 constexpr size_t kStringWeight = 64;
 constexpr size_t kNumberWeight = 16;
 constexpr size_t kUnknownWeight = 64;
@@ -40,6 +42,7 @@ struct Table {
   // Fields whose length the parser believes beyond the end of the message: messages and packed
   // numbers.
   bool has_trusted_lengths = false;
+  size_t weight = kMessageWeight;  // of an empty one
 
   // Unknown: the number in the tag is none of them.
   Field Of(uint64_t tag) const {
@@ -55,6 +58,9 @@ class Tables {
     if (table != nullptr) return table.get();
     table = std::make_unique<Table>();
     Table* const made = table.get();  // the map's nodes stay where they are
+    const auto* const empty =
+        google::protobuf::MessageFactory::generated_factory()->GetPrototype(type);
+    made->weight = std::max(kMessageWeight, empty->SpaceUsedLong() + kBesideMessage);
     for (int i = 0; i < type->field_count(); ++i) {
       const FieldDescriptor* const field = type->field(i);
       const auto number = static_cast<size_t>(field->number());
@@ -183,7 +189,7 @@ class Scale {
     const std::optional<uint64_t> size = Varint(bytes);
     if (!size.has_value()) {
       // The parser may have made the object before it looks at the length.
-      weight_ += kMessageWeight;
+      weight_ += field.message == nullptr ? kMessageWeight : field.message->weight;
       return false;
     }
     if (*size > bytes.size()) {
@@ -204,7 +210,7 @@ class Scale {
         weight_ += field.repeated ? kNumberWeight * inner.size() : kUnknownWeight;
         return true;
       case Kind::kMessage:
-        weight_ += kMessageWeight;
+        weight_ += field.message->weight;
         return depth < kMaxDepth && Weigh(*field.message, inner, depth + 1);
       default:
         weight_ += kUnknownWeight;

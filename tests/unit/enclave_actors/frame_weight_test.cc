@@ -126,6 +126,29 @@ TEST(FrameWeightTest, OtherLengthsThatAreTooLargeWeighWhatTheParserTakes) {
   }
 }
 
+// Found by the fuzzer: a provision is larger than most messages, and each of a body's repetitions
+// stays on the arena when another body comes between them.
+TEST(FrameWeightTest, EveryBodyWeighsWhatItIs) {
+  const auto* const type = ClientFrame::descriptor();
+  const std::string unknown("\xb8\x7f\x07", 3);
+  const std::string sign_ticket = Field(52, "");
+  for (int i = 0; i < type->field_count(); ++i) {
+    const auto* const body = type->field(i)->message_type();
+    if (body == nullptr) continue;
+    const auto number = static_cast<uint32_t>(type->field(i)->number());
+    for (uint32_t inner = 0; inner <= 10; ++inner) {
+      const auto* const field = body->FindFieldByNumber(static_cast<int>(inner));
+      if (inner != 0 && (field == nullptr || field->message_type() == nullptr)) continue;
+      const std::string content = inner == 0 ? unknown : Field(inner, unknown);
+      const std::string payload = Times(1000, Field(number, content) + sign_ticket);
+      google::protobuf::Arena arena;
+      auto* frame = google::protobuf::Arena::CreateMessage<ClientFrame>(&arena);
+      ASSERT_TRUE(frame->ParseFromString(payload)) << body->full_name() << " " << inner;
+      EXPECT_GE(Weight(payload) + 1024, arena.SpaceUsed()) << body->full_name() << " " << inner;
+    }
+  }
+}
+
 TEST(FrameWeightTest, BytesThatAreNoFrame) {
   EXPECT_EQ(Weight(""), 0u);
   EXPECT_EQ(Weight(std::string(1000, '\0')), 0u) << "field number 0";
