@@ -44,10 +44,13 @@ void Print(const Requests& requests, const std::map<uint32_t, uint64_t>& codes) 
 
 // Seeds that failed once. 531580140: the hostile host took one of two loads under way for the one
 // that had been taken, and so rolled an enclave back in the mode without roll-backs. 35000012: it
-// wanted to acknowledge something between two records, of which the older was the newer.
+// wanted to acknowledge something between two records, of which the older was the newer. 465527726:
+// a retry waits for its signature, a reorg puts what it had been mined by back on its way, and
+// another signer signs a later nonce: the auditor took the nonce between for one left out.
 TEST(AdversaryTest, WhatFailedOnceHolds) {
   EXPECT_EQ(RunAdversary(531580140, With(Mode::kAdversary)).failure, "") << Describe(531580140);
   EXPECT_EQ(RunAdversary(35000012, With(Mode::kRollback)).failure, "") << Describe(35000012);
+  EXPECT_EQ(RunAdversary(465527726, With(Mode::kAdversary)).failure, "") << Describe(465527726);
 }
 
 // What no authority with a storage ever does, whoever asks.

@@ -236,6 +236,16 @@ std::string CheckPayout(const View& view, const v1::Payout& payout) {
   return wrong.empty() ? wrong : absl::StrCat(wrong, where);
 }
 
+// Whether a signature of it may be waiting: it is not on its way; or it was retried, and then a
+// reorg took back what it had been mined by. Later nonces may be signed first, by another signer.
+bool MayBeSigned(const View& view, const v1::Payout& payout) {
+  return payout.under_way() &&
+         (!OnItsWay(payout) ||
+          std::any_of(payout.attempts().begin(), payout.attempts().end(), [&](const auto& attempt) {
+            return view.told->reorgs.contains(attempt.tx_hash());
+          }));
+}
+
 std::string CheckPayouts(const View& view, const v1::ListPayouts& request,
                          const v1::PayoutList& answer) {
   struct Nonces {
@@ -247,7 +257,7 @@ std::string CheckPayouts(const View& view, const v1::ListPayouts& request,
     if (std::string wrong = CheckPayout(view, payout); !wrong.empty()) return wrong;
     Nonces& nonces = by_sender[payout.sender()];
     for (const auto& attempt : payout.attempts()) nonces.used.insert(attempt.nonce());
-    if (payout.under_way() && !OnItsWay(payout)) ++nonces.pending;
+    if (MayBeSigned(view, payout)) ++nonces.pending;
   }
   if (request.from_id() > 1 || request.open_only() || !answer.end()) return {};
   for (const auto& [sender, nonces] : by_sender) {
