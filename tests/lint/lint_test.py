@@ -194,7 +194,7 @@ class LinkGraph(TemporaryTree):
         ("environment", "#include <cstdlib>\nchar* f() { return getenv(\"X\"); }"),
     )
 
-    def library(self, code):
+    def archive(self, code):
         self.plant("a.cc", code)
         subprocess.run(["c++", "-std=c++20", "-c", "a.cc", "-o", "a.o"], cwd=self.root, check=True)
         library = self.root / "enclave_core/liba.a"
@@ -205,13 +205,13 @@ class LinkGraph(TemporaryTree):
     def test_planted_symbols_are_caught(self):
         for name, code in self.PLANTED:
             with self.subTest(code=code):
-                self.library(code)
+                self.archive(code)
                 found = check_link_graph.check(self.root)
                 self.assertTrue(any(f"no {name} of its own" in f for f in found), found)
 
     def test_pure_code_passes_and_an_empty_build_does_not(self):
         self.assertEqual(len(check_link_graph.check(self.root)), 1)
-        self.library("#include <string>\nstd::string f(int timeout) { return std::to_string(timeout); }")
+        self.archive("#include <string>\nstd::string f(int timeout) { return std::to_string(timeout); }")
         self.assertEqual(check_link_graph.check(self.root), [])
 
     def test_programs_are_told_apart(self):
