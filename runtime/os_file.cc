@@ -5,6 +5,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <system_error>
+#include <thread>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -69,6 +71,14 @@ absl::StatusOr<std::string> OsReadSecretFile(const std::string& path, size_t max
   }
   text.resize(size);
   return text;
+}
+
+void OsCloseInBackground(int fd) {
+  try {
+    std::thread([fd] { close(fd); }).detach();
+  } catch (const std::system_error&) {  // no more threads: whoever calls waits
+    close(fd);
+  }
 }
 
 }  // namespace coffer::runtime

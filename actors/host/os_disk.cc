@@ -14,6 +14,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "actors/host/disk_error.h"
+#include "runtime/os_file.h"
 
 namespace coffer::host {
 namespace {
@@ -116,6 +117,18 @@ absl::StatusOr<int> Lock(int directory_fd, const std::string& path, absl::Durati
   return fd;
 }
 
+// A descriptor of a file that takes the kernel long to give back, so that its last reference is not
+// the name that is removed; -1 for any other, and when there is no descriptor to be had.
+int OpenIfLarge(int directory_fd, const std::string& file) {
+  constexpr off_t kLargeBytes = 16 << 20;
+  struct stat info {};
+  if (fstatat(directory_fd, file.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0 ||
+      !S_ISREG(info.st_mode) || info.st_size < kLargeBytes) {
+    return -1;
+  }
+  return openat(directory_fd, file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<OsDisk>> OsDisk::Open(const std::string& path,
@@ -174,10 +187,11 @@ absl::Status OsDisk::Rename(std::string_view from, std::string_view to) {
 }
 
 absl::Status OsDisk::Remove(std::string_view name) {
-  if (unlinkat(directory_fd_, std::string(name).c_str(), 0) != 0) {
-    return DiskError("removal", path_ + "/" + std::string(name), errno);
-  }
-  return absl::OkStatus();
+  const std::string file(name);
+  const int held = OpenIfLarge(directory_fd_, file);
+  const int error = unlinkat(directory_fd_, file.c_str(), 0) == 0 ? 0 : errno;
+  if (held >= 0) runtime::OsCloseInBackground(held);
+  return error == 0 ? absl::OkStatus() : DiskError("removal", path_ + "/" + file, error);
 }
 
 absl::Status OsDisk::SyncDirectory() {

@@ -13,6 +13,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "invariant/check.h"
+#include "runtime/os_file.h"
 
 namespace coffer::load {
 namespace {
@@ -205,7 +206,11 @@ void Storage::WriteChunk(const Store& chunk) {
   ++syncs_;
   if (chunk.chunk_index() + 1 < chunk.chunk_count()) return;
   close(std::exchange(snapshot_, -1));
-  COFFER_CHECK(rename(path.c_str(), (directory_ + "/snapshot").c_str()) == 0, "rename failed");
+  // The one before it is let go of as coffer-host does it, see OsDisk::Remove.
+  const std::string newest = directory_ + "/snapshot";
+  const int before = open(newest.c_str(), O_RDONLY | O_CLOEXEC);
+  COFFER_CHECK(rename(path.c_str(), newest.c_str()) == 0, "rename failed");
+  if (before >= 0) runtime::OsCloseInBackground(before);
 }
 
 }  // namespace coffer::load

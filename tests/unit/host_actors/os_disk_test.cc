@@ -6,8 +6,10 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <filesystem>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "actors/host/record_store.h"
 
 namespace coffer::host {
@@ -62,6 +64,31 @@ TEST_F(OsDiskTest, HoldsAStore) {
   }
   const auto end = reader.Next();
   EXPECT_TRUE(end.ok() && !end->has_value());
+}
+
+// The name at once, what is behind it soon after, and no descriptor stays.
+TEST_F(OsDiskTest, ALargeFileIsRemovedWithoutWaitingForItsSpace) {
+  auto disk = OsDisk::Open(path_);
+  ASSERT_TRUE(disk.ok()) << disk.status();
+  {
+    auto file = (*disk)->Create("large");
+    ASSERT_TRUE(file.ok()) << file.status();
+    ASSERT_TRUE((*file)->Truncate(64 << 20).ok());
+  }
+  ASSERT_TRUE((*disk)->Remove("large").ok());
+  EXPECT_THAT((*disk)->List().value(), ::testing::Not(::testing::Contains("large")));
+  const auto held = [&] {
+    for (const auto& fd : std::filesystem::directory_iterator("/proc/self/fd")) {
+      std::error_code closed_meanwhile;
+      const std::string target = std::filesystem::read_symlink(fd, closed_meanwhile).string();
+      if (target == path_ + "/large (deleted)") return true;
+    }
+    return false;
+  };
+  const absl::Time patience = absl::Now() + absl::Seconds(20);
+  while (held() && absl::Now() < patience) absl::SleepFor(absl::Milliseconds(1));
+  EXPECT_FALSE(held());
+  EXPECT_TRUE(absl::IsNotFound((*disk)->Remove("large")));
 }
 
 TEST_F(OsDiskTest, AMissingParentIsAnErrorThatNamesIt) {
