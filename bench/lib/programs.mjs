@@ -53,7 +53,7 @@ export class Process {
   }
 }
 
-/** Waits until `condition` gives something true, looking again and again. */
+/** Waits until `condition` gives something true, looking again and again: every so many ms, a number or a function. */
 export async function until(what, condition, { timeoutMs = 120_000, everyMs = 5, alive = [] } = {}) {
   const deadline = Date.now() + timeoutMs;
   for (;;) {
@@ -66,7 +66,7 @@ export async function until(what, condition, { timeoutMs = 120_000, everyMs = 5,
       }
     }
     if (Date.now() > deadline) throw new Error(`${what} did not come within ${timeoutMs} ms`);
-    await sleep(everyMs);
+    await sleep(typeof everyMs === 'function' ? everyMs() : everyMs);
   }
 }
 
