@@ -97,8 +97,10 @@ export class Api {
 
   /** The value of a metric (the sum over its labels), 0 when it is not there. */
   async metric(name) {
-    const text = (await this.raw('GET', '/metrics')).body;
-    return String(text)
+    const { status, body } = await this.raw('GET', '/metrics');
+    // Else a request that was turned away would look like a metric of 0.
+    if (status !== 200) throw new Error(`/metrics was answered ${status}`);
+    return String(body)
       .split('\n')
       .filter((line) => line.startsWith(`${name} `) || line.startsWith(`${name}{`))
       .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
