@@ -7,6 +7,7 @@ import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { AbiCoder, getAddress, keccak256, toBeHex } from 'ethers';
 import { deployCoffer, startAnvil } from '../js/lib/chain.mjs';
 import { testSeed } from '../js/lib/random.mjs';
@@ -16,7 +17,7 @@ const STEPS = 250;
 const GAS = '0x1312d00'; // 20 million, as the model's
 const BLOCK_HASH_SLOT = 3; // of RoundsManager.blockHashForRound
 const PROGRAM = path.join(
-  process.env.COFFER_BIN ?? path.join(import.meta.dirname, '../../build/dev/bin'),
+  process.env.COFFER_BIN ?? fileURLToPath(new URL('../../build/dev/bin', import.meta.url)),
   'coffer_chain_scenario',
 );
 
