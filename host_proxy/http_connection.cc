@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "actors/host/last_chunk.h"
 
 namespace coffer::host_proxy {
 
@@ -25,10 +26,6 @@ std::string Text(boost::beast::string_view view) { return std::string(view.data(
 
 // How long the rest of a request is thrown away that was answered before its end.
 constexpr absl::Duration kLinger = absl::Seconds(1);
-
-// "0\r\n\r\n", the least that ends a chunked body (RFC 9112, 7.1). Boost.Beast wants all of it: the
-// beginning alone, shown twice, fails an assertion of its own.
-constexpr size_t kLastChunkBytes = 5;
 
 // What a parse error means for the client.
 HttpResponse Complaint(const boost::beast::error_code& error, const HttpLimits& limits) {
@@ -100,8 +97,8 @@ void HttpConnection::Read() {
     began_ = true;
     const size_t length = evbuffer_get_length(input);
     const unsigned char* const bytes = evbuffer_pullup(input, -1);
-    const bool in_chunks = parser_->request.is_header_done() && parser_->request.chunked();
-    if (in_chunks && length < kLastChunkBytes && bytes[0] == '0') return;
+    const std::string_view next(reinterpret_cast<const char*>(bytes), length);
+    if (host::AwaitsLastChunk(parser_->request, next)) return;
     boost::beast::error_code error;
     const size_t used = parser_->request.put(boost::asio::buffer(bytes, length), error);
     evbuffer_drain(input, used);

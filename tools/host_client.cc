@@ -10,6 +10,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "actors/host/last_chunk.h"
 #include "host_proxy/json_text.h"
 #include "runtime/socket_address.h"
 
@@ -66,6 +67,7 @@ absl::StatusOr<http::response<http::string_body>> ReadAnswer(int fd) {
     const ssize_t n = recv(fd, bytes, sizeof(bytes), 0);
     if (n <= 0) return absl::UnavailableError("coffer-host gave no whole answer in time");
     buffer.append(bytes, static_cast<size_t>(n));
+    if (host::AwaitsLastChunk(parser, buffer)) continue;
     boost::beast::error_code error;
     const size_t used = parser.put(boost::asio::buffer(buffer), error);
     buffer.erase(0, used);

@@ -10,6 +10,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "actors/host/last_chunk.h"
 #include "runtime/os_clock.h"
 #include "tools/http_connection.h"
 
@@ -51,6 +52,7 @@ absl::StatusOr<std::pair<Response, bool>> ReadAnswer(HttpConnection& connection,
     }
     received += *got;
     buffer.append(bytes.data(), *got);
+    if (host::AwaitsLastChunk(parser, buffer)) continue;
     const size_t used = parser.put(boost::asio::buffer(buffer), error);
     buffer.erase(0, used);
     if (error == http::error::body_limit) {
