@@ -9,6 +9,8 @@
 #include <string>
 #include <thread>
 
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
@@ -76,47 +78,42 @@ class ByteServer {
 constexpr char kHeader[] =
     "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
 
-TEST(AnswerPiecesTest, HostClientReadsTheLastChunkByteByByte) {
-  const ByteServer server(absl::StrCat(kHeader, "2\r\n{}\r\n0\r\n\r\n"));
-  ASSERT_TRUE(server.ready());
+// What each of the clients makes of such an answer.
+absl::StatusOr<Json::Value> AskedByHostClient(const std::string& chunks) {
+  const ByteServer server(kHeader + chunks);
+  if (!server.ready()) return absl::InternalError("the test has no port");
   const auto client = HostClient::Make(server.url(), "", kPatience);
-  ASSERT_TRUE(client.ok()) << client.status();
-  const auto answer = client->Get("/anything");
-  ASSERT_TRUE(answer.ok()) << answer.status();
-  EXPECT_TRUE(answer->isObject());
+  if (!client.ok()) return client.status();
+  return client->Get("/anything");
 }
 
-TEST(AnswerPiecesTest, HttpFetcherReadsTheLastChunkByteByByte) {
-  const ByteServer server(absl::StrCat(kHeader, "2\r\n{}\r\n0\r\n\r\n"));
-  ASSERT_TRUE(server.ready());
+absl::StatusOr<std::string> AskedByHttpFetcher(const std::string& chunks) {
+  const ByteServer server(kHeader + chunks);
+  if (!server.ready()) return absl::InternalError("the test has no port");
   const auto fetcher = HttpFetcher::Create(server.url(), "", "", kPatience);
-  ASSERT_TRUE(fetcher.ok()) << fetcher.status();
-  const auto body = (*fetcher)->Get("/anything", 100);
+  if (!fetcher.ok()) return fetcher.status();
+  return (*fetcher)->Get("/anything", 100);
+}
+
+TEST(AnswerPiecesTest, TheLastChunkByteByByte) {
+  const auto json = AskedByHostClient("2\r\n{}\r\n0\r\n\r\n");
+  ASSERT_TRUE(json.ok()) << json.status();
+  EXPECT_TRUE(json->isObject());
+  const auto body = AskedByHttpFetcher("2\r\n{}\r\n0\r\n\r\n");
   ASSERT_TRUE(body.ok()) << body.status();
   EXPECT_EQ(*body, "{}");
 }
 
 TEST(AnswerPiecesTest, NothingButItsLastChunk) {
-  const ByteServer server(absl::StrCat(kHeader, "0\r\n\r\n"));
-  ASSERT_TRUE(server.ready());
-  const auto fetcher = HttpFetcher::Create(server.url(), "", "", kPatience);
-  ASSERT_TRUE(fetcher.ok()) << fetcher.status();
-  const auto body = (*fetcher)->Get("/anything", 100);
+  const auto body = AskedByHttpFetcher("0\r\n\r\n");
   ASSERT_TRUE(body.ok()) << body.status();
   EXPECT_EQ(*body, "");
 }
 
 TEST(AnswerPiecesTest, ALastChunkThatIsCutOffIsNoAnswer) {
   for (const char* cut : {"0", "0\r", "0\r\n", "0\r\n\r", "2\r\n{}\r\n0\r\n"}) {
-    const ByteServer for_host(absl::StrCat(kHeader, cut));
-    ASSERT_TRUE(for_host.ready());
-    const auto client = HostClient::Make(for_host.url(), "", kPatience);
-    ASSERT_TRUE(client.ok()) << client.status();
-    EXPECT_TRUE(absl::IsUnavailable(client->Get("/anything").status())) << cut;
-    const ByteServer for_fetcher(absl::StrCat(kHeader, cut));
-    const auto fetcher = HttpFetcher::Create(for_fetcher.url(), "", "", kPatience);
-    ASSERT_TRUE(fetcher.ok()) << fetcher.status();
-    EXPECT_TRUE(absl::IsUnavailable((*fetcher)->Get("/anything", 100).status())) << cut;
+    EXPECT_TRUE(absl::IsUnavailable(AskedByHostClient(cut).status())) << cut;
+    EXPECT_TRUE(absl::IsUnavailable(AskedByHttpFetcher(cut).status())) << cut;
   }
 }
 
