@@ -9,7 +9,7 @@ import { createHash, createPublicKey, randomBytes } from 'node:crypto';
 import { makeRecipients, withStack } from '../js/lib/e2e.mjs';
 import { withEnclave } from '../js/lib/enclave.mjs';
 import { verifyNitro } from '../js/lib/nitro.mjs';
-import { programPath, runProgram, temporaryFolder } from '../js/lib/program.mjs';
+import { programPath, runProgram, temporaryFolder, until } from '../js/lib/program.mjs';
 import { testSeed } from '../js/lib/random.mjs';
 
 const RECIPIENTS = makeRecipients(testSeed('attestation'), 1);
@@ -190,7 +190,7 @@ test('measurements are served as they are, to everybody, and read again on SIGHU
       assert.equal(await ask(), text);
       fs.writeFileSync(file, '{"releases":[1]}');
       process.kill(stack.host.pid, 'SIGHUP');
-      for (let i = 0; i < 100 && (await ask()) === text; i++) await new Promise((r) => setTimeout(r, 20));
+      await until('the measurements read again', async () => (await ask()) !== text);
       assert.equal(await ask(), '{"releases":[1]}');
       const none = await stack.api.raw('GET', '/api/tee/core/attestation?nonce=00', undefined, { token: '' });
       assert.equal(none.status, 503);

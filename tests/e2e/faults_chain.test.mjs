@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { startAnvil } from '../js/lib/anvil.mjs';
 import { driver } from '../js/lib/e2e.mjs';
 import { stepsOf, underLoad } from '../js/lib/fault_world.mjs';
+import { patient } from '../js/lib/patience.mjs';
 import { temporaryFolder, until } from '../js/lib/program.mjs';
 import { testSeed } from '../js/lib/random.mjs';
 import { RpcProxy } from '../js/lib/rpc_proxy.mjs';
@@ -29,7 +30,7 @@ async function halted(world, code, what) {
   assert.equal((await stack.api.raw('GET', '/healthz')).status, 200);
 }
 
-test('nodes that fail', { timeout: 150_000 }, async (t) => {
+test('nodes that fail', { timeout: patient(150_000) }, async (t) => {
   const folder = temporaryFolder('coffer-anvil-');
   const state = path.join(folder, 'state.json');
   const node = await startAnvil({ state });

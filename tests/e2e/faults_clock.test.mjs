@@ -8,6 +8,7 @@ import test from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { driver } from '../js/lib/e2e.mjs';
 import { stepsOf, underLoad } from '../js/lib/fault_world.mjs';
+import { patient } from '../js/lib/patience.mjs';
 import { until } from '../js/lib/program.mjs';
 import { testSeed } from '../js/lib/random.mjs';
 
@@ -48,7 +49,7 @@ class Clock {
   }
 }
 
-test('clocks that jump', { timeout: 150_000 }, async (t) => {
+test('clocks that jump', { timeout: patient(150_000) }, async (t) => {
   if (LIBRARY === undefined) return t.skip('libfaketime is not installed (./dev setup)');
   const step = stepsOf(t);
   const clocks = {};

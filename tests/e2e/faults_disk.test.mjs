@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Stack } from '../js/lib/coffer.mjs';
 import { stepsOf, underLoad } from '../js/lib/fault_world.mjs';
 import { Mounts, fillUp } from '../js/lib/mounts.mjs';
+import { patient } from '../js/lib/patience.mjs';
 import { limit } from '../js/lib/program.mjs';
 import { testSeed } from '../js/lib/random.mjs';
 
@@ -50,7 +51,7 @@ async function onDisk(make) {
   };
 }
 
-test('a full disk, and a limit on the size of files', { timeout: 120_000 }, async (t) => {
+test('a full disk, and a limit on the size of files', { timeout: patient(120_000) }, async (t) => {
   const { mounts, why, ...options } = await onDisk((made) => made.memoryDisk(48));
   const step = stepsOf(t);
   const fill = () => fillUp(mounts.seen(path.join(mounts.folder, 'ballast')));
@@ -100,7 +101,7 @@ test('a full disk, and a limit on the size of files', { timeout: 120_000 }, asyn
   }
 });
 
-test('a disk that breaks while it is used', { timeout: 120_000 }, async (t) => {
+test('a disk that breaks while it is used', { timeout: patient(120_000) }, async (t) => {
   const { mounts, why, ...options } = await onDisk((made) => made.blockDisk(128));
   if (why) return t.skip(why);
   const step = stepsOf(t);

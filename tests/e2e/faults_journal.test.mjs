@@ -7,6 +7,7 @@ import fs from 'node:fs';
 import test from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { stepsOf, underLoad } from '../js/lib/fault_world.mjs';
+import { patient } from '../js/lib/patience.mjs';
 import { until } from '../js/lib/program.mjs';
 import { testSeed } from '../js/lib/random.mjs';
 
@@ -25,7 +26,7 @@ const GARBAGE = [
   () => Buffer.concat([Buffer.from(randomBytes(500).filter((byte) => byte !== 10)), Buffer.from('\n')]),
 ];
 
-test('a journal that changes under the reader', { timeout: 150_000 }, (t) =>
+test('a journal that changes under the reader', { timeout: patient(150_000) }, (t) =>
   underLoad({ name: 'faults_journal', seed }, async (world) => {
     const { stack, random, writer } = world;
     const step = stepsOf(t);

@@ -4,12 +4,13 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { stepsOf, underLoad } from '../js/lib/fault_world.mjs';
+import { patient } from '../js/lib/patience.mjs';
 import { testSeed } from '../js/lib/random.mjs';
 
 const seed = testSeed('faults_process');
 const LONGER_MS = 3_000; // than --enclave-timeout, --http.timeout and --chain.timeout of the tests
 
-test('stopped and killed', { timeout: 120_000 }, (t) =>
+test('stopped and killed', { timeout: patient(120_000) }, (t) =>
   underLoad({ name: 'faults_process', seed }, async (world) => {
     const { stack, random } = world;
     const { host, enclave } = stack;

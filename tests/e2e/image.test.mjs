@@ -8,6 +8,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import test from 'node:test';
 import { gunzipSync } from 'node:zlib';
+import { patient } from '../js/lib/patience.mjs';
 import { ROOT, programPath, temporaryFolder } from '../js/lib/program.mjs';
 import { buildImage, whyNoKernel } from '../js/lib/vm.mjs';
 
@@ -55,7 +56,7 @@ function entries(archive) {
   }
 }
 
-test('two builds give one image', { skip, timeout: 240_000 }, () =>
+test('two builds give one image', { skip, timeout: patient(240_000) }, () =>
   withFolders((one, two) => {
     // With a key in it, because an image without one is refused to programs of a build that is no release.
     const key = randomBytes(32).toString('hex');
@@ -89,7 +90,7 @@ test('two builds give one image', { skip, timeout: 240_000 }, () =>
   }),
 );
 
-test('what is in an image, and what is measured of it', { skip, timeout: 120_000 }, () =>
+test('what is in an image, and what is measured of it', { skip, timeout: patient(120_000) }, () =>
   withFolders((at) => {
     const key = randomBytes(32).toString('hex');
     fs.writeFileSync(at('key'), key, { mode: 0o600 });
@@ -126,7 +127,7 @@ test('what is in an image, and what is measured of it', { skip, timeout: 120_000
   }),
 );
 
-test('the tree for a Dockerfile has all that the program needs', { skip, timeout: 60_000 }, (t) =>
+test('the tree for a Dockerfile has all that the program needs', { skip, timeout: patient(60_000) }, (t) =>
   withFolders((at) => {
     const bin = path.dirname(programPath('coffer'));
     execFileSync(path.join(ROOT, 'deploy/nitro/build'), ['--tree', at('tree'), '--bin', bin]);
@@ -136,7 +137,7 @@ test('the tree for a Dockerfile has all that the program needs', { skip, timeout
   }),
 );
 
-test('what is not right is refused', { skip, timeout: 120_000 }, () =>
+test('what is not right is refused', { skip, timeout: patient(120_000) }, () =>
   withFolders((at) => {
     const build = (...args) => {
       try {

@@ -10,6 +10,7 @@ import { deployCoffer, startAnvil } from '../js/lib/chain.mjs';
 import { makeRecipients, withStack } from '../js/lib/e2e.mjs';
 import { JournalWriter } from '../js/lib/journal_writer.mjs';
 import { ApiLoad, JournalLoad, neverPaidTwice, owedAfter, settleApi } from '../js/lib/load.mjs';
+import { patient } from '../js/lib/patience.mjs';
 import { temporaryFolder } from '../js/lib/program.mjs';
 import { Random, testSeed } from '../js/lib/random.mjs';
 
@@ -28,7 +29,7 @@ async function killAtRandom(stack, random) {
   if (random.chance(0.6)) await stack.ready();
 }
 
-test(`${KILLS} kills under load`, { timeout: 60_000 + KILLS * 8_000 }, async () => {
+test(`${KILLS} kills under load`, { timeout: patient(60_000 + KILLS * 8_000) }, async () => {
   const folder = temporaryFolder();
   const writer = new JournalWriter(path.join(folder, 'journal.jsonl'));
   const node = await startAnvil();

@@ -13,6 +13,7 @@ import { JournalWriter } from '../js/lib/journal_writer.mjs';
 import { FakeImds } from '../js/lib/kms/imds.mjs';
 import { useKmsWorld } from '../js/lib/kms/world.mjs';
 import { ApiLoad, JournalLoad, neverPaidTwice, owedAfter, settleApi } from '../js/lib/load.mjs';
+import { patient } from '../js/lib/patience.mjs';
 import { runProgram, until } from '../js/lib/program.mjs';
 import { Random, testSeed } from '../js/lib/random.mjs';
 
@@ -154,7 +155,7 @@ test('another address than the expected one: no key, and why; with the right one
   });
 });
 
-test('the state key is changed while credits flow, and the state is there after a restart', { timeout: 180_000 }, async () => {
+test('the state key is changed while credits flow, and the state is there after a restart', { timeout: patient(180_000) }, async () => {
   const key = newKey();
   const writer = new JournalWriter(path.join(world.folder, 'rotated.jsonl'));
   const options = world.stack({

@@ -3,9 +3,10 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import test from 'node:test';
+import { patient } from '../js/lib/patience.mjs';
 import { Program, ROOT, temporaryFolder } from '../js/lib/program.mjs';
 
-test('the demo with keys from the local KMS', { timeout: 180_000 }, async () => {
+test('the demo with keys from the local KMS', { timeout: patient(180_000) }, async () => {
   const folder = temporaryFolder();
   test.after(() => fs.rmSync(folder, { recursive: true, force: true }));
   const demo = new Program({

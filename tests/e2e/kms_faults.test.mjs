@@ -17,6 +17,7 @@ import { developmentImage } from '../js/lib/kms/coffer_key.mjs';
 import { TestEnclave } from '../js/lib/kms/enclave.mjs';
 import { SIGNING_CONTEXT, useKmsWorld } from '../js/lib/kms/world.mjs';
 import { makeDevelopmentChain } from '../js/lib/nitro.mjs';
+import { patient } from '../js/lib/patience.mjs';
 import { programPath, until } from '../js/lib/program.mjs';
 import { testSeed } from '../js/lib/random.mjs';
 
@@ -103,7 +104,7 @@ const ANSWERS = {
   internal: /KMSInternalException/,
 };
 
-test('each fault of the connection and of the answer', { timeout: 300_000 }, (t) =>
+test('each fault of the connection and of the answer', { timeout: patient(300_000) }, (t) =>
   withFaultStack({}, async (stack) => {
     const step = stepsOf(t);
     for (const [fault, reason] of Object.entries({ ...CERTIFICATES, ...ANSWERS })) {
@@ -171,7 +172,7 @@ test('while a key is generated: what is half made is not kept, and the next one 
     assert.deepEqual(keysOf(stack), ['signing.ciphertext', 'signing.json', 'state-1.json']);
   }));
 
-test('an answer that comes too late, for the host and for the enclave', { timeout: 120_000 }, () =>
+test('an answer that comes too late, for the host and for the enclave', { timeout: patient(120_000) }, () =>
   withFaultStack({ host: { 'kms.timeout': '5s' } }, async (stack) => {
     faults.arm('delay', { value: 21_500, times: 1 });
     const log = /the signing key: tcp:\/\/127\.0\.0\.1:\d+: no answer came in time/;

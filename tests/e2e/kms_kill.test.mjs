@@ -18,6 +18,7 @@ import { openStoredKeys } from '../js/lib/kms/stored_keys.mjs';
 import { SIGNING_CONTEXT, useKmsWorld } from '../js/lib/kms/world.mjs';
 import { ApiLoad, JournalLoad, neverPaidTwice, owedAfter, settleApi } from '../js/lib/load.mjs';
 import { Mounts, fillUp } from '../js/lib/mounts.mjs';
+import { patient } from '../js/lib/patience.mjs';
 import { temporaryFolder, until } from '../js/lib/program.mjs';
 import { Random, testSeed } from '../js/lib/random.mjs';
 
@@ -86,7 +87,7 @@ async function firstProvisioning(way, point) {
 }
 
 for (const way of ['brought', 'generated']) {
-  test(`the first provisioning of a key that is ${way}`, { timeout: 60_000 + KILLS * 8_000 }, async () => {
+  test(`the first provisioning of a key that is ${way}`, { timeout: patient(60_000 + KILLS * 8_000) }, async () => {
     const random = new Random(`${seed} ${way}`);
     for (const point of turns(ofWay(way), Math.ceil(KILLS / 2), random)) {
       const began = Date.now();
@@ -152,7 +153,7 @@ async function killAtRandom(stack, random) {
   revive(stack);
 }
 
-test('provisioning and rotation under load', { timeout: 120_000 + KILLS * 12_000 }, async () => {
+test('provisioning and rotation under load', { timeout: patient(120_000 + KILLS * 12_000) }, async () => {
   const random = new Random(`${seed} load`);
   const writer = new JournalWriter(path.join(folder, 'journal.jsonl'));
   const key = `0x${randomBytes(32).toString('hex')}`;

@@ -16,6 +16,7 @@ import { FakeImds } from '../js/lib/kms/imds.mjs';
 import { rotateUntilItSigns, stepOf, untilRetired } from '../js/lib/kms/signing_rotation.mjs';
 import { openStoredKeys } from '../js/lib/kms/stored_keys.mjs';
 import { SIGNING_CONTEXT, useKmsWorld } from '../js/lib/kms/world.mjs';
+import { patient } from '../js/lib/patience.mjs';
 import { Program, temporaryFolder, until } from '../js/lib/program.mjs';
 import { testSeed } from '../js/lib/random.mjs';
 import { cannotTrace, formsOf, isSecretMemory, needlesOf, scanFile, scanFolder, scanProcess, told } from '../js/lib/secret_scan.mjs';
@@ -24,7 +25,7 @@ const ROUNDS = Number(process.env.COFFER_SECRET_ROUNDS ?? 1);
 const seed = testSeed('kms_secrets');
 const world = await useKmsWorld(test);
 const { kms, coffer } = world;
-const traced = { skip: cannotTrace(), timeout: 60_000 * ROUNDS };
+const traced = { skip: cannotTrace(), timeout: patient(60_000 * ROUNDS) };
 const folder = temporaryFolder('coffer-secrets-');
 test.after(() => fs.rmSync(folder, { recursive: true, force: true }));
 

@@ -19,6 +19,7 @@ import { fund, order, rotateUntilItSigns, stepOf, untilRetired, usesOf } from '.
 import { openStoredKeys } from '../js/lib/kms/stored_keys.mjs';
 import { SIGNING_CONTEXT, useKmsWorld } from '../js/lib/kms/world.mjs';
 import { ApiLoad, JournalLoad, neverPaidTwice, owedAfter, settleApi } from '../js/lib/load.mjs';
+import { patient } from '../js/lib/patience.mjs';
 import { runProgram, temporaryFolder, until } from '../js/lib/program.mjs';
 import { Random, testSeed } from '../js/lib/random.mjs';
 
@@ -53,7 +54,7 @@ async function restart(stack) {
   await stack.ready();
 }
 
-test('new payouts come from the new key, the old one is drained, swept and wiped', { timeout: 240_000 }, async () => {
+test('new payouts come from the new key, the old one is drained, swept and wiped', { timeout: patient(240_000) }, async () => {
   const key = `0x${randomBytes(32).toString('hex')}`;
   const options = world.stack({ key, ciphertext: await world.ciphertextFile(key), host: HOST });
   await withChain({ seed, count: 4, deposit: parseEther('50'), contracts: { unlockPeriod: UNLOCK_PERIOD }, ...options }, async (run) => {
@@ -118,7 +119,7 @@ async function rotateAnew(stack, isDead) {
   await until('the point, or a key that drains', async () => isDead() || ['draining', 'done', 'failed'].includes(await stepOf(stack)));
 }
 
-test('kills at each step, under load', { timeout: 180_000 + KILLS * 30_000 }, async () => {
+test('kills at each step, under load', { timeout: patient(180_000 + KILLS * 30_000) }, async () => {
   const random = new Random(`${seed} kills`);
   const writer = new JournalWriter(path.join(folder, 'journal.jsonl'));
   const key = `0x${randomBytes(32).toString('hex')}`;

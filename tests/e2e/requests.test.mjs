@@ -14,6 +14,7 @@ import {
 } from '../js/lib/boundary.mjs';
 import { Stack } from '../js/lib/coffer.mjs';
 import { makeRecipients } from '../js/lib/e2e.mjs';
+import { patient } from '../js/lib/patience.mjs';
 import { until } from '../js/lib/program.mjs';
 import { Random, testSeed } from '../js/lib/random.mjs';
 
@@ -253,7 +254,7 @@ function closes(bytes, timeoutMs = 3000) {
     const timer = setTimeout(() => {
       socket.destroy();
       resolve(false);
-    }, timeoutMs);
+    }, patient(timeoutMs));
     socket.on('error', () => {});
     socket.on('data', () => {});
     socket.on('close', () => {

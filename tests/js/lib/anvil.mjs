@@ -6,6 +6,7 @@ import net from 'node:net';
 import { createRequire } from 'node:module';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { JsonRpcProvider, Network } from 'ethers';
+import { patient } from './patience.mjs';
 
 const START_TIMEOUT_MS = 20_000;
 const STOP_TIMEOUT_MS = 5_000;
@@ -72,7 +73,7 @@ const hasExited = (child) =>
   child.exitCode !== null || child.signalCode !== null || child.pid === undefined;
 
 async function waitUntilAnswering(child, provider) {
-  const deadline = Date.now() + START_TIMEOUT_MS;
+  const deadline = Date.now() + patient(START_TIMEOUT_MS);
   while (Date.now() < deadline) {
     if (hasExited(child))
       throw new Error(`anvil ended while starting: ${child.errorText.trim() || child.exitCode}`);
@@ -82,7 +83,7 @@ async function waitUntilAnswering(child, provider) {
       await sleep(20);
     }
   }
-  throw new Error(`anvil did not answer within ${START_TIMEOUT_MS} ms: ${child.errorText.trim()}`);
+  throw new Error(`anvil did not answer within ${patient(START_TIMEOUT_MS)} ms: ${child.errorText.trim()}`);
 }
 
 /** A provider without caching or long polls, for a node on this machine. */
@@ -180,13 +181,13 @@ export class LocalNode {
    * judged.
    */
   async receipt(hash) {
-    const deadline = Date.now() + RECEIPT_TIMEOUT_MS;
+    const deadline = Date.now() + patient(RECEIPT_TIMEOUT_MS);
     while (Date.now() < deadline) {
       const receipt = await this.provider.getTransactionReceipt(hash);
       if (receipt !== null) return receipt;
       await sleep(10);
     }
-    throw new Error(`transaction ${hash} was not mined within ${RECEIPT_TIMEOUT_MS} ms`);
+    throw new Error(`transaction ${hash} was not mined within ${patient(RECEIPT_TIMEOUT_MS)} ms`);
   }
 
   /**

@@ -3,6 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { randomBytes } from 'node:crypto';
 import { Wallet } from 'ethers';
+import { patient } from './patience.mjs';
 import { Program, freePort, temporaryFolder, until } from './program.mjs';
 
 const HTTP_TIMEOUT_MS = 30_000;
@@ -32,7 +33,7 @@ export class Api {
         ...headers,
       },
       body: body === undefined || typeof body === 'string' ? body : JSON.stringify(body),
-      signal: AbortSignal.timeout(HTTP_TIMEOUT_MS),
+      signal: AbortSignal.timeout(patient(HTTP_TIMEOUT_MS)),
     });
     // A kept connection may be closed by the server just as it is used again (RFC 9112, 9.3.1).
     const closed = (error) => ['UND_ERR_SOCKET', 'ECONNRESET'].includes(error.cause?.code);

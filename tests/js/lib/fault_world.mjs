@@ -11,6 +11,7 @@ import { deployCoffer, startAnvil } from './chain.mjs';
 import { makeRecipients, withStack } from './e2e.mjs';
 import { JournalWriter } from './journal_writer.mjs';
 import { ApiLoad, JournalLoad, neverPaidTwice, owedAfter, settleApi } from './load.mjs';
+import { patient } from './patience.mjs';
 import { temporaryFolder, until } from './program.mjs';
 import { Random } from './random.mjs';
 
@@ -139,7 +140,7 @@ class FaultWorld {
 /** Subtests one after the other in one world: after one that failed there are no more. */
 export const stepsOf = (t) => async (name, body) => {
   let failure;
-  await t.test(name, { timeout: 120_000 }, async () => {
+  await t.test(name, { timeout: patient(120_000) }, async () => {
     try {
       await body();
     } catch (error) {

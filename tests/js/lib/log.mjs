@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { hexlify } from 'ethers';
 import * as tlog from '../../conformance/tlog.mjs';
+import { patient } from './patience.mjs';
 import { until } from './program.mjs';
 
 const WIDTH = 256;
@@ -20,7 +21,7 @@ export async function auditApi(api, where) {
 
 // Waits when it is told to, as whoever reads a whole log has to; not for ever.
 async function file(api, where, patience = 30) {
-  const response = await fetch(`${api.base}/log/${where}`, { signal: AbortSignal.timeout(30_000) });
+  const response = await fetch(`${api.base}/log/${where}`, { signal: AbortSignal.timeout(patient(30_000)) });
   if (response.status === 429 && patience > 0) {
     await response.arrayBuffer();
     await sleep(1000 * Number(response.headers.get('retry-after')));

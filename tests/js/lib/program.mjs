@@ -7,6 +7,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { patient } from './patience.mjs';
 
 const SETPRIV = '/usr/bin/setpriv';
 const EXIT_TIMEOUT_MS = 30_000;
@@ -50,11 +51,12 @@ export function temporaryFolder(prefix = 'coffer-e2e-') {
 }
 
 /**
- * Waits until `condition` gives something true and returns it; throws with `what` otherwise. An
- * error marked `final` ends the wait.
+ * Waits until `condition` gives something true and returns it; throws with `what` otherwise, after
+ * `timeoutMs` (patient). An error marked `final` ends the wait.
  */
 export async function until(what, condition, { timeoutMs = 30_000, everyMs = 25 } = {}) {
-  const deadline = Date.now() + timeoutMs;
+  const most = patient(timeoutMs);
+  const deadline = Date.now() + most;
   let last;
   for (;;) {
     try {
@@ -67,7 +69,7 @@ export async function until(what, condition, { timeoutMs = 30_000, everyMs = 25 
     }
     if (Date.now() > deadline) {
       const why = last === undefined ? '' : `; last error: ${last.message}`;
-      throw new Error(`${what} did not come true within ${timeoutMs} ms${why}`);
+      throw new Error(`${what} did not come true within ${most} ms${why}`);
     }
     await sleep(everyMs);
   }
@@ -120,11 +122,12 @@ export class Program {
 
   /** Waits for its end: {code, signal}. */
   async ended(timeoutMs = EXIT_TIMEOUT_MS) {
+    const most = patient(timeoutMs);
     let timer;
     const late = new Promise((_, reject) => {
       timer = setTimeout(
-        () => reject(new Error(`${this.name} did not end within ${timeoutMs} ms\n${this.tail()}`)),
-        timeoutMs,
+        () => reject(new Error(`${this.name} did not end within ${most} ms\n${this.tail()}`)),
+        most,
       );
     });
     try {
@@ -210,6 +213,7 @@ export function limit(program, resource, value) {
 
 /** Runs a program to its end: {code, signal, stdout, stderr}. */
 export function runProgram(name, args, { env = {}, timeoutMs = 20_000 } = {}) {
+  const most = patient(timeoutMs);
   return new Promise((resolve, reject) => {
     const child = spawn(programPath(name), args, {
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -223,10 +227,10 @@ export function runProgram(name, args, { env = {}, timeoutMs = 20_000 } = {}) {
       child.kill('SIGKILL');
       reject(
         new Error(
-          `${name} ${args.join(' ')} still ran after ${timeoutMs} ms:\n${result.stderr.slice(-2000)}`,
+          `${name} ${args.join(' ')} still ran after ${most} ms:\n${result.stderr.slice(-2000)}`,
         ),
       );
-    }, timeoutMs);
+    }, most);
     child.once('error', reject);
     child.once('close', (code, signal) => {
       clearTimeout(timer);
