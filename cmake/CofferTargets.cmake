@@ -1,31 +1,37 @@
 # How the project names its targets. Sources are found by folder, so that a new file needs no list to be edited.
 
-# coffer_unity(NAME): with COFFER_UNITY, the sources of a library are compiled some at a time, which parses their headers and
-# instantiates their templates once. Grouped by first letters, so that a new file changes one group and no other.
+# coffer_unity(NAME [GROUPS letters...]): with COFFER_UNITY, the sources of a target are compiled some at a time, which reads their
+# headers and instantiates their templates once. Grouped by first letters, so that a new file changes one group and no other.
 function(coffer_unity NAME)
   if(NOT COFFER_UNITY)
     return()
   endif()
-  # Sources with planted bugs take their original's place when coffer_sim_mutants is linked, so each original is an object of its
-  # own. The sanitizer builds have no such program.
-  set(ALONE "")
+  cmake_parse_arguments(ARG "" "" "GROUPS" ${ARGN})
+  if(NOT ARG_GROUPS)
+    set(ARG_GROUPS a-b c-d e-k l-o p-p q-r s-z)
+  endif()
+  # Sources with planted bugs take their originals' place when coffer_sim_mutants is linked, all of them or none, so the originals
+  # share an object with nothing else. The sanitizer builds have no such program.
+  set(PLACES "")
   if(NOT COFFER_SANITIZE)
     file(GLOB PLANTED ${CMAKE_SOURCE_DIR}/tests/mutants/*.toml)
     foreach(FILE ${PLANTED})
       file(STRINGS ${FILE} LINES REGEX "^file = ")
-      list(APPEND ALONE ${LINES})
+      list(APPEND PLACES ${LINES})
     endforeach()
   endif()
   get_target_property(SOURCES ${NAME} SOURCES)
   foreach(SOURCE ${SOURCES})
     get_filename_component(FILE ${SOURCE} NAME)
+    cmake_path(ABSOLUTE_PATH SOURCE)
     file(RELATIVE_PATH PLACE ${CMAKE_SOURCE_DIR} ${SOURCE})
-    if("file = \"${PLACE}\"" IN_LIST ALONE)
-      continue()
+    set(KIND "")
+    if("file = \"${PLACE}\"" IN_LIST PLACES)
+      set(KIND planted-)
     endif()
-    foreach(LETTERS a-b c-d e-k l-o p-p q-r s-z)
+    foreach(LETTERS ${ARG_GROUPS})
       if(FILE MATCHES "^[${LETTERS}]")
-        set_property(SOURCE ${SOURCE} PROPERTY UNITY_GROUP ${LETTERS})
+        set_property(SOURCE ${SOURCE} PROPERTY UNITY_GROUP ${KIND}${LETTERS})
       endif()
     endforeach()
   endforeach()
@@ -87,6 +93,7 @@ function(coffer_test_folder DIR)
   get_filename_component(PARENT ${CMAKE_CURRENT_SOURCE_DIR} NAME)
   set(NAME ${PARENT}_${DIR}_test)
   add_executable(${NAME} ${SOURCES})
+  coffer_unity(${NAME} GROUPS a-d e-k l-p q-z)
   target_include_directories(${NAME} PRIVATE ${CMAKE_SOURCE_DIR})
   target_link_libraries(${NAME} PRIVATE ${ARG_DEPS} GTest::gmock GTest::gtest_main)
   target_compile_definitions(${NAME} PRIVATE COFFER_SOURCE_DIR="${CMAKE_SOURCE_DIR}")

@@ -35,6 +35,8 @@ inline ethereum::PrivateKey DoorKey(size_t epoch) {
   return *ethereum::PrivateKey::FromBytes(std::string(32, static_cast<char>('\x60' + epoch)));
 }
 
+inline std::string Text(const Address& address) { return std::string(address.view()); }
+
 inline policy::Policy DoorPolicy() {
   policy::Policy policy;
   policy.chain_id = 42161;

@@ -21,8 +21,6 @@ namespace v1 = boundary::v1;
   EXPECT_THAT((door).auditor.broken(), StartsWith(rule ": ")); \
   EXPECT_THAT((door).auditor.broken(), HasSubstr(words))
 
-std::string Text(const Address& address) { return std::string(address.view()); }
-
 State* AddState(uint32_t epoch, State::Use use, uint64_t next_nonce, v1::Status* status) {
   State* state = status->add_signing_keys();
   state->set_epoch(epoch);

@@ -13,8 +13,6 @@ namespace {
 using testing::HasSubstr;
 namespace v1 = boundary::v1;
 
-std::string Text(const Address& address) { return std::string(address.view()); }
-
 // A second enclave is provisioned with what the first one had made, and something of it spoiled.
 std::string AfterProvisioning(const std::function<void(v1::Provision&)>& spoil) {
   Door door;

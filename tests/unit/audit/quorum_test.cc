@@ -14,17 +14,16 @@ NoteSigner WitnessOf(int number) {
   return SignerOf(absl::StrCat("w", number, ".example"), KeyType::kCosignatureV1,
                   static_cast<char>('0' + number));
 }
-NoteSigner LogSigner() { return SignerOf("log.example", KeyType::kEd25519, 'l'); }
-std::string Witness(const char* name, int number) {
+std::string WitnessLine(const char* name, int number) {
   return absl::StrCat("witness ", name, " ", WitnessOf(number).key().ToString(), "\n");
 }
-std::string Log() { return absl::StrCat("log ", LogSigner().key().ToString(), "\n"); }
+std::string LogLine() { return absl::StrCat("log ", LogSigner().key().ToString(), "\n"); }
 
 // The example of the specification, with keys.
 std::string Example() {
-  return Log() + "\n# the X organisation\n" + Witness("X1", 1) + Witness("X2", 2) +
-         Witness("X3", 3) + "group X-witnesses 2 X1 X2 X3\n\n" + Witness("Y1", 4) +
-         Witness("Y2", 5) + Witness("Y3", 6) + "group Y-witnesses any Y1 Y2 Y3\n\n" +
+  return LogLine() + "\n# the X organisation\n" + WitnessLine("X1", 1) + WitnessLine("X2", 2) +
+         WitnessLine("X3", 3) + "group X-witnesses 2 X1 X2 X3\n\n" + WitnessLine("Y1", 4) +
+         WitnessLine("Y2", 5) + WitnessLine("Y3", 6) + "group Y-witnesses any Y1 Y2 Y3\n\n" +
          "group X-and-Y all X-witnesses Y-witnesses\n\t quorum \t X-and-Y \n";
 }
 
@@ -86,7 +85,7 @@ TEST(Quorum, WhichLog) {
 
 TEST(Quorum, NoneAndASingleWitness) {
   EXPECT_TRUE(QuorumPolicy::Parse("quorum none\n").value().Judge(CosignedBy({})).satisfied);
-  const QuorumPolicy one = QuorumPolicy::Parse(Witness("w", 1) + "quorum w\n").value();
+  const QuorumPolicy one = QuorumPolicy::Parse(WitnessLine("w", 1) + "quorum w\n").value();
   EXPECT_TRUE(one.Judge(CosignedBy({1})).satisfied);
   EXPECT_FALSE(one.Judge(CosignedBy({2})).satisfied);
 }
@@ -103,15 +102,15 @@ TEST(Quorum, UrlsAndOctets) {
 }
 
 TEST(Quorum, RefusedPolicies) {
-  const std::string w = Witness("w", 1);
-  const std::string v = Witness("v", 2);
+  const std::string w = WitnessLine("w", 1);
+  const std::string v = WitnessLine("v", 2);
   const std::string end = "quorum w\n";
   const struct {
     const char* what;
     std::string text;
   } kCases[] = {
       {"nothing", ""},
-      {"no quorum", Log() + w},
+      {"no quorum", LogLine() + w},
       {"two quorums", w + end + end},
       {"none and another", w + "quorum none\n" + end},
       {"no newline", w + "quorum w"},
@@ -119,10 +118,10 @@ TEST(Quorum, RefusedPolicies) {
       {"a name before its line", "quorum w\n" + w},
       {"two names", w + v + "quorum w v\n"},
       {"an unknown word", w + "witnes x\n" + end},
-      {"a name twice", w + Witness("w", 2) + end},
-      {"a key twice", w + Witness("v", 1) + end},
-      {"a log's key twice", Log() + Log() + w + end},
-      {"the name none", Witness("none", 1) + "quorum none\n"},
+      {"a name twice", w + WitnessLine("w", 2) + end},
+      {"a key twice", w + WitnessLine("v", 1) + end},
+      {"a log's key twice", LogLine() + LogLine() + w + end},
+      {"the name none", WitnessLine("none", 1) + "quorum none\n"},
       {"a group named none", w + "group none any w\n" + end},
       {"none as a member", w + "group g any w none\nquorum g\n"},
       {"an empty group", w + "group g any\nquorum g\n"},

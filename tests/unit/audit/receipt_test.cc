@@ -11,7 +11,6 @@ namespace {
 
 using testing::HasSubstr;
 
-NoteSigner LogSigner() { return SignerOf("log.example", KeyType::kEd25519, 'l'); }
 NoteSigner WitnessSigner() { return SignerOf("w.example", KeyType::kCosignatureV1, 'w'); }
 
 QuorumPolicy Policy() {

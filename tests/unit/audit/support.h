@@ -110,6 +110,8 @@ inline NoteSigner SignerOf(const std::string& name, KeyType type, char seed) {
       .value();
 }
 
+inline NoteSigner LogSigner() { return SignerOf("log.example", KeyType::kEd25519, 'l'); }
+
 }  // namespace coffer::audit
 
 #endif  // COFFER_TESTS_UNIT_AUDIT_SUPPORT_H_

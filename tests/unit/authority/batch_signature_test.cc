@@ -6,13 +6,10 @@
 #include <utility>
 
 #include "enclave_core/authority/credit_signature.h"
-#include "tests/support/bank.h"
+#include "tests/unit/authority/reporter_policy.h"
 
 namespace coffer::test {
 namespace {
-
-constexpr v1::Event::Kind kUp = v1::Event::KIND_ADJUST_UP;
-constexpr v1::Event::Kind kDown = v1::Event::KIND_ADJUST_DOWN;
 
 // ethers 6: solidityPacked, sha256, solidityPackedKeccak256, and signMessage with 0x2222...22, over
 // the four events of Four.
@@ -36,13 +33,6 @@ std::string SignedBy(uint8_t key, const v1::ApplyEvents& request) {
   return Key(key)
       .Sign(ethereum::Eip191Hash(authority::CreditBatchDigest(request).view()))
       .ToBytes65();
-}
-
-policy::Policy Guarded(bool required) {
-  policy::Policy policy = WidePolicy();
-  policy.credit_reporter = Key(0x22).address();
-  policy.require_credit_signature = required;
-  return policy;
 }
 
 v1::EventsApplied Apply(Bank& bank, const v1::ApplyEvents& request) {

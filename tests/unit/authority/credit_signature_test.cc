@@ -6,14 +6,12 @@
 
 #include <functional>
 
-#include "tests/support/bank.h"
+#include "tests/unit/authority/reporter_policy.h"
 
 namespace coffer::test {
 namespace {
 
 constexpr v1::Event::Kind kCredit = v1::Event::KIND_CREDIT;
-constexpr v1::Event::Kind kUp = v1::Event::KIND_ADJUST_UP;
-constexpr v1::Event::Kind kDown = v1::Event::KIND_ADJUST_DOWN;
 
 // ethers 6: solidityPackedKeccak256 and signMessage with the key 0x2222...22, for account "alice"
 // and her recipient of the tests.
@@ -41,13 +39,6 @@ v1::Event Signed(const Vector& vector) {
   v1::Event event = MakeEvent(vector.id, "alice", vector.amount, vector.kind);
   event.set_signature(ethereum::FromHex(vector.signature).value());
   return event;
-}
-
-policy::Policy Guarded(bool required) {
-  policy::Policy policy = WidePolicy();
-  policy.credit_reporter = Key(0x22).address();
-  policy.require_credit_signature = required;
-  return policy;
 }
 
 v1::ErrorCode Verdict(Bank& bank, const v1::Event& event) {

@@ -163,7 +163,7 @@ TEST(TransactionTest, ManyAccessListEntriesFitIntoTheLimits) {
       HasSubstr("allowed are 131072"));
 }
 
-std::string Bytes(std::string_view bytes) {
+std::string RlpBytes(std::string_view bytes) {
   std::string out;
   rlp::AppendBytes(bytes, out);
   return out;
@@ -195,30 +195,30 @@ TEST(TransactionTest, RefusesBrokenFieldsAndNamesThem) {
       {[](Fs& f) { f.pop_back(); }, "12 fields, got 11"},
       {[](Fs& f) { f.push_back("\x80"); }, "12 fields, got 13"},
       {[](Fs& f) { f[0] = std::string(1, '\0'); }, "chainId"},
-      {[](Fs& f) { f[1] = Bytes(std::string(9, '\x01')); }, "nonce"},
-      {[](Fs& f) { f[2] = Bytes(std::string(33, '\x01')); }, "maxPriorityFeePerGas"},
+      {[](Fs& f) { f[1] = RlpBytes(std::string(9, '\x01')); }, "nonce"},
+      {[](Fs& f) { f[2] = RlpBytes(std::string(33, '\x01')); }, "maxPriorityFeePerGas"},
       {[&](Fs& f) { f[3] = list; }, "maxFeePerGas"},
-      {[](Fs& f) { f[4] = Bytes(std::string("\0\x01", 2)); }, "gasLimit"},
-      {[](Fs& f) { f[5] = Bytes(std::string(19, 'a')); }, "to"},
-      {[](Fs& f) { f[5] = Bytes(std::string(21, 'a')); }, "to"},
+      {[](Fs& f) { f[4] = RlpBytes(std::string("\0\x01", 2)); }, "gasLimit"},
+      {[](Fs& f) { f[5] = RlpBytes(std::string(19, 'a')); }, "to"},
+      {[](Fs& f) { f[5] = RlpBytes(std::string(21, 'a')); }, "to"},
       {[&](Fs& f) { f[5] = list; }, "to is a list"},
       {[&](Fs& f) { f[6] = list; }, "value"},
       {[&](Fs& f) { f[7] = list; }, "data is a list"},
-      {[](Fs& f) { f[8] = Bytes(""); }, "accessList is not a list"},
+      {[](Fs& f) { f[8] = RlpBytes(""); }, "accessList is not a list"},
       {[&](Fs& f) { f[8] = rlp::EncodeList(list); }, "accessList has an entry"},
-      {[&](Fs& f) { f[8] = rlp::EncodeList(rlp::EncodeList(Bytes("short") + list)); },
+      {[&](Fs& f) { f[8] = rlp::EncodeList(rlp::EncodeList(RlpBytes("short") + list)); },
        "accessList address"},
       {[&](Fs& f) {
-         f[8] = rlp::EncodeList(rlp::EncodeList(Bytes(std::string(20, 'a')) +
-                                                rlp::EncodeList(Bytes(std::string(31, 'k')))));
+         f[8] = rlp::EncodeList(rlp::EncodeList(RlpBytes(std::string(20, 'a')) +
+                                                rlp::EncodeList(RlpBytes(std::string(31, 'k')))));
        },
        "storage key"},
-      {[](Fs& f) { f[9] = Bytes("\x02"); }, "parity"},
-      {[](Fs& f) { f[9] = Bytes("\x1b"); }, "parity"},
-      {[](Fs& f) { f[10] = Bytes(""); }, "r or s is zero"},
-      {[](Fs& f) { f[10] = Bytes(std::string(32, '\xff')); }, "group order"},
-      {[](Fs& f) { f[11] = Bytes(std::string(32, '\xf0')); }, "EIP-2"},
-      {[](Fs& f) { f[11] = Bytes(std::string(33, '\x01')); }, "s is wrong"},
+      {[](Fs& f) { f[9] = RlpBytes("\x02"); }, "parity"},
+      {[](Fs& f) { f[9] = RlpBytes("\x1b"); }, "parity"},
+      {[](Fs& f) { f[10] = RlpBytes(""); }, "r or s is zero"},
+      {[](Fs& f) { f[10] = RlpBytes(std::string(32, '\xff')); }, "group order"},
+      {[](Fs& f) { f[11] = RlpBytes(std::string(32, '\xf0')); }, "EIP-2"},
+      {[](Fs& f) { f[11] = RlpBytes(std::string(33, '\x01')); }, "s is wrong"},
   };
   ASSERT_TRUE(ParseSignedTransaction(Join(Fields())).ok());
   for (const auto& c : cases) {

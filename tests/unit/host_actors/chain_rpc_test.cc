@@ -3,34 +3,18 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <json/reader.h>
-#include <json/writer.h>
 
 #include <functional>
-#include <sstream>
 
 #include "absl/strings/str_cat.h"
 #include "runtime/test_dispatcher.h"
+#include "tests/unit/host_actors/json_text.h"
 
 namespace coffer::host {
 namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-
-Json::Value J(const std::string& text) {
-  Json::Value value;
-  std::istringstream in(text);
-  std::string errors;
-  EXPECT_TRUE(Json::parseFromStream(Json::CharReaderBuilder(), in, &value, &errors)) << errors;
-  return value;
-}
-
-std::string Text(const Json::Value& value) {
-  Json::StreamWriterBuilder builder;
-  builder["indentation"] = "";
-  return Json::writeString(builder, value);
-}
 
 // The answer to one call: its own first parameter.
 Json::Value Echo(const Json::Value& call) {
@@ -42,11 +26,11 @@ Json::Value Echo(const Json::Value& call) {
 }
 
 std::string EchoAll(const Json::Value& request) {
-  if (!request.isArray()) return Text(Echo(request));
+  if (!request.isArray()) return Compact(Echo(request));
   Json::Value all(Json::arrayValue);
   // In another order than asked: only ids count.
   for (Json::ArrayIndex i = request.size(); i > 0; --i) all.append(Echo(request[i - 1]));
-  return Text(all);
+  return Compact(all);
 }
 
 class FakeHttp final : public HttpTransport {
@@ -293,7 +277,7 @@ TEST_F(ChainRpcTest, ALimitedCallOfABatchIsAskedAgainAlone) {
     Json::Value all = J(EchoAll(request));
     all[0].removeMember("result");
     all[0]["error"] = J(R"({"code":-32005,"message":"slow down"})");
-    return Ok(Text(all));
+    return Ok(Compact(all));
   };
   Ask(1);
   Ask(2);
@@ -341,7 +325,7 @@ TEST_F(ChainRpcTest, WrongChainIsNeverUsed) {
   http.scripts["a"] = [](const Json::Value& request) {
     Json::Value answer = Echo(request);
     if (request["method"] == "eth_chainId") answer["result"] = "0x1";
-    return Ok(Text(answer));
+    return Ok(Compact(answer));
   };
   EXPECT_TRUE(Check(31337).ok());
   EXPECT_EQ(rpc->metrics().usable_urls, 1);

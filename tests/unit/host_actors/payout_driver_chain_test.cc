@@ -10,7 +10,7 @@
 namespace coffer::host {
 namespace {
 
-PayoutDriverOptions Options() {
+PayoutDriverOptions ChainOptions() {
   PayoutDriverOptions options;
   options.priority_fee = 1;
   options.confirmations = 2;
@@ -30,7 +30,7 @@ const ledger::Account& Account(const World& world, uint64_t index) {
 TEST(PayoutDriverChain, PartialPaymentReturnsTheShortfall) {
   World world;
   world.Credit(1, 1000);
-  world.Start(Options());
+  world.Start(ChainOptions());
   world.Run(absl::Seconds(1), false);
   ASSERT_EQ(Open(world), 1u);
   world.chain.now().deposit = 600;  // fell after the ticket was made
@@ -48,7 +48,7 @@ TEST(PayoutDriverChain, PartialPaymentReturnsTheShortfall) {
 TEST(PayoutDriverChain, WhatPaidInPartMayPayInFullAfterAReorg) {
   World world;
   world.Credit(1, 1000);
-  world.Start(Options());
+  world.Start(ChainOptions());
   world.Run(absl::Seconds(1), false);
   world.chain.now().deposit = 600;
   world.Run(absl::Seconds(30));
@@ -64,7 +64,7 @@ TEST(PayoutDriverChain, WhatPaidInPartMayPayInFullAfterAReorg) {
 TEST(PayoutDriverChain, AStrangersRedemptionInPartIsReportedWhenItIsDeep) {
   World world;
   world.Credit(1, 1000);
-  PayoutDriver& driver = world.Start(Options());
+  PayoutDriver& driver = world.Start(ChainOptions());
   world.Run(absl::Seconds(1), false);
   world.chain.now().deposit = 600;
   world.chain.StrangerRedeems(world.Calldata(1), 0);
@@ -81,7 +81,7 @@ TEST(PayoutDriverChain, AFailureThatABatchSwallowsIsRetriedWithTheSameTicket) {
   World world;
   for (uint64_t i = 0; i < 4; ++i) world.Credit(i, 100);
   world.chain.now().unregistered = {TestRecipient(2)};
-  PayoutDriver& driver = world.Start(Options());
+  PayoutDriver& driver = world.Start(ChainOptions());
   world.Run(absl::Seconds(6));
   EXPECT_EQ(world.Paid(3), 100);
   EXPECT_EQ(world.Paid(2), 0);
@@ -99,7 +99,7 @@ TEST(PayoutDriverChain, RetriesComeLaterAndLater) {
   World world;
   world.Credit(1, 100);
   world.chain.now().unregistered = {TestRecipient(1)};
-  PayoutDriver& driver = world.Start(Options());
+  PayoutDriver& driver = world.Start(ChainOptions());
   world.Run(absl::Minutes(10));
   EXPECT_GE(driver.Status().counters.retried, 4u);
   EXPECT_LE(driver.Status().counters.retried, 7u);  // 5, 10, 20, 40 ... seconds
@@ -111,7 +111,7 @@ TEST(PayoutDriverChain, AStrangersRedemptionCountsAndIsNotPaidAgain) {
   for (const uint64_t accounts : {1u, 3u}) {  // a single one reverts, a batch swallows
     World world;
     for (uint64_t i = 0; i < accounts; ++i) world.Credit(i, 100);
-    PayoutDriver& driver = world.Start(Options());
+    PayoutDriver& driver = world.Start(ChainOptions());
     world.Run(absl::Seconds(2), false);
     ASSERT_EQ(world.chain.pool().size(), 1u);
     world.chain.StrangerRedeems(world.Calldata(1), 0);
@@ -126,13 +126,13 @@ TEST(PayoutDriverChain, AStrangersRedemptionCountsAndIsNotPaidAgain) {
 TEST(PayoutDriverChain, AStrangersRedemptionBeforeTheRestartIsFound) {
   World world;
   world.Credit(1, 100);
-  world.Start(Options());
+  world.Start(ChainOptions());
   world.Run(absl::Seconds(2), false);
   world.chain.StrangerRedeems(world.Calldata(1), 0);
   world.chain.Mine();
   world.driver.reset();
   for (int i = 0; i < 20; ++i) world.chain.Mine();
-  PayoutDriver& driver = world.Start(Options());
+  PayoutDriver& driver = world.Start(ChainOptions());
   ASSERT_TRUE(world.Settle(absl::Minutes(1)));
   EXPECT_EQ(driver.Status().counters.foreign, 1u);
 }
@@ -143,7 +143,7 @@ TEST(PayoutDriverChain, AStrangersRedemptionThatAReorgBringsIsFoundHoweverLate) 
   World world;
   world.Credit(1, 100);
   world.chain.now().unregistered = {TestRecipient(1)};
-  PayoutDriverOptions options = Options();
+  PayoutDriverOptions options = ChainOptions();
   options.retry_after = absl::Seconds(100);  // and so the next search
   options.logs_range = 1000;
   PayoutDriver& driver = world.Start(options);
@@ -164,7 +164,7 @@ TEST(PayoutDriverChain, AStrangersRedemptionThatAReorgBringsIsFoundHoweverLate) 
 TEST(PayoutDriverChain, StuckGoesOutAgainThenWithHigherFees) {
   World world;
   world.Credit(1, 100);
-  PayoutDriver& driver = world.Start(Options());
+  PayoutDriver& driver = world.Start(ChainOptions());
   world.Run(absl::Seconds(2), false);
   world.chain.base_fee = 230;  // the fee is 2 * 100 + 1
   world.Run(absl::Seconds(35));
@@ -179,7 +179,7 @@ TEST(PayoutDriverChain, StuckGoesOutAgainThenWithHigherFees) {
 TEST(PayoutDriverChain, TheFirstAttemptMayStillBeTheOneThatIsMined) {
   World world;
   world.Credit(1, 100);
-  PayoutDriver& driver = world.Start(Options());
+  PayoutDriver& driver = world.Start(ChainOptions());
   world.Run(absl::Seconds(50), false);
   ASSERT_EQ(driver.Status().counters.bumped, 1u);
   const std::string first = world.Payout(1).attempts[0].raw_tx;
@@ -196,7 +196,7 @@ TEST(PayoutDriverChain, TheFirstAttemptMayStillBeTheOneThatIsMined) {
 TEST(PayoutDriverChain, SaysWhenTheFeeCeilingIsReached) {
   World world;
   world.Credit(1, 100);
-  PayoutDriverOptions options = Options();
+  PayoutDriverOptions options = ChainOptions();
   options.fees.max_fee_ceiling = 240;
   PayoutDriver& driver = world.Start(options);
   world.Run(absl::Seconds(2), false);
@@ -214,7 +214,7 @@ TEST(PayoutDriverChain, SaysWhenTheFeeCeilingIsReached) {
 TEST(PayoutDriverChain, WaitsForGasMoney) {
   World world;
   world.Credit(1, 100);
-  PayoutDriver& driver = world.Start(Options());
+  PayoutDriver& driver = world.Start(ChainOptions());
   world.Run(absl::Milliseconds(1), false);
   absl::uint128& balance = world.chain.now().balances[world.enclave.address()];
   balance = 1;
@@ -235,7 +235,7 @@ TEST(PayoutDriverChain, WaitsForGasMoney) {
 TEST(PayoutDriverChain, AReorgOpensAgainAndTheSameBytesGoOut) {
   World world;
   for (uint64_t i = 0; i < 25; ++i) world.Credit(i, 100);
-  PayoutDriver& driver = world.Start(Options());
+  PayoutDriver& driver = world.Start(ChainOptions());
   ASSERT_TRUE(world.Settle(absl::Minutes(1)));
   const std::vector<std::string> sent = world.chain.sent;
   world.chain.Reorg(100);
@@ -252,7 +252,7 @@ TEST(PayoutDriverChain, AReorgOpensAgainAndTheSameBytesGoOut) {
 TEST(PayoutDriverChain, ReportedReceiptsAreNotReadAgainWhileTheirBlocksStay) {
   World world;
   for (uint64_t i = 0; i < 25; ++i) world.Credit(i, 100);
-  PayoutDriver& driver = world.Start(Options());
+  PayoutDriver& driver = world.Start(ChainOptions());
   ASSERT_TRUE(world.Settle(absl::Minutes(1)));
   world.Run(absl::Seconds(2));
   ASSERT_EQ(driver.Status().watched_receipts, 3u);
@@ -271,9 +271,9 @@ TEST(PayoutDriverChain, ReportedReceiptsAreNotReadAgainWhileTheirBlocksStay) {
 TEST(PayoutDriverChain, AReorgIsNoticedAfterARestart) {
   World world;
   world.Credit(1, 100);
-  world.Start(Options());
+  world.Start(ChainOptions());
   ASSERT_TRUE(world.Settle(absl::Minutes(1)));
-  world.Start(Options());
+  world.Start(ChainOptions());
   world.Run(absl::Seconds(3));
   world.chain.Reorg(10);
   world.Run(absl::Minutes(1));
@@ -284,7 +284,7 @@ TEST(PayoutDriverChain, AReorgIsNoticedAfterARestart) {
 TEST(PayoutDriverChain, AReceiptDeeperThanTheWindowIsForgotten) {
   World world;
   world.Credit(1, 100);
-  PayoutDriverOptions options = Options();
+  PayoutDriverOptions options = ChainOptions();
   options.reorg_window = 10;
   world.Start(options);
   ASSERT_TRUE(world.Settle(absl::Minutes(1)));
@@ -297,7 +297,7 @@ TEST(PayoutDriverChain, AReceiptDeeperThanTheWindowIsForgotten) {
 TEST(PayoutDriverChain, AStrangersRedemptionThatARegorgTookBackIsRedeemedByUs) {
   World world;
   world.Credit(1, 100);
-  PayoutDriver& driver = world.Start(Options());
+  PayoutDriver& driver = world.Start(ChainOptions());
   world.Run(absl::Seconds(2), false);
   world.chain.StrangerRedeems(world.Calldata(1), 0);
   ASSERT_TRUE(world.Settle(absl::Minutes(1)));
@@ -312,7 +312,7 @@ TEST(PayoutDriverChain, AStrangersRedemptionThatARegorgTookBackIsRedeemedByUs) {
 TEST(PayoutDriverChain, AReceiptWhoseAnswerWasLostIsWatchedToo) {
   World world;
   world.Credit(1, 100);
-  PayoutDriver& driver = world.Start(Options());
+  PayoutDriver& driver = world.Start(ChainOptions());
   world.Run(absl::Seconds(2));
   ASSERT_EQ(Open(world), 1u);
   world.enclave.lost_report_answers = 1;
@@ -326,11 +326,11 @@ TEST(PayoutDriverChain, AReceiptWhoseAnswerWasLostIsWatchedToo) {
 TEST(PayoutDriverChain, AStrangersRedemptionIsWatchedAfterARestart) {
   World world;
   world.Credit(1, 100);
-  world.Start(Options());
+  world.Start(ChainOptions());
   world.Run(absl::Seconds(2), false);
   world.chain.StrangerRedeems(world.Calldata(1), 0);
   ASSERT_TRUE(world.Settle(absl::Minutes(1)));
-  PayoutDriver& driver = world.Start(Options());
+  PayoutDriver& driver = world.Start(ChainOptions());
   world.Run(absl::Seconds(5));
   world.chain.Reorg(100);
   world.Run(absl::Minutes(1));
@@ -343,7 +343,7 @@ TEST(PayoutDriverChain, WaitsForTheFinalityThatIsAskedFor) {
        {PayoutDriverOptions::Finality::kSafe, PayoutDriverOptions::Finality::kFinalized}) {
     World world;
     world.Credit(1, 100);
-    PayoutDriverOptions options = Options();
+    PayoutDriverOptions options = ChainOptions();
     options.finality = finality;
     world.Start(options);
     world.Run(absl::Seconds(1), false);
@@ -367,7 +367,7 @@ policy::Policy Voiding(bool allowed) {
 void LetExpire(World& world, bool void_expired) {
   world.Credit(1, 100);
   world.chain.now().unregistered = {TestRecipient(1)};
-  PayoutDriverOptions options = Options();
+  PayoutDriverOptions options = ChainOptions();
   options.void_expired = void_expired;
   options.retry_max = absl::Seconds(40);
   world.Start(options);
@@ -406,7 +406,7 @@ TEST(PayoutDriverChain, VoidTicketsFreeTheirFunds) {
 TEST(PayoutDriverChain, ARedemptionIsHeldWhileTheBrokerIsPaused) {
   World world;
   world.Credit(1, 100);
-  PayoutDriver& driver = world.Start(Options());
+  PayoutDriver& driver = world.Start(ChainOptions());
   ASSERT_TRUE(world.scheduler.RunUntil([&] { return Open(world) == 1; }, absl::Seconds(1)));
   world.chain.now().paused = true;
   world.chain.Mine(false);
@@ -427,7 +427,7 @@ TEST(PayoutDriverChain, AnyMixOfTroublesEndsWithTrueBooks) {
   for (uint64_t seed = first; seed < first + 12; ++seed) {
     SCOPED_TRACE(absl::StrCat("seed ", seed));
     World world(Voiding(false), seed);
-    PayoutDriverOptions options = Options();
+    PayoutDriverOptions options = ChainOptions();
     options.run_interval = absl::Seconds(30);
     options.retry_max = absl::Seconds(20);
     options.fund_below = 1'000'000;

@@ -7,7 +7,7 @@
 namespace coffer::host {
 namespace {
 
-PayoutDriverOptions Options() {
+PayoutDriverOptions DriverOptions() {
   PayoutDriverOptions options;
   options.run_interval = absl::Hours(1);
   options.priority_fee = 1;
@@ -20,7 +20,7 @@ PayoutDriverOptions Options() {
 TEST(PayoutDriver, PaysEverybodyInBatches) {
   World world;
   for (uint64_t i = 0; i < 25; ++i) world.Credit(i, 1000 + i);
-  PayoutDriver& driver = world.Start(Options());
+  PayoutDriver& driver = world.Start(DriverOptions());
   ASSERT_TRUE(world.Settle(absl::Minutes(2)));
   for (uint64_t i = 0; i < 25; ++i) EXPECT_EQ(world.Paid(i), 1000 + i);
   EXPECT_EQ(world.enclave.authority().payouts().size(), 3u);  // 10 + 10 + 5 tickets
@@ -35,7 +35,7 @@ TEST(PayoutDriver, PaysEverybodyInBatches) {
 
 TEST(PayoutDriver, AsksAgainAtTheIntervalAndOnRunNow) {
   World world;
-  PayoutDriver& driver = world.Start(Options());
+  PayoutDriver& driver = world.Start(DriverOptions());
   world.Run(absl::Seconds(5));
   world.Credit(1, 500);
   world.Run(absl::Minutes(5));
@@ -51,7 +51,7 @@ TEST(PayoutDriver, AsksAgainAtTheIntervalAndOnRunNow) {
 TEST(PayoutDriver, WithoutAnIntervalItPaysOnlyWhenAsked) {
   World world;
   world.Credit(1, 500);
-  PayoutDriverOptions options = Options();
+  PayoutDriverOptions options = DriverOptions();
   options.run_interval = absl::InfiniteDuration();
   PayoutDriver& driver = world.Start(options);
   world.Run(absl::Minutes(90));
@@ -65,7 +65,7 @@ TEST(PayoutDriver, LeavesWhatIsBelowTheThreshold) {
   World world;
   world.Credit(1, 99);
   world.Credit(2, 100);
-  PayoutDriverOptions options = Options();
+  PayoutDriverOptions options = DriverOptions();
   options.threshold = 100;
   world.Start(options);
   world.Run(absl::Minutes(1));
@@ -76,7 +76,7 @@ TEST(PayoutDriver, LeavesWhatIsBelowTheThreshold) {
 TEST(PayoutDriver, BoundsWhatIsUnderWayAndGoesOnWhenThereIsRoom) {
   World world;
   for (uint64_t i = 0; i < 12; ++i) world.Credit(i, 10);
-  PayoutDriverOptions options = Options();
+  PayoutDriverOptions options = DriverOptions();
   options.max_under_way = 2;
   options.max_tickets = 2;
   world.Start(options);
@@ -93,7 +93,7 @@ TEST(PayoutDriver, BoundsWhatIsUnderWayAndGoesOnWhenThereIsRoom) {
 TEST(PayoutDriver, SendsInNonceOrderAlthoughAnswersGetLost) {
   World world;
   for (uint64_t i = 0; i < 40; ++i) world.Credit(i, 10);
-  PayoutDriverOptions options = Options();
+  PayoutDriverOptions options = DriverOptions();
   options.max_tickets = 5;
   world.chain.lost_percent = 20;
   world.enclave.lost_percent = 20;
@@ -109,12 +109,12 @@ TEST(PayoutDriver, SendsInNonceOrderAlthoughAnswersGetLost) {
 TEST(PayoutDriver, ARestartedDriverGoesOnFromTheEnclaveAlone) {
   World world;
   for (uint64_t i = 0; i < 30; ++i) world.Credit(i, 10);
-  world.Start(Options());
+  world.Start(DriverOptions());
   world.Run(absl::Seconds(2), false);
   ASSERT_FALSE(world.enclave.authority().payouts().open().empty());
   const std::vector<std::string> sent = world.chain.sent;
   world.chain.DropPool();
-  world.Start(Options());
+  world.Start(DriverOptions());
   ASSERT_TRUE(world.Settle(absl::Minutes(2)));
   // The same bytes again, and nothing new signed.
   EXPECT_EQ(world.chain.sent.size(), 2 * sent.size());
@@ -125,7 +125,7 @@ TEST(PayoutDriver, AnEnclaveThatGoesAwayAndComesBack) {
   World world;
   for (uint64_t i = 0; i < 5; ++i) world.Credit(i, 10);
   world.enclave.SetReady(false);
-  PayoutDriver& driver = world.Start(Options());
+  PayoutDriver& driver = world.Start(DriverOptions());
   world.Run(absl::Seconds(5));
   EXPECT_TRUE(world.Halted("enclave_not_ready"));
   EXPECT_FALSE(driver.Status().enclave_ready);
@@ -141,7 +141,7 @@ TEST(PayoutDriver, AnEnclaveThatGoesAwayAndComesBack) {
 TEST(PayoutDriver, PauseStopsNewOnesButEndsWhatIsUnderWay) {
   World world;
   world.Credit(1, 10);
-  PayoutDriver& driver = world.Start(Options());
+  PayoutDriver& driver = world.Start(DriverOptions());
   world.Run(absl::Seconds(2), false);
   driver.Pause();
   world.Credit(2, 20);
@@ -159,7 +159,7 @@ TEST(PayoutDriver, PauseStopsNewOnesButEndsWhatIsUnderWay) {
 TEST(PayoutDriver, DryRunSignsNothing) {
   World world;
   world.Credit(1, 10);
-  PayoutDriverOptions options = Options();
+  PayoutDriverOptions options = DriverOptions();
   options.dry_run = true;
   PayoutDriver& driver = world.Start(options);
   world.Run(absl::Seconds(30));
@@ -181,7 +181,7 @@ TEST_P(PayoutDriverHalts, SaysWhyAndGoesOnAfterwards) {
   world.Credit(1, 1000);
   GetParam().begin(world);
   world.chain.Mine();
-  world.Start(Options());
+  world.Start(DriverOptions());
   world.Run(absl::Seconds(20));
   EXPECT_TRUE(world.Halted(GetParam().code));
   EXPECT_EQ(world.enclave.authority().payouts().size(), 0u);
@@ -218,7 +218,7 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(PayoutDriver, ANonceAboveTheEnclavesIsAnAlarm) {
   World world;
   world.Credit(1, 10);
-  PayoutDriver& driver = world.Start(Options());
+  PayoutDriver& driver = world.Start(DriverOptions());
   ASSERT_TRUE(world.Settle(absl::Minutes(1)));
   world.chain.now().nonce += 3;
   world.chain.Mine();
@@ -232,7 +232,7 @@ TEST(PayoutDriver, ANonceAboveTheEnclavesIsAnAlarm) {
 TEST(PayoutDriver, ANonceSpentByAStrangerIsAnAlarm) {
   World world;
   world.Credit(1, 10);
-  PayoutDriverOptions options = Options();
+  PayoutDriverOptions options = DriverOptions();
   options.lost_nonce_after = absl::Seconds(30);
   world.Start(options);
   world.Run(absl::Seconds(2), false);
@@ -248,7 +248,7 @@ TEST(PayoutDriver, TheBlockGasLimitShrinksBatches) {
   World world;
   for (uint64_t i = 0; i < 9; ++i) world.Credit(i, 10);
   world.chain.block_gas_limit = 100'000 + 3 * 275'000;
-  world.Start(Options());
+  world.Start(DriverOptions());
   ASSERT_TRUE(world.Settle(absl::Minutes(2)));
   EXPECT_EQ(world.enclave.authority().payouts().size(), 3u);
 }
@@ -256,7 +256,7 @@ TEST(PayoutDriver, TheBlockGasLimitShrinksBatches) {
 TEST(PayoutDriver, ALargeAccountIsPaidInPieces) {
   World world;
   world.Credit(1, 2'500'000'000);  // max_face_value is 1,000,000,000
-  PayoutDriverOptions options = Options();
+  PayoutDriverOptions options = DriverOptions();
   options.run_interval = absl::Seconds(30);
   world.Start(options);
   world.Run(absl::Minutes(3));
@@ -268,7 +268,7 @@ TEST(PayoutDriver, ALargeAccountIsPaidInPieces) {
 void Transfers(World& world) {
   world.Credit(1, 1000);
   world.Credit(2, 2000);
-  PayoutDriverOptions options = Options();
+  PayoutDriverOptions options = DriverOptions();
   options.strategy = boundary::v1::STRATEGY_ETH_TRANSFER;
   world.chain.now().unregistered = {TestRecipient(2)};
   world.Start(options);
@@ -302,7 +302,7 @@ TEST(PayoutDriver, FillsTheDepositOneFundingAtATime) {
   World world;
   world.chain.now().deposit = 100;
   world.Credit(1, 1000);
-  PayoutDriverOptions options = Options();
+  PayoutDriverOptions options = DriverOptions();
   options.fund_below = 1'000'000;
   options.fund_target = 7'000'000'000;  // more than max_fund_deposit
   world.chain.Mine();
@@ -319,7 +319,7 @@ TEST(PayoutDriver, LostAnswersDoNotFundTwice) {
     world.chain.now().deposit = 0;
     world.enclave.lost_percent = 40;
     world.chain.lost_percent = 10;
-    PayoutDriverOptions options = Options();
+    PayoutDriverOptions options = DriverOptions();
     options.fund_below = 1000;
     options.fund_target = 50'000;
     world.chain.Mine();

@@ -14,7 +14,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
-constexpr uint64_t kSegment = 4096;
+constexpr uint64_t kSmallSegment = 4096;
 
 std::string Sealed(uint64_t sequence) {
   return absl::StrCat("CFR1 sealed ", sequence, std::string(100, 's'));
@@ -30,7 +30,7 @@ std::string Entry(uint64_t sequence) {
 }
 
 std::unique_ptr<RecordStore> Open(Disk& disk, bool hold = true) {
-  auto store = RecordStore::Open(&disk, {.segment_bytes = kSegment, .hold_segments = hold});
+  auto store = RecordStore::Open(&disk, {.segment_bytes = kSmallSegment, .hold_segments = hold});
   EXPECT_TRUE(store.ok()) << store.status();
   return store.ok() ? *std::move(store) : nullptr;
 }
@@ -215,7 +215,7 @@ TEST(PublicPartTest, AnEntryThatDoesNotDivideIsNamed) {
   const size_t at = kSectorBytes + AlignToSector(EncodeGroup(1, {Entry(1)}).size()) +
                     AlignToSector(EncodeGroup(2, {Entry(2)}).size());
   bytes.replace(at, group.size(), group);
-  const auto opened = RecordStore::Open(&disk, {.segment_bytes = kSegment});
+  const auto opened = RecordStore::Open(&disk, {.segment_bytes = kSmallSegment});
   EXPECT_TRUE(absl::IsDataLoss(opened.status()));
   EXPECT_THAT(std::string(opened.status().message()), HasSubstr("record 3"));
   EXPECT_THAT(std::string(opened.status().message()), HasSubstr(SegmentName(1)));

@@ -1,22 +1,13 @@
 #include <gtest/gtest.h>
-#include <json/reader.h>
 
-#include <sstream>
 #include <string>
 
 #include "absl/strings/str_cat.h"
 #include "actors/host/rpc_types.h"
+#include "tests/unit/host_actors/json_text.h"
 
 namespace coffer::host {
 namespace {
-
-Json::Value J(const std::string& text) {
-  Json::Value value;
-  std::istringstream in(text);
-  std::string errors;
-  EXPECT_TRUE(Json::parseFromStream(Json::CharReaderBuilder(), in, &value, &errors)) << errors;
-  return value;
-}
 
 TEST(RpcErrors, Classification) {
   using K = RpcErrorKind;

@@ -2,29 +2,13 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <json/reader.h>
-#include <json/writer.h>
 
-#include <sstream>
+#include "tests/unit/host_actors/json_text.h"
 
 namespace coffer::host {
 namespace {
 
 using ::testing::HasSubstr;
-
-Json::Value J(const std::string& text) {
-  Json::Value value;
-  std::istringstream in(text);
-  std::string errors;
-  EXPECT_TRUE(Json::parseFromStream(Json::CharReaderBuilder(), in, &value, &errors)) << errors;
-  return value;
-}
-
-std::string Compact(const Json::Value& value) {
-  Json::StreamWriterBuilder builder;
-  builder["indentation"] = "";
-  return Json::writeString(builder, value);
-}
 
 std::string Repeat(const std::string& byte, int n) {
   std::string out = "0x";

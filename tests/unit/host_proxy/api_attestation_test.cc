@@ -25,7 +25,7 @@ using boundary::v1::ClientFrame;
 using boundary::v1::ServerFrame;
 using ::testing::HasSubstr;
 
-class FakeClient final : public host::EnclaveClient {
+class AttestingClient final : public host::EnclaveClient {
  public:
   void Call(ClientFrame request, Reply reply) override {
     requests.push_back(request);
@@ -91,7 +91,7 @@ class ApiAttestationTest : public ::testing::Test {
 
   runtime::TestScheduler scheduler_;
   runtime::TestDispatcher* const dispatcher_;
-  FakeClient enclave_;
+  AttestingClient enclave_;
   runtime::SeededRandom random_{5};
   ApiAttestationPorts ports_;
   std::unique_ptr<ApiAttestation> api_;

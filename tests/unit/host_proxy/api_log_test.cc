@@ -24,7 +24,7 @@ using ::testing::HasSubstr;
 
 constexpr char kBase[] = "/api/transparency/tee-core";
 
-class FakeClient final : public host::EnclaveClient {
+class LogClient final : public host::EnclaveClient {
  public:
   void Call(ClientFrame request, Reply reply) override {
     requests.push_back(request);
@@ -108,7 +108,7 @@ class ApiLogTest : public ::testing::Test {
   runtime::EventLoopThread own_{"reader"};
   runtime::EventLoopThread home_{"home"};
   host::LogReader reader_;
-  FakeClient enclave_;  // the home loop's
+  LogClient enclave_;  // the home loop's
   // Tokens are set: the log needs none of them.
   Router router_{BearerTokens("viewer-token-0123456789", "admin-token-0123456789"), false};
   ApiLog api_;

@@ -11,7 +11,7 @@ namespace {
 using boundary::v1::ClientFrame;
 using boundary::v1::ServerFrame;
 
-class FakeClient final : public host::EnclaveClient {
+class StatusClient final : public host::EnclaveClient {
  public:
   void Call(ClientFrame request, Reply reply) override {
     requests.push_back(request);
@@ -50,7 +50,7 @@ class ApiTeeTest : public ::testing::Test {
   }
   static Json::Value Json(const HttpResponse& answer) { return *FromText(answer.body); }
 
-  FakeClient enclave_;
+  StatusClient enclave_;
   runtime::Metrics metrics_;
 };
 

@@ -15,7 +15,7 @@ using boundary::v1::ClientFrame;
 using boundary::v1::ServerFrame;
 using ::testing::HasSubstr;
 
-class FakeClient final : public host::EnclaveClient {
+class AnsweringClient final : public host::EnclaveClient {
  public:
   void Call(ClientFrame request, Reply reply) override {
     requests.push_back(request);
@@ -86,7 +86,7 @@ class ApiTest : public ::testing::Test {
     enclave_.answer = frame;
   }
 
-  FakeClient enclave_;
+  AnsweringClient enclave_;
   FakePayouts payouts_;
   runtime::Metrics metrics_;
   std::vector<std::string> reasons_;

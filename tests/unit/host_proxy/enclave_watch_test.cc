@@ -15,7 +15,7 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Pair;
 
-class FakeClient final : public host::EnclaveClient {
+class CountingClient final : public host::EnclaveClient {
  public:
   void Call(boundary::v1::ClientFrame, Reply reply) override {
     ++calls;
@@ -52,7 +52,7 @@ class EnclaveWatchTest : public ::testing::Test {
 
   runtime::TestScheduler scheduler_{3};
   runtime::TestDispatcher* dispatcher_ = scheduler_.NewDispatcher("host");
-  FakeClient client_;
+  CountingClient client_;
   std::unique_ptr<EnclaveWatch> watch_;
   std::vector<std::string> unfit_;
 };

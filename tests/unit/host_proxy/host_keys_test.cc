@@ -21,7 +21,7 @@ using boundary::v1::ServerFrame;
 using ::testing::HasSubstr;
 
 // Makes a key when it is asked for one, and adopts it.
-class FakeClient final : public host::EnclaveClient {
+class KeyClient final : public host::EnclaveClient {
  public:
   void Call(ClientFrame request, Reply reply) override {
     requests.push_back(request);
@@ -152,7 +152,7 @@ class HostKeysTest : public ::testing::Test {
 
   runtime::EventLoop loop_;
   runtime::OsRandom random_;
-  FakeClient enclave_;
+  KeyClient enclave_;
   uint64_t snapshots_ = 0;
   std::filesystem::path folder_;
   std::unique_ptr<HostKeys> keys_;

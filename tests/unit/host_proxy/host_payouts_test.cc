@@ -17,9 +17,9 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 // Answers each request for the state and for the list of payouts.
-class FakeClient final : public host::EnclaveClient {
+class PayoutClient final : public host::EnclaveClient {
  public:
-  explicit FakeClient(runtime::EventLoop* loop) : loop_(loop) {}
+  explicit PayoutClient(runtime::EventLoop* loop) : loop_(loop) {}
   void Call(boundary::v1::ClientFrame request, Reply reply) override {
     auto shared = std::make_shared<Reply>(std::move(reply));
     loop_->Post([this, shared, list = request.has_list_payouts()] {
@@ -77,7 +77,7 @@ class HostPayoutsTest : public ::testing::Test {
 
   runtime::EventLoop loop_;
   runtime::SeededRandom random_{1};
-  FakeClient client_{&loop_};
+  PayoutClient client_{&loop_};
   runtime::Metrics registry_;
   HostMetrics metrics_{&registry_, "test"};
   std::unique_ptr<HostPayouts> payouts_;

@@ -14,7 +14,8 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
-absl::StatusOr<HostOptions> Load(std::vector<std::string> flags, runtime::Environment environment) {
+absl::StatusOr<HostOptions> LoadSigner(std::vector<std::string> flags,
+                                       runtime::Environment environment) {
   flags.insert(flags.end(), {"--data-dir", "/var/lib/coffer"});
   const SignerEnvironment signer = ReadSignerEnvironment(environment);
   TranslateSignerVariables(environment);
@@ -24,13 +25,13 @@ absl::StatusOr<HostOptions> Load(std::vector<std::string> flags, runtime::Enviro
 }
 
 SignerOptions Signer(std::vector<std::string> flags, runtime::Environment environment) {
-  const absl::StatusOr<HostOptions> options = Load(std::move(flags), std::move(environment));
+  const absl::StatusOr<HostOptions> options = LoadSigner(std::move(flags), std::move(environment));
   EXPECT_TRUE(options.ok()) << options.status();
   return options.ok() ? options->signer : SignerOptions();
 }
 
 std::string Refusal(std::vector<std::string> flags, runtime::Environment environment) {
-  const absl::StatusOr<HostOptions> options = Load(std::move(flags), std::move(environment));
+  const absl::StatusOr<HostOptions> options = LoadSigner(std::move(flags), std::move(environment));
   return options.ok() ? "accepted" : std::string(options.status().message());
 }
 
@@ -89,9 +90,9 @@ TEST(SignerOptionsTest, NoticesSayWhatIsIgnored) {
 
 TEST(SignerOptionsTest, TimeoutInSeconds) {
   const char kVariable[] = "PAYMENTS_SIGNER_TIMEOUT_SECONDS";
-  EXPECT_EQ(Load({}, {{kVariable, "7"}})->enclave.request_timeout, absl::Seconds(7));
-  EXPECT_EQ(Load({}, {{kVariable, "2.5"}})->enclave.request_timeout, absl::Seconds(2.5));
-  EXPECT_EQ(Load({"--enclave-timeout", "9s"}, {{kVariable, "7"}})->enclave.request_timeout,
+  EXPECT_EQ(LoadSigner({}, {{kVariable, "7"}})->enclave.request_timeout, absl::Seconds(7));
+  EXPECT_EQ(LoadSigner({}, {{kVariable, "2.5"}})->enclave.request_timeout, absl::Seconds(2.5));
+  EXPECT_EQ(LoadSigner({"--enclave-timeout", "9s"}, {{kVariable, "7"}})->enclave.request_timeout,
             absl::Seconds(9));
   for (const char* bad : {"soon", "-1", "0", "0.5", "nan"}) {
     EXPECT_THAT(Refusal({}, {{kVariable, bad}}), HasSubstr("imeout")) << bad;
@@ -132,7 +133,7 @@ TEST(SignerOptionsTest, Refusals) {
 }
 
 TEST(SignerOptionsTest, ALocalKeyIsLoudlyInsecure) {
-  const absl::StatusOr<HostOptions> options = Load({}, {{kKey, "1"}});
+  const absl::StatusOr<HostOptions> options = LoadSigner({}, {{kKey, "1"}});
   EXPECT_THAT(InsecureParts(*options), testing::Contains(HasSubstr("signing key comes from this")));
 }
 

@@ -8,14 +8,14 @@ namespace {
 
 using boundary::v1::ErrorCode;
 
-struct Case {
+struct Refused {
   std::string payload;
   std::string sentence;  // part of it
   ErrorCode code = boundary::v1::ERROR_MALFORMED;
 };
 
-void ExpectAll(const std::vector<Case>& cases) {
-  for (const Case& c : cases) {
+void ExpectAll(const std::vector<Refused>& cases) {
+  for (const Refused& c : cases) {
     SCOPED_TRACE(c.payload.substr(0, 300));
     const boundary::v1::Error error = Refusal(Filled(c.payload));
     EXPECT_EQ(error.code(), c.code) << error.message();
@@ -108,11 +108,6 @@ TEST(Refusals, TheEnvelope) {
       {absl::StrCat(R"({"method":")", std::string(100'000, 'x'), "\"}"), "unknown method",
        boundary::v1::ERROR_UNKNOWN_METHOD},
   });
-}
-
-std::string Tx(std::string_view members) {
-  return absl::StrCat(R"({"method":"sign_transaction","params":{"tx":{"chainId":42161,"nonce":7,)",
-                      R"("gas":21000,)", std::string(members), "}}}");
 }
 
 TEST(Refusals, SignTransaction) {

@@ -22,11 +22,6 @@ constexpr char kMax[] =
     "115792089237316195423570985008687907853269984665640564039457584007913129639935";
 constexpr char kOnes[] = "hex(ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff)";
 
-std::string Tx(std::string_view members) {
-  return absl::StrCat(R"({"method":"sign_transaction","params":{"tx":{"chainId":42161,"nonce":7,)",
-                      R"("gas":21000,)", std::string(members), "}}}");
-}
-
 std::vector<Case> Cases() {
   const std::string legacy = "sign_transaction {chain_id:42161 nonce:7 gas_limit:21000 ";
   const std::string key = std::string(62, '0') + "0b";

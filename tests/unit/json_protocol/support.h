@@ -40,6 +40,12 @@ Message FromText(std::string_view text) {
   return message;
 }
 
+// A sign_transaction with these members besides those that every one has.
+inline std::string Tx(std::string_view members) {
+  return absl::StrCat(R"({"method":"sign_transaction","params":{"tx":{"chainId":42161,"nonce":7,)",
+                      R"("gas":21000,)", std::string(members), "}}}");
+}
+
 inline boundary::v1::Error Refusal(std::string_view payload) {
   boundary::v1::ClientFrame frame;
   frame.mutable_status();

@@ -22,6 +22,7 @@
 #include "enclave_core/audit/text.h"
 #include "enclave_core/kms/sigv4.h"
 #include "tests/unit/kms/envelope.h"
+#include "tests/unit/kms/names.h"
 #include "tests/unit/kms/tls_server.h"
 
 namespace coffer::kms {
@@ -31,11 +32,8 @@ using nlohmann::json;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-constexpr const char* kHost = "kms.us-east-2.amazonaws.com";
-constexpr const char* kArn = "arn:aws:kms:us-east-2:111122223333:key/1234abcd";
 constexpr const char* kAccessKey = "AKIDEXAMPLE";
-constexpr const char* kSecret = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
-constexpr const char* kToken = "IQoJb3JpZ2luX2VjEXAMPLETOKEN//////////";
+constexpr const char* kSessionToken = "IQoJb3JpZ2luX2VjEXAMPLETOKEN//////////";
 
 std::string Http(int status, const std::string& body) {
   return absl::StrCat("HTTP/1.1 ", status, " X\r\nx-amzn-RequestId: 1\r\nContent-Type: ",
@@ -79,7 +77,7 @@ class RemoteClientTest : public testing::Test {
       for (uint8_t& byte : out) byte = static_cast<uint8_t>(++random_);
     };
     Credentials credentials{"us-east-2", kAccessKey, ethereum::SecretBytes::CopyOf(kSecret).value(),
-                            kToken};
+                            kSessionToken};
     return RemoteClient::Create({host, PemOf(ca_)}, std::move(credentials), std::move(ports))
         .value();
   }
@@ -101,7 +99,7 @@ class RemoteClientTest : public testing::Test {
     }
     // The signature is what these credentials give at this time.
     Credentials credentials{"us-east-2", kAccessKey, ethereum::SecretBytes::CopyOf(kSecret).value(),
-                            kToken};
+                            kSessionToken};
     EXPECT_TRUE(SignRequest(credentials, "kms", now_, &request).ok());
     EXPECT_EQ(asked.headers["authorization"], request.headers.back().value);
     asked.body = json::parse(body);
@@ -157,7 +155,7 @@ TEST_F(RemoteClientTest, DecryptGivesWhatKmsEncryptedToThisProcess) {
   EXPECT_EQ(asked.headers["host"], kHost);
   EXPECT_EQ(asked.headers["x-amz-target"], "TrentService.Decrypt");
   EXPECT_EQ(asked.headers["content-type"], "application/x-amz-json-1.1");
-  EXPECT_EQ(asked.headers["x-amz-security-token"], kToken);
+  EXPECT_EQ(asked.headers["x-amz-security-token"], kSessionToken);
   EXPECT_EQ(asked.body["CiphertextBlob"], "YmxvYg==");
   EXPECT_EQ(asked.body["KeyId"], kArn);
   EXPECT_EQ(asked.body["EncryptionContext"]["coffer:purpose"], "state-key");
@@ -232,7 +230,7 @@ TEST_F(RemoteClientTest, RefusalsGoByKmssName) {
 
 TEST_F(RemoteClientTest, WhatKmsQuotesOfTheRequestIsNotPassedOn) {
   const std::string quote = absl::StrCat("The Canonical String should have been 'POST\n/\n\n",
-                                         "x-amz-security-token:", kToken, "'");
+                                         "x-amz-security-token:", kSessionToken, "'");
   for (const char* const name : {"InvalidSignatureException", "IncompleteSignature", "Other"}) {
     kms_ = [&](const Asked&) { return Error(400, name, quote); };
     const absl::Status status = DecryptStatus();

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "enclave_core/audit/text.h"
 #include "enclave_core/kms/cms.h"
+#include "tests/unit/kms/names.h"
 
 namespace coffer::kms {
 namespace {
@@ -16,8 +17,6 @@ namespace {
 using nlohmann::json;
 using ::testing::HasSubstr;
 using ::testing::Not;
-
-constexpr const char* kArn = "arn:aws:kms:us-east-2:111122223333:key/1234abcd";
 
 TEST(KmsRequests, BodiesAreWhatTheApiReferenceHas) {
   const EncryptionContext context = {{"coffer:purpose", "state-key"}, {"b\"\\", "\xc3\xa9\n"}};

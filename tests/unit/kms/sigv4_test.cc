@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "enclave_core/ethereum/types.h"
+#include "tests/unit/kms/names.h"
 
 namespace coffer::kms {
 namespace {
@@ -18,7 +19,6 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 using Query = std::vector<std::pair<std::string, std::string>>;
 
-constexpr const char* kSecret = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
 const absl::Time kTime =
     absl::FromCivil(absl::CivilSecond(2015, 8, 30, 12, 36, 0), absl::UTCTimeZone());
 

@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "enclave_core/ethereum/types.h"
 #include "enclave_core/kms/amazon_roots.h"
+#include "tests/unit/kms/names.h"
 #include "tests/unit/kms/tls_server.h"
 
 namespace coffer::kms {
@@ -20,8 +21,6 @@ namespace {
 using host::KeyAndCertificate;
 using host::MakeCertificate;
 using ::testing::HasSubstr;
-
-constexpr const char* kHost = "kms.us-east-2.amazonaws.com";
 
 class TlsTest : public testing::Test {
  protected:
