@@ -1,6 +1,7 @@
 #include "tests/sim/published_log.h"
 
 #include "absl/strings/str_cat.h"
+#include "enclave_core/audit/checkpoint.h"
 #include "enclave_core/audit/tiles.h"
 
 namespace coffer::sim {
@@ -35,8 +36,17 @@ void PublishedLog::OnPublished(const host::LogPublisher::Published& published) {
     }
   }
   if (sums_.tree().Root() != published.root) {
-    Wrong(absl::StrCat("the leaves of the log of size ", published.size,
-                       " do not make the root that was signed"));
+    return Wrong(absl::StrCat("the leaves of the log of size ", published.size,
+                              " do not make the root that was signed"));
+  }
+  // What anybody gets who asks for the newest head.
+  const absl::StatusOr<std::string> note = files_->Read("checkpoint");
+  if (!note.ok()) return Wrong(std::string(note.status().message()));
+  const absl::StatusOr<audit::SignedCheckpoint> shown = audit::ParseCheckpoint(*note);
+  if (!shown.ok()) return Wrong(std::string(shown.status().message()));
+  if (shown->checkpoint.size != published.size || shown->checkpoint.root != published.root) {
+    Wrong(absl::StrCat("a head of size ", shown->checkpoint.size,
+                       " is published with the tiles of ", published.size));
   }
 }
 

@@ -58,7 +58,8 @@ class World {
   bool power_failed() const;
   void CutLink() { network_.Reset(endpoint_); }
   void Partition(bool cut);
-  // Flips one bit of what the store holds while nobody runs, and sees whether that is noticed.
+  // Damages what the store holds while nobody runs, a bit or a sector of it, and sees whether that
+  // is noticed.
   void FlipBit(uint64_t choice);
   void JumpClock(bool enclave, absl::Duration offset);
   // What an operator does about a disk that failed, before the host is started again.

@@ -92,6 +92,7 @@ std::string CheckAttempts(const View& view, const v1::Payout& payout, const Payo
   size_t least = 0;
   while (least < seen.transactions.size() && seen.transactions[least].leaves <= view.from) ++least;
   if (count < least) return "I5: a transaction is forgotten";
+  std::set<uint64_t> mined;
   for (size_t i = 0; i < count; ++i) {
     const v1::Attempt& attempt = payout.attempts(static_cast<int>(i));
     if (attempt.tx_hash() != seen.transactions[i].value.view()) {
@@ -102,6 +103,9 @@ std::string CheckAttempts(const View& view, const v1::Payout& payout, const Payo
             {attempt.tx_hash(), attempt.block_hash(), attempt.succeeded()}) &&
         !view.told->mined.contains({attempt.tx_hash(), "", attempt.succeeded()})) {
       return "I4: a transaction is mined that nobody reported";
+    }
+    if (attempt.mined() && !mined.insert(attempt.nonce()).second) {
+      return "I4: two transactions of one nonce are mined, where no chain has more than one";
     }
     if (attempt.raw_tx().empty()) continue;
     if (std::string wrong = CheckRaw(view, attempt); !wrong.empty()) return wrong;
@@ -459,10 +463,13 @@ std::string CheckPolicy(const View& view, const v1::PolicyState& answer) {
   if (!policy.ok() || policy::PolicyHash(*policy).view() != answer.hash()) {
     return "I10: a policy is shown with another one's hash";
   }
-  if (view.world->policies().Since(view.from, [&](const auto& one) { return one == *policy; })) {
-    return {};
+  // The number of a change is how many there were before it, and one.
+  const auto& moments = view.world->policies().moments();
+  for (size_t changes = moments.size(); changes-- > 0;) {
+    if (moments[changes].value == *policy && answer.sequence() == changes) return {};
+    if (moments[changes].leaves <= view.from) break;
   }
-  return "I10: a policy is shown that no stored leaf explains";
+  return "I10: a policy is shown that no stored leaf explains, or as another change than it was";
 }
 
 std::string CheckEntry(const View& view, const v1::AuditEntry& entry) {

@@ -264,7 +264,13 @@ std::string LeafWorld::Sign(const Leaf& leaf) {
     return "I3: a transaction is signed for a second time";
   }
   PayoutSeen& payout = payouts_[*leaf.payout - 1];
+  // Asked for when the one before was signed; and counted, if by the policy of now.
+  if (!payout.transactions.empty() &&
+      payout.transactions.back().leaves > policies_.moments().back().leaves) {
+    rates_.Again(payout.signed_second);
+  }
   payout.transactions.push_back({size(), *leaf.tx_hash});
+  payout.signed_second = leaf.claimed_time / 1000;
   const std::optional<uint32_t> key = KeyOf(payout);
   return key.has_value() && keys_[*key].retired.has_value()
              ? "I3: a key that is retired signs a transaction"

@@ -103,6 +103,7 @@ struct PayoutSeen {
   std::optional<Amount> funding;
   std::vector<ItemSeen> items;
   std::vector<Moment<Hash>> transactions;  // in the order of signing
+  uint64_t signed_second = 0;              // of the last one's leaf, since 1970
 };
 
 // A signing key of this line; its index is its epoch.
@@ -190,7 +191,8 @@ class LeafWorld {
   ItemSeen* FindItem(const audit::Leaf& leaf, std::string* wrong);
   std::string CheckLimits(const SignedTransaction& tx, const PayoutSeen& payout,
                           uint64_t signed_leaves) const;
-  std::string CheckTickets(const SignedTransaction& tx, const PayoutSeen& payout) const;
+  std::string CheckTickets(const SignedTransaction& tx, const PayoutSeen& payout,
+                           uint64_t signed_leaves) const;
   // A replacement has to be one for the nodes.
   std::string CheckBump(const SignedTransaction& tx, const PayoutSeen& payout) const;
   std::string CheckPromises(const SignedTransaction& tx, const PayoutSeen& payout);

@@ -5,21 +5,20 @@
 namespace coffer::sim::wire {
 
 std::string Rates::Signature(const policy::Policy& policy, uint64_t second) {
-  while (!newest_.empty() && newest_.front().second + policy.velocity_window <= second) {
-    newest_.pop_front();
-  }
-  newest_.push_back({second, {}});
-  if (policy.velocity_window == 0 || newest_.size() <= policy.velocity_signatures) return {};
-  return absl::StrCat("I10: ", newest_.size(), " signatures in ", policy.velocity_window,
+  std::erase_if(
+      given_, [&](const Given& given) { return given.second + policy.velocity_window <= second; });
+  given_.push_back({second, {}});
+  if (policy.velocity_window == 0 || given_.size() <= policy.velocity_signatures) return {};
+  return absl::StrCat("I10: ", given_.size(), " signatures in ", policy.velocity_window,
                       " seconds, and the policy allows ", policy.velocity_signatures);
 }
 
 std::string Rates::Spend(const policy::Policy& policy, const ethereum::Address& recipient,
                          absl::uint128 wei) {
-  newest_.back().spends[recipient] += wei;
+  given_.back().spends[recipient] += wei;
   if (policy.velocity_window == 0) return {};
   absl::uint128 total = 0, to_one = 0;
-  for (const Given& given : newest_) {
+  for (const Given& given : given_) {
     for (const auto& [who, amount] : given.spends) {
       total += amount;
       if (who == recipient) to_one += amount;

@@ -1,13 +1,14 @@
 // Limits over time (I10), counted from the leaves: how many signatures were promised in a window of
-// the policy's, and for how much. Only first signatures are counted, whose leaf is of the moment at
-// which they count; what is signed again may count or not.
+// the policy's, and for how much. First signatures have a leaf of the moment at which they count.
+// One more signature of a payout counts at some moment since the last one's leaf, and pays nothing
+// anew.
 #ifndef COFFER_TESTS_SIM_WIRE_RATES_H_
 #define COFFER_TESTS_SIM_WIRE_RATES_H_
 
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "absl/numeric/int128.h"
 #include "enclave_core/ethereum/types.h"
@@ -19,18 +20,20 @@ class Rates {
  public:
   // A reservation of this second (since 1970). Empty, or the limit that it breaks.
   std::string Signature(const policy::Policy& policy, uint64_t second);
-  // What the newest one pays to whom.
+  // One more signature, which was asked for in this second or later.
+  void Again(uint64_t second) { given_.push_back({second, {}}); }
+  // What the newest reservation pays to whom.
   std::string Spend(const policy::Policy& policy, const ethereum::Address& recipient,
                     absl::uint128 wei);
   // Another policy may have another window, and forgets what was not in it.
-  void Forget() { newest_.clear(); }
+  void Forget() { given_.clear(); }
 
  private:
   struct Given {
     uint64_t second = 0;
     std::map<ethereum::Address, absl::uint128> spends;
   };
-  std::deque<Given> newest_;  // of one window
+  std::vector<Given> given_;  // that are in the window for sure
 };
 
 }  // namespace coffer::sim::wire

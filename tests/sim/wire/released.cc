@@ -38,6 +38,19 @@ std::string CheckReceiver(const Address& recipient, const policy::Policy& policy
   return absl::StrCat(recipient.ToHex(), " is paid and is not on the allowlist");
 }
 
+// Whether some item was open all the time from the payout's last transaction before this one on.
+bool StaysOpen(const PayoutSeen& payout, const Hash& tx_hash, uint64_t signed_leaves) {
+  uint64_t before = payout.leaves;
+  for (const Moment<Hash>& moment : payout.transactions) {
+    if (moment.value == tx_hash) break;
+    before = moment.leaves;
+  }
+  return std::any_of(payout.items.begin(), payout.items.end(), [&](const ItemSeen& item) {
+    const ItemFate* fate = item.fate.At(signed_leaves);
+    return fate != nullptr && fate->state == ItemFate::State::kOpen && fate == item.fate.At(before);
+  });
+}
+
 }  // namespace
 
 std::string LeafWorld::Release(const Hash& tx_hash) {
@@ -72,7 +85,8 @@ std::string LeafWorld::Release(const Hash& tx_hash) {
     return absl::StrCat("I3: what is no ticket is signed under a second nonce", where);
   }
   if (wrong = CheckBump(tx, payout); !wrong.empty()) return absl::StrCat(wrong, where);
-  if (wrong = CheckTickets(tx, payout); !wrong.empty()) return absl::StrCat(wrong, where);
+  wrong = CheckTickets(tx, payout, found->second.second);
+  if (!wrong.empty()) return absl::StrCat(wrong, where);
   if (wrong = CheckPromises(tx, payout); !wrong.empty()) return absl::StrCat(wrong, where);
   return {};
 }
@@ -143,7 +157,8 @@ std::string LeafWorld::CheckBump(const SignedTransaction& tx, const PayoutSeen& 
   return {};
 }
 
-std::string LeafWorld::CheckTickets(const SignedTransaction& tx, const PayoutSeen& payout) const {
+std::string LeafWorld::CheckTickets(const SignedTransaction& tx, const PayoutSeen& payout,
+                                    uint64_t signed_leaves) const {
   if (payout.funding.has_value()) {
     return tx.tickets.empty() ? "" : "I3: a funding that pays somebody";
   }
@@ -166,6 +181,12 @@ std::string LeafWorld::CheckTickets(const SignedTransaction& tx, const PayoutSee
                                    [&](const ItemSeen& one) { return one.ticket == ticket.hash; });
     if (item == payout.items.end()) return "I3: a ticket that is none of the payout's";
     if (!twice.insert(ticket.hash).second) return "I3: one ticket comes twice";
+    // Nothing is void while a signature is under way, so it was when this one was asked for.
+    const ItemFate* fate = item->fate.At(signed_leaves);
+    if (fate != nullptr && fate->state == ItemFate::State::kVoid &&
+        (tx.tickets.size() > 1 || StaysOpen(payout, tx.hash, signed_leaves))) {
+      return "I3: a ticket that is void is signed for again, and not because none is open";
+    }
     if (ticket.face_value != ToU256(static_cast<absl::uint128>(item->amount))) {
       return "I3: a ticket over another amount than is held for it";
     }

@@ -29,13 +29,22 @@ std::string CheckNext(const boundary::v1::SigningKey& next, const Address& own, 
 
 }  // namespace
 
-std::string StateKeys::OnAnswer(const boundary::v1::ClientFrame& request,
+std::string StateKeys::OnAnswer(uint64_t enclave, const boundary::v1::ClientFrame& request,
                                 const boundary::v1::ServerFrame& answer, Book* book, Asked* asked) {
-  if (answer.has_state_key()) made_.insert(Own(answer.state_key()));
+  if (answer.has_state_key()) return OnStateKey(enclave, answer.state_key());
   if (answer.has_next_signing_key()) return OnRotated(answer.next_signing_key(), book);
   if (!answer.has_provisioned()) return {};
   for (const auto& key : answer.provisioned().new_state_keys()) made_.insert(Own(key));
   return OnProvisioned(request.provision(), answer.provisioned(), *book, asked);
+}
+
+// Two hosts, or one that forgot, would store different keys of one epoch, and one of them opens
+// nothing.
+std::string StateKeys::OnStateKey(uint64_t enclave, const boundary::v1::StateKey& key) {
+  made_.insert(Own(key));
+  const auto [known, fresh] = rotated_.try_emplace({enclave, key.epoch()}, Own(key));
+  if (fresh || known->second == Own(key)) return {};
+  return absl::StrCat("I8: an enclave makes a second state key of epoch ", key.epoch());
 }
 
 std::string StateKeys::OnRotated(const boundary::v1::NextSigningKey& made, Book* book) {

@@ -21,7 +21,7 @@ class StateKeys {
  public:
   // Each answer of an enclave to a request. Signing keys that it had made go into `book`, those
   // that it holds from now on into `asked`. Empty, or the broken rule.
-  std::string OnAnswer(const boundary::v1::ClientFrame& request,
+  std::string OnAnswer(uint64_t enclave, const boundary::v1::ClientFrame& request,
                        const boundary::v1::ServerFrame& answer, Book* book, Asked* asked);
   // Each Store, by the enclave and its connection.
   std::string OnStore(uint64_t enclave, uint64_t connection, const boundary::v1::Store& store);
@@ -39,12 +39,15 @@ class StateKeys {
   static Made Own(const boundary::v1::StateKey& key) {
     return {key.epoch(), key.ciphertext(), key.tag()};
   }
+  // rotate_state_key, answered by an enclave.
+  std::string OnStateKey(uint64_t enclave, const boundary::v1::StateKey& key);
   std::string OnRotated(const boundary::v1::NextSigningKey& made, Book* book);
   std::string OnProvisioned(const boundary::v1::Provision& request,
                             const boundary::v1::Provisioned& answer, const Book& book,
                             Asked* asked) const;
 
   std::set<Made> made_;
+  std::map<std::pair<uint64_t, uint32_t>, Made> rotated_;   // by enclave and epoch
   std::map<std::pair<uint64_t, uint64_t>, uint32_t> last_;  // epoch
   std::set<std::pair<uint64_t, uint64_t>> adopting_;
 };

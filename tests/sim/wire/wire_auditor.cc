@@ -304,7 +304,7 @@ void WireAuditor::Impl::FromEnclave(Enclave& e, uint64_t connection, std::string
 void WireAuditor::Impl::Answered(Enclave& e, uint64_t connection, const Pending& pending,
                                  const ServerFrame& answer) {
   const ClientFrame& request = pending.frame;
-  Broken(state_keys_.OnAnswer(request, answer, &book_, &e.asked));
+  Broken(state_keys_.OnAnswer(e.number, request, answer, &book_, &e.asked));
   if (answer.has_storage_attached() || answer.has_load_done()) {
     state_keys_.OnStorage(e.number, connection);
   }
