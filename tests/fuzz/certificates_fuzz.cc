@@ -40,13 +40,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   COFFER_CHECK(certificate->Fingerprint().size() == 64, "SHA-256 in hex");
   (void)certificate->subject();
   std::vector<attestation::Certificate> path;
-  for (size_t i = 0; i < 5; ++i) {
-    if (i != place) {
-      path.push_back(attestation::NitroChain()[i].certificate());
-    } else {
-      path.push_back(*std::move(certificate));
-    }
-  }
+  for (size_t i = 0; i < 5; ++i) path.push_back(attestation::NitroChain()[i].certificate());
+  path[place] = *std::move(certificate);
   CheckPath(path);
   return 0;
 }

@@ -84,7 +84,9 @@ std::optional<Decimal> ReadDecimal(std::string_view text) {
 }
 
 Big Power(long exponent) {
-  return boost::multiprecision::pow(Big(10), static_cast<unsigned>(exponent));
+  Big power = 1;
+  for (; exponent > 0; --exponent) power *= 10;
+  return power;
 }
 
 void CheckEth(std::string_view text) {

@@ -4,6 +4,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <deque>
@@ -221,8 +222,8 @@ TEST_F(ApiAttestationTest, OneIsForEverybodyAndOneNeedsAToken) {
 }
 
 TEST_F(ApiAttestationTest, MeasurementsAreServedAsTheyAreAfterTheyParsed) {
-  const std::filesystem::path folder =
-      std::filesystem::path(testing::TempDir()) / "coffer-api-measurements";
+  const std::filesystem::path folder = std::filesystem::path(testing::TempDir()) /
+                                       absl::StrCat("coffer-api-measurements-", getpid());
   std::filesystem::create_directories(folder);
   ports_.measurements_path = (folder / "measurements.json").string();
   std::filesystem::remove(ports_.measurements_path);

@@ -3,11 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "runtime/os_file.h"
 #include "runtime/os_nsm.h"
 #include "runtime/os_random.h"
@@ -19,7 +21,10 @@ using testing::HasSubstr;
 
 class OsFileTest : public testing::Test {
  protected:
-  OsFileTest() : path_(std::filesystem::path(testing::TempDir()) / "coffer-os-file-test") {
+  // Cases run side by side, each in a process of its own.
+  OsFileTest()
+      : path_(std::filesystem::path(testing::TempDir()) /
+              absl::StrCat("coffer-os-file-test-", getpid())) {
     std::filesystem::remove(path_);
   }
   void TearDown() override { std::filesystem::remove(path_); }
@@ -44,7 +49,7 @@ TEST_F(OsFileTest, PiecesAreTheWholeFileInOrder) {
   EXPECT_GT(pieces, 1);
   const absl::Status missing = OsReadPieces(path_.string() + ".no", [](std::string_view) {});
   EXPECT_TRUE(absl::IsNotFound(missing));
-  EXPECT_THAT(std::string(missing.message()), HasSubstr("coffer-os-file-test.no"));
+  EXPECT_THAT(std::string(missing.message()), HasSubstr(path_.string() + ".no"));
   EXPECT_TRUE(absl::IsUnavailable(OsReadPieces("/", [](std::string_view) {})));
 }
 
