@@ -201,12 +201,17 @@ int HostileHost::ChooseRecord(Draw& draw) const {
   return allowed[draw.Below(allowed.size())];
 }
 
-// The record of another line that has the number of this one; itself when there is none.
+// The record, or the chunk, of another line that has the number of this one; itself when there is
+// none.
 void HostileHost::Exchange(Draw& draw, std::string* sealed) const {
   const std::vector<KeptRecord>& records = memory_.records();
   const auto own = std::find_if(records.begin(), records.end(),
                                 [&](const KeptRecord& one) { return one.sealed == *sealed; });
-  if (own == records.end()) return;
+  if (own == records.end()) {
+    std::vector<std::string> chunks = memory_.ChunksLike(*sealed);
+    if (!chunks.empty()) *sealed = std::move(chunks[draw.Below(chunks.size())]);
+    return;
+  }
   std::vector<const KeptRecord*> others;
   for (const KeptRecord& one : records) {
     if (one.sequence == own->sequence && one.hash != own->hash) others.push_back(&one);

@@ -13,6 +13,7 @@ using ethereum::Hash;
 Hash PreviousOf(const std::string& sealed) {
   return *Hash::FromBytes(std::string_view(sealed).substr(17, 32));
 }
+std::string_view SequenceOf(std::string_view sealed) { return sealed.substr(9, 8); }
 
 }  // namespace
 
@@ -72,6 +73,23 @@ std::vector<std::string> Memory::Pieces(int record, bool snapshot) const {
   }
   std::reverse(pieces.begin(), pieces.end());
   return pieces;
+}
+
+std::vector<std::string> Memory::ChunksLike(const std::string& chunk) const {
+  std::vector<std::string> out;
+  const auto own = snapshots_.find(PreviousOf(chunk));
+  if (own == snapshots_.end()) return out;
+  for (const auto& [index, bytes] : own->second.chunks) {
+    if (bytes != chunk) continue;
+    for (const auto& [record, other] : snapshots_) {
+      const auto found = other.chunks.find(index);
+      if (record != own->first && other.count == own->second.count && found != other.chunks.end() &&
+          SequenceOf(found->second) == SequenceOf(chunk)) {
+        out.push_back(found->second);
+      }
+    }
+  }
+  return out;
 }
 
 void AppendLogs(const ethereum::Address& broker, const wire::Ticket& ticket,

@@ -41,6 +41,9 @@ class Memory {
   // The frames that load the state at this record: with the newest snapshot on the way when there
   // is one and `snapshot` says so. In order.
   std::vector<std::string> Pieces(int record, bool snapshot) const;
+  // Chunks of other snapshots that stand on a record of the same number, with the place of this
+  // one.
+  std::vector<std::string> ChunksLike(const std::string& chunk) const;
 
   std::vector<boundary::v1::Event> events;            // that were sent
   std::vector<boundary::v1::ReportReceipt> receipts;  // likewise
