@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "enclave_core/policy/typed_data.h"
 #include "tests/sim/wire/reporter.h"
 
 namespace coffer::sim::wire {
@@ -456,20 +455,6 @@ std::string CheckConfirmed(const View& view, const v1::PayoutConfirmed& answer) 
     if (std::string wrong = CheckEntry(view, entry); !wrong.empty()) return wrong;
   }
   return answer.has_account() ? CheckAccount(view, answer.account()) : "";
-}
-
-std::string CheckPolicy(const View& view, const v1::PolicyState& answer) {
-  const absl::StatusOr<policy::Policy> policy = policy::FromProto(answer.policy());
-  if (!policy.ok() || policy::PolicyHash(*policy).view() != answer.hash()) {
-    return "I10: a policy is shown with another one's hash";
-  }
-  // The number of a change is how many there were before it, and one.
-  const auto& moments = view.world->policies().moments();
-  for (size_t changes = moments.size(); changes-- > 0;) {
-    if (moments[changes].value == *policy && answer.sequence() == changes) return {};
-    if (moments[changes].leaves <= view.from) break;
-  }
-  return "I10: a policy is shown that no stored leaf explains, or as another change than it was";
 }
 
 std::string CheckEntry(const View& view, const v1::AuditEntry& entry) {

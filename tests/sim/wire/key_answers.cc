@@ -1,7 +1,9 @@
-// What answers say of signing keys: which there are, what is open under each, who signs a payout.
+// What answers say of signing keys: which there are, what is open under each, who signs a payout;
+// and of the policy that they sign under.
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "enclave_core/policy/typed_data.h"
 #include "tests/sim/wire/answers.h"
 
 namespace coffer::sim::wire {
@@ -125,6 +127,20 @@ std::string CheckRetired(const View& view, const v1::RetireSigningKey& request,
   });
   if (!stored) return "I5: a signing key is called retired before its leaf is stored";
   return answer.address() != request.address() ? "" : "I10: a retired signing key signs";
+}
+
+std::string CheckPolicy(const View& view, const v1::PolicyState& answer) {
+  const absl::StatusOr<policy::Policy> policy = policy::FromProto(answer.policy());
+  if (!policy.ok() || policy::PolicyHash(*policy).view() != answer.hash()) {
+    return "I10: a policy is shown with another one's hash";
+  }
+  // The number of a change is how many there were before it, and one.
+  const auto& moments = view.world->policies().moments();
+  for (size_t changes = moments.size(); changes-- > 0;) {
+    if (moments[changes].value == *policy && answer.sequence() == changes) return {};
+    if (moments[changes].leaves <= view.from) break;
+  }
+  return "I10: a policy is shown that no stored leaf explains, or as another change than it was";
 }
 
 }  // namespace coffer::sim::wire
