@@ -64,9 +64,9 @@ std::vector<std::string> Memory::Pieces(int record, bool snapshot) const {
     const auto found = snapshots_.find(kept.hash);
     if (snapshot && found != snapshots_.end() &&
         found->second.chunks.size() == found->second.count) {
-      for (auto it = found->second.chunks.rbegin(); it != found->second.chunks.rend(); ++it) {
-        pieces.push_back(it->second);
-      }
+      std::vector<std::string> chunks;
+      for (const auto& [index, chunk] : found->second.chunks) chunks.push_back(chunk);
+      pieces.insert(pieces.end(), chunks.rbegin(), chunks.rend());
       break;
     }
     pieces.push_back(kept.sealed);
